@@ -1,0 +1,16 @@
+"""Few-shot learning for people who use scikit-learn."""
+
+from .attention import AttentionMetaClassifier, AttentionMetaRegressor
+from .exceptions import NonFiniteLossError, NotMetaFittedWarning
+from .tasks import Task, TaskCollection
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AttentionMetaClassifier",
+    "AttentionMetaRegressor",
+    "NonFiniteLossError",
+    "NotMetaFittedWarning",
+    "Task",
+    "TaskCollection",
+]

@@ -1,0 +1,5 @@
+"""``python -m skmeta``: see `skmeta.demonstration`."""
+
+from .demonstration import main
+
+main()

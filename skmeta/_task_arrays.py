@@ -1,0 +1,311 @@
+"""Read what users pass as a task's X, y and groups into checked numpy arrays.
+
+Nothing here copies an array that is numeric already. Every error begins with `where`,
+the words that name the task (empty where there is no task to name).
+"""
+
+from numbers import Number
+
+import numpy as np
+from scipy.sparse import issparse
+
+NUMERIC = "biuf"
+ENCODE = "Encode it (pandas.get_dummies, sklearn's OneHotEncoder)"
+
+
+def named(name):
+    """The words that open an error about the task called `name`."""
+    return "" if name is None else f"Task {name!r}: "
+
+
+def read_only(array):
+    """A view of `array` that cannot be written to; `array` itself stays writeable."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def is_frame(X):
+    """Whether `X` is a pandas or polars DataFrame (or one that looks the same)."""
+    return hasattr(X, "to_numpy") and hasattr(X, "columns")
+
+
+def to_array(values, what, where=""):
+    """`values`, a Series or any array-like, as an ndarray; missing numbers are NaN."""
+    if not hasattr(values, "to_numpy"):
+        try:
+            array = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(f"{where}{what} is not an array: {error}") from error
+        if array.dtype.kind == "U" and isinstance(values, list | tuple):
+            return np.asarray(values, dtype=object)  # keeps a NaN among strings a NaN
+        return array
+    array = values.to_numpy()
+    kind = getattr(getattr(values, "dtype", None), "kind", "O")
+    if array.dtype == object and kind in NUMERIC:  # a nullable pandas Series
+        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return array
+
+
+def first_missing(values):
+    """The position of the first None, NaN, NaT or NA in `values` (n,), or None."""
+    if values.dtype == object:
+        absent = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
+    elif values.dtype.kind in "fmM":
+        absent = np.isnan(values)
+    else:
+        return None
+    return int(np.argmax(absent)) if absent.any() else None
+
+
+def _is_missing(value):
+    if isinstance(value, float | np.floating):
+        return np.isnan(value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def float_dtype(dtypes):
+    """The dtype that X is stored in: the widest of float32 and float64."""
+    kept = (np.dtype(np.float32), np.dtype(np.float64))
+    return np.result_type(*(d if d in kept else np.float64 for d in dtypes))
+
+
+def column_names(X):
+    """The column names of a frame as a tuple if all are strings, else None.
+
+    Raises
+    ------
+    TypeError
+        If only some of the names are strings (as scikit-learn does).
+    """
+    if not is_frame(X):
+        return None
+    names = list(X.columns)
+    strings = [isinstance(name, str) for name in names]
+    if all(strings):
+        return tuple(str(name) for name in names)
+    if any(strings):
+        raise TypeError(
+            f"Column names must all be strings or none of them; got {names}. Convert "
+            "them with X.columns = X.columns.astype(str)."
+        )
+    return None
+
+
+def read_features(X, where=""):
+    """Read X, checking all but that its values are finite.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_rows, ...) or DataFrame
+
+    Returns
+    -------
+    X : ndarray of shape (n_rows, ...)
+        Of a bool, integer or float dtype.
+    feature_names : tuple of str or None
+    """
+    feature_names = column_names(X)
+    if issparse(X):
+        raise TypeError(f"{where}X is sparse ({X!r}). Make it dense with X.toarray().")
+    X = _read_columns(X, where) if is_frame(X) else to_array(X, "X", where)
+    if X.dtype.kind not in NUMERIC:
+        raise _not_numeric(X, where)
+    if X.ndim < 2:
+        raise ValueError(
+            f"{where}X must have at least 2 dimensions (n_rows, n_features); got shape "
+            f"{X.shape}. Write a single feature as X.reshape(-1, 1)."
+        )
+    if 0 in X.shape[1:]:
+        raise ValueError(f"{where}X has shape {X.shape}: it needs at least 1 feature.")
+    return X, feature_names
+
+
+def _read_columns(frame, where):
+    """A frame's columns, each checked to be numeric, as one array (n_rows, n_cols)."""
+    columns = []
+    for j, name in enumerate(frame.columns):
+        column = frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j]
+        values = to_array(column, f"column {name!r} of X", where)
+        if values.dtype.kind not in NUMERIC:
+            raise ValueError(
+                f"{where}column {name!r} of X has dtype {column.dtype}; X must be "
+                f"numeric. {ENCODE}, convert it with astype(float) if it holds "
+                "numbers, or leave it out (features=[...] in TaskCollection.from_frame)"
+                "."
+            )
+        columns.append(values)
+    return np.column_stack(columns) if columns else np.empty((len(frame), 0))
+
+
+def _not_numeric(X, where):
+    """The error for an X of dtype object, string, datetime, complex..."""
+    culprit = ""
+    if X.dtype == object and X.ndim == 2:
+        is_number = [all(isinstance(v, Number) for v in column) for column in X.T]
+        column = is_number.index(False) if False in is_number else 0
+        culprit = f" (column {column} holds {X[:1, column].tolist()})"
+    return ValueError(
+        f"{where}X has dtype {X.dtype}{culprit}; it must be numeric. Convert it with "
+        f"X.astype(float) if it holds numbers. {ENCODE} if it holds categories."
+    )
+
+
+def read_target(y, where="", groups=None):
+    """Read y, checking all but that its numbers are finite.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+    where : str, default=""
+    groups : ndarray of shape (n_rows,), default=None
+        The task of each row, where `y` is that of many.
+
+    Returns
+    -------
+    y : ndarray of shape (n_rows,)
+        Of a bool, integer, float or string dtype.
+    """
+    y = to_array(y, "y", where)
+    if y.ndim != 1:
+        raise ValueError(
+            f"{where}y must be 1-dimensional; got shape {y.shape}. Use y.ravel() for a "
+            "single column."
+        )
+    if y.dtype == object:
+        row = first_missing(y)
+        if row is not None:
+            value = y[row]
+            if groups is not None and len(groups) == len(y):
+                where = named(groups[row : row + 1].tolist()[0])
+                row = np.count_nonzero(groups[:row] == groups[row])
+            raise ValueError(
+                f"{where}y is missing ({value}) in row {row}. Drop such rows."
+            )
+        if all(isinstance(label, str) for label in y):
+            y = y.astype(str)
+    if y.dtype.kind not in NUMERIC + "U":
+        raise ValueError(
+            f"{where}y has dtype {y.dtype}; it must hold numbers or strings. Convert "
+            "it with y.astype(float), y.astype(int) or y.astype(str)."
+        )
+    return y
+
+
+def read_task(X, y, name=None):
+    """Read one task: ``(X, y, feature_names)``, as many rows in X as in y, >= 2."""
+    where = named(name)
+    X, feature_names = read_features(X, where)
+    y = read_target(y, where)
+    if len(X) != len(y):
+        raise ValueError(
+            f"{where}X has {len(X)} rows and y has {len(y)} (shapes {X.shape} and "
+            f"{y.shape}). Give one target for each row."
+        )
+    check_sizes((0, len(y)), (name,))
+    return X, y, feature_names
+
+
+def check_sizes(offsets, names):
+    """Raise if a task has fewer than two rows, naming the first that has."""
+    sizes = np.diff(offsets)
+    small = np.flatnonzero(sizes < 2)
+    if len(small) == 0:
+        return
+    rows = "1 row" if sizes[small[0]] == 1 else "no rows"
+    others = f" (so few in {len(small)} of {len(sizes)} tasks)" * (len(sizes) > 1)
+    raise ValueError(
+        f"{named(names[small[0]])}X has {rows}{others}; a task needs at least 2, one "
+        "to adapt on and one to be judged on. Leave such tasks out, e.g. "
+        "[(X, y) for X, y in pairs if len(y) > 1] or "
+        "frame.groupby(task).filter(lambda rows: len(rows) > 1)."
+    )
+
+
+def check_finite(X, y, offsets, names, feature_names=None):
+    """Raise if the flat X or y holds NaN or infinity, naming task, row and column.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, ...)
+    y : ndarray of shape (n_rows,)
+    offsets : ndarray of shape (n_tasks + 1,)
+        Task t has the rows ``offsets[t]:offsets[t + 1]``.
+    names : sequence of length n_tasks
+    feature_names : tuple of str or None
+    """
+    for what, values in (("X", X), ("y", y)):
+        at = _first_not_finite(values)
+        if at is None:
+            continue
+        task = np.searchsorted(offsets, at[0], side="right") - 1
+        place = f"row {at[0] - offsets[task]}"
+        if len(at) == 2:
+            column = at[1] if feature_names is None else feature_names[at[1]]
+            place += f", column {column!r}"
+        elif len(at) > 2:
+            place += f", position {at[1:]}"
+        raise ValueError(
+            f"{named(names[task])}{what} is {values[at]} in {place}. Drop such rows"
+            + (", or impute them (sklearn.impute)." if what == "X" else ".")
+        )
+
+
+def _first_not_finite(values):
+    """The index of the first NaN or infinity, a tuple of ints, or None."""
+    if values.dtype.kind != "f":
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):  # no temporary array; a huge sum may overflow
+            return None
+    bad = ~np.isfinite(values)
+    if not bad.any():
+        return None
+    return tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
+
+
+def read_groups(groups):
+    """Read the task of each row: labels (n_rows,), none of them missing."""
+    groups = to_array(groups, "groups")
+    if groups.ndim != 1:
+        raise ValueError(f"groups must be 1-dimensional; got shape {groups.shape}.")
+    row = first_missing(groups)
+    if row is not None:
+        raise ValueError(
+            f"groups is missing ({groups[row]}) in row {row}. Every row must say which "
+            "task it belongs to."
+        )
+    if groups.dtype.kind == "M":
+        groups = groups.astype("datetime64[us]")  # the finest that Python can hold
+    return groups
+
+
+def sort_groups(groups):
+    """Where the rows of each group are.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_rows,)
+        At least one row.
+
+    Returns
+    -------
+    order : ndarray of shape (n_rows,) or None
+        Sorts the rows by group, stably; None where they are sorted already.
+    offsets : ndarray of shape (n_groups + 1,)
+        Group t has the sorted rows ``offsets[t]:offsets[t + 1]``.
+    labels : ndarray of shape (n_groups,)
+        The group labels, sorted.
+    """
+    try:
+        is_sorted = np.all(groups[1:] >= groups[:-1])
+        order = None if is_sorted else np.argsort(groups, kind="stable")
+    except TypeError as error:
+        types = sorted({type(label).__name__ for label in groups})
+        raise TypeError(
+            f"groups mixes labels of types {types}, which have no order. Convert them "
+            "to strings."
+        ) from error
+    groups = groups if order is None else groups[order]
+    starts = np.flatnonzero(np.append(True, groups[1:] != groups[:-1]))
+    return order, np.append(starts, len(groups)), groups[starts]

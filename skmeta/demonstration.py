@@ -1,0 +1,298 @@
+"""The main job on real chemistry: a new reaction, after a handful of experiments.
+
+``python -m skmeta`` meta-trains on Suzuki couplings, adapts to reactions that were
+never seen, and compares with what one would do without meta-learning.
+"""
+
+import argparse
+import math
+import os
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backend_bases import FigureCanvasBase
+from sklearn.dummy import DummyRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.linear_model import RidgeCV
+
+from ._shot_figure import draw_shot_curves
+from .attention import AttentionMetaRegressor
+from .baselines import PooledRegressor
+from .datasets import load_suzuki_tasks
+from .model_selection import few_shot_scores
+
+N_SUPPORT = (3, 5, 10, 20)
+FOCUS = 5
+"""Number of experiments that the closing sentence is about."""
+
+N_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class ShotCurve:
+    """R2 of one method against the number of support rows.
+
+    Attributes
+    ----------
+    name : str
+    n_support : tuple of int, of length n_shots
+    r2 : ndarray of shape (n_shots,)
+        1 - MSE / MSE of the meta-training mean, both over all test tasks.
+    resampled : ndarray of shape (n_resamples, n_shots)
+        The same for test tasks drawn with replacement, the same for every method.
+    low, high : ndarray of shape (n_shots,)
+        The 95% interval over tasks.
+    """
+
+    name: str
+    n_support: tuple
+    r2: np.ndarray
+    resampled: np.ndarray
+
+    @classmethod
+    def from_errors(cls, name, n_support, errors, reference, seed):
+        """Relate squared errors (n_tasks, n_shots) to those of the reference."""
+        n_tasks = len(errors)
+        rng = np.random.default_rng(seed)
+        drawn = rng.integers(n_tasks, size=(N_RESAMPLES, n_tasks))
+        r2 = 1 - errors.sum(0) / reference.sum(0)
+        resampled = 1 - errors[drawn].sum(1) / reference[drawn].sum(1)
+        return cls(name, n_support, r2, resampled)
+
+    @cached_property
+    def low(self):
+        return np.percentile(self.resampled, 2.5, axis=0)
+
+    @cached_property
+    def high(self):
+        return np.percentile(self.resampled, 97.5, axis=0)
+
+    def shots_for(self, r2):
+        """Support rows that reach `r2`, between two measured by their logarithm.
+
+        Infinite if it is never reached.
+        """
+        reached = np.flatnonzero(self.r2 >= r2)
+        if len(reached) == 0:
+            return math.inf
+        i = reached[0]
+        log_k = np.log(self.n_support)
+        if i == 0:
+            return float(self.n_support[0])
+        return float(
+            np.exp(np.interp(r2, self.r2[i - 1 : i + 1], log_k[i - 1 : i + 1]))
+        )
+
+    def __str__(self):
+        cells = [
+            f"{r2:.2f} [{low:.2f}, {high:.2f}]"
+            for r2, low, high in zip(self.r2, self.low, self.high, strict=True)
+        ]
+        return row(self.name, cells)
+
+
+def row(name, cells):
+    """One line of the table."""
+    return f"{name:<22}" + "".join(f"{cell:>18}" for cell in cells)
+
+
+def rivals(seed=0):
+    """What one would do without meta-learning, from the simplest to the strongest.
+
+    Returns
+    -------
+    estimators : dict of str -> estimator
+        Two that learn from the new reaction alone, and three that learn from all.
+    """
+    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(3.0, (0.1, 100.0))
+    kernel = kernel + WhiteKernel(0.3, (1e-3, 10.0))
+    return {
+        "ridge per reaction": RidgeCV(np.logspace(-1, 3, 9)),
+        "GP per reaction": GaussianProcessRegressor(
+            kernel, normalize_y=True, random_state=seed
+        ),
+        "pooled boosting": PooledRegressor(random_state=seed),
+        "boosting + intercept": PooledRegressor(adapt="intercept", random_state=seed),
+        "boosting + shared GP": PooledRegressor(adapt="gp", random_state=seed),
+    }
+
+
+def demonstrate(
+    path="skmeta-demo.png",
+    *,
+    tasks=None,
+    n_support=N_SUPPORT,
+    n_episodes=5,
+    max_epochs=200,
+    seed=0,
+):
+    """Meta-train, adapt to reactions never seen, print a table and draw a picture.
+
+    Parameters
+    ----------
+    path : str or Path, default="skmeta-demo.png"
+        Where to write the picture; its suffix says in which format.
+    tasks : TaskCollection, default=None
+        Three fifths of them are learned from, one is held out to stop and tune on,
+        one to compare on. None takes the Suzuki couplings.
+    n_support : tuple of int, default=(3, 5, 10, 20)
+        Numbers of experiments to adapt to; 5 must be among them.
+    n_episodes : int, default=5
+        Draws of these experiments for each reaction.
+    max_epochs : int, default=200
+        Of the meta-training.
+    seed : int, default=0
+        Splits the tasks, draws the experiments and seeds the estimators.
+
+    Returns
+    -------
+    curves : list of ShotCurve
+        The rivals first, `AttentionMetaRegressor` last.
+    """
+    tasks = load_suzuki_tasks() if tasks is None else tasks
+    order = np.random.default_rng(seed).permutation(len(tasks))
+    training, validation, test = np.split(
+        order, [round(0.6 * len(order)), round(0.8 * len(order))]
+    )
+    training, validation, test = tasks[training], tasks[validation], tasks[test]
+    print(
+        f"{len(tasks)} reactions (two reactants and a ligand), {len(tasks.y):,} yields."
+        f"\nMeta-training on {len(training)}, with {len(validation)} more to stop on; "
+        f"the other {len(test)} are never seen.\n",
+        flush=True,
+    )
+    ours = AttentionMetaRegressor(max_epochs=max_epochs, random_state=seed, verbose=1)
+    ours.meta_fit(training, validation_tasks=validation)
+
+    def errors(estimator):
+        with warnings.catch_warnings():
+            # A process fitted to three rows alone often ends at a bound of its kernel.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            scores = few_shot_scores(
+                estimator,
+                test,
+                n_support,
+                n_episodes,
+                scoring="neg_mean_squared_error",
+                random_state=seed,
+            )
+        return -scores.task_means()
+
+    print(
+        "\nR2 on the reactions never seen, and its 95% interval over reactions, after"
+    )
+    print(row("", [f"{k} experiments" for k in n_support]))
+    reference = errors(DummyRegressor(strategy="constant", constant=training.y.mean()))
+    curves = []
+    for name, estimator in [*rivals(seed).items(), (type(ours).__name__, ours)]:
+        if hasattr(estimator, "meta_fit") and estimator is not ours:
+            estimator.meta_fit(training, validation_tasks=validation)
+        curve = ShotCurve.from_errors(
+            name, tuple(n_support), errors(estimator), reference, seed
+        )
+        print(curve, flush=True)
+        curves.append(curve)
+    print(f"\n{finding(curves, FOCUS)}")
+    draw_shot_curves(
+        curves,
+        path,
+        title=f"Yields of {len(test)} Suzuki couplings never seen before",
+        xlabel="experiments on the new reaction",
+    )
+    print(f"Picture: {path}")
+    return curves
+
+
+def finding(curves, n_support):
+    """Say what the curves show at one number of support rows.
+
+    Parameters
+    ----------
+    curves : list of ShotCurve
+        The last is the one that the others are compared with.
+    n_support : int
+
+    Returns
+    -------
+    sentence : str
+    """
+    *others, ours = curves
+    at = ours.n_support.index(n_support)
+    best = max(others, key=lambda curve: curve.r2[at])
+    gap = ours.r2[at] - best.r2[at]
+    low, high = np.percentile(
+        ours.resampled[:, at] - best.resampled[:, at], [2.5, 97.5]
+    )
+    sentence = (
+        f"After {n_support} experiments {ours.name} has an R2 of {ours.r2[at]:.2f} and "
+        f"{best.name}, the best of the others, {best.r2[at]:.2f}: a difference of "
+        f"{gap:.2f} [{low:.2f}, {high:.2f}]."
+    )
+    if gap <= 0:
+        return sentence
+    quickest = min(others, key=lambda curve: curve.shots_for(ours.r2[at]))
+    needed = quickest.shots_for(ours.r2[at])
+    if math.isinf(needed):
+        return f"{sentence} None of them gets there with {ours.n_support[-1]}."
+    return (
+        f"{sentence} To get there, {quickest.name} needs about "
+        f"{math.ceil(needed)} experiments."
+    )
+
+
+def picture_path(text):
+    """A path that a picture can be written to, for argparse."""
+    path = Path(text)
+    formats = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.lower()[1:] not in formats:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not end in a picture's format: .png, .pdf or .svg, say"
+        )
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: there is no folder {str(path.parent)!r}; make it first"
+        )
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written to")
+    return path
+
+
+def seed_number(text):
+    """A seed, for argparse."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 0 to {2**32 - 1}"
+        )
+    return int(text)
+
+
+def main(arguments=None):
+    """Run ``python -m skmeta``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m skmeta",
+        description=(
+            "Meta-train on Suzuki couplings, adapt to reactions never seen from a few "
+            "experiments, and compare with what one would do without meta-learning. "
+            "Takes about two minutes on two cores."
+        ),
+    )
+    parser.add_argument(
+        "--out",
+        type=picture_path,
+        default="skmeta-demo.png",
+        metavar="PATH",
+        help="where to write the picture (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed_number,
+        default=0,
+        help="draws the split and the experiments (default: %(default)s)",
+    )
+    options = parser.parse_args(arguments)
+    demonstrate(options.out, seed=options.seed)

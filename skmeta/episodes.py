@@ -1,0 +1,178 @@
+"""Seeded draws of support and query rows, straight into one padded batch.
+
+The one place where ragged tasks become padded tensors.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .task_encoder import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatch:
+    """Support and query rows of a batch of tasks, padded by rows of weight 0.
+
+    Attributes
+    ----------
+    x_support, x_query : tensor of shape (n_tasks, n_rows, n_features)
+        Standardised features.
+    prior_support, prior_query : tensor of shape (n_tasks, n_rows, n_outputs)
+        What the pooled estimator says, on the scale of the base learner.
+    weight_support, weight_query : tensor of shape (n_tasks, n_rows)
+        0 for padding, 1 (or the sample's weight) for a row.
+    y_support, y_query : tensor of shape (n_tasks, n_rows)
+        Scaled targets, or encoded classes.
+    """
+
+    x_support: torch.Tensor
+    prior_support: torch.Tensor
+    weight_support: torch.Tensor
+    y_support: torch.Tensor
+    x_query: torch.Tensor
+    prior_query: torch.Tensor
+    weight_query: torch.Tensor
+    y_query: torch.Tensor
+
+    def __len__(self):
+        return len(self.x_support)
+
+    def support(self):
+        """Support rows as the networks take them."""
+        return Rows(self.x_support, self.prior_support, self.weight_support)
+
+    def query(self):
+        """Query rows as the networks take them."""
+        return Rows(self.x_query, self.prior_query, self.weight_query)
+
+    def inputs(self):
+        """What a network's ``forward`` takes, as keyword arguments."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("weight_query", "y_query")
+        }
+
+    def target(self):
+        """What a criterion compares with: query targets and their weights."""
+        return self.y_query, self.weight_query
+
+
+def log_uniform_sizes(low, high, quantiles):
+    """Support sizes from ``low`` to ``high``, uniform on the scale of log(1 + size).
+
+    Parameters
+    ----------
+    low, high : int
+    quantiles : ndarray of shape (n,)
+        In [0, 1).
+
+    Returns
+    -------
+    sizes : ndarray of int, shape (n,)
+    """
+    a, b = np.log(low + 1), np.log(high + 2)
+    return np.exp(a + quantiles * (b - a)).astype(int) - 1
+
+
+def draw_rows(sizes, n_support, n_query, rng):
+    """Draw disjoint support and query rows of each task without replacement.
+
+    Every task keeps at least one query row.
+
+    Parameters
+    ----------
+    sizes : ndarray of int, shape (n_tasks,)
+        Rows in each task.
+    n_support : ndarray of int, shape (n_tasks,)
+        Support rows wanted of each task.
+    n_query : int
+        Query rows wanted.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    support, query : ndarray of int, shape (n_tasks, at most n_rows)
+        Positions within the task; -1 for padding.
+    """
+    k = np.minimum(n_support, sizes - 1)
+    q = np.minimum(n_query, sizes - k)
+    n_drawn, n_rows = int((k + q).max()), int(sizes.max())
+    keys = rng.random((len(sizes), n_rows))
+    keys[np.arange(n_rows) >= sizes[:, None]] = 2.0
+    if 2 * n_drawn < n_rows:
+        first = np.argpartition(keys, n_drawn, axis=1)[:, :n_drawn]
+        by_key = np.argsort(np.take_along_axis(keys, first, axis=1), axis=1)
+        order = np.take_along_axis(first, by_key, axis=1)
+    else:
+        order = np.argsort(keys, axis=1)[:, :n_drawn]
+
+    def take(start, count):
+        position = np.arange(max(1, int(count.max())))
+        rows = np.take_along_axis(
+            order, np.minimum(start[:, None] + position, n_drawn - 1), axis=1
+        )
+        return np.where(position < count[:, None], rows, -1)
+
+    return take(np.zeros_like(k), k), take(k, q)
+
+
+def pad(arrays):
+    """Stack arrays of shape (n_i, ...) into one tensor (n_arrays, max n_i, ...)."""
+    longest = max(1, max(map(len, arrays)))
+    padded = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(padded)
+
+
+class Episodes:
+    """Draws `TaskBatch` from a collection of tasks, prepared for the networks.
+
+    Parameters
+    ----------
+    tasks : TaskCollection
+    features : FeatureScaler
+    targets : TargetScaler or LabelEncoder
+    prior : ndarray of shape (n_rows, n_outputs) or None
+        What the pooled estimator says of each row of ``tasks``.
+    """
+
+    def __init__(self, tasks, features, targets, prior=None):
+        self.tasks, self.features, self.targets = tasks, features, targets
+        self.sizes = np.diff(tasks.offsets)
+        self.prior = None if prior is None else targets.transform_prior(prior)
+
+    def __len__(self):
+        return len(self.tasks)
+
+    def draw(self, indices, n_support, n_query, rng):
+        """Draw one episode from each task ``indices`` (n_tasks,).
+
+        ``n_support`` is an int or one for each task, shape (n_tasks,).
+
+        Returns
+        -------
+        batch : TaskBatch
+        """
+        n_support = np.broadcast_to(n_support, len(indices))
+        rows = draw_rows(self.sizes[indices], n_support, n_query, rng)
+        start = self.tasks.offsets[indices][:, None]
+        support, query = (self._gather(start + r, r >= 0) for r in rows)
+        return TaskBatch(*support, *query)
+
+    def _gather(self, rows, present):
+        rows = np.where(present, rows, 0)
+        x = self.features.transform(self.tasks.X[rows])
+        x[~present] = 0
+        y = self.targets.transform(self.tasks.y[rows])
+        y[~present] = 0
+        if self.prior is None:
+            prior = np.zeros((*rows.shape, self.targets.n_outputs), np.float32)
+        else:
+            prior = self.prior[rows]
+            prior[~present] = 0
+        weight = present.astype(np.float32)
+        return tuple(map(torch.from_numpy, (x, prior, weight, y)))

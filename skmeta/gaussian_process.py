@@ -1,0 +1,220 @@
+"""Stage 3: a Gaussian process whose mean and kernel the task embedding conditions.
+
+A task's function is drawn from
+
+    f(x) ~ GP(prior(x) + mean(x), k),
+    k(x, x') = z(x)' S z(x') + phi(x)' phi(x') + v RBF(x, x'),  z(x) = [1, x, prior(x)],
+
+with one length scale a column. ``S`` is a full covariance, so that with the linear part
+alone this is the linear mixed-effects model with random intercept and slopes. Every
+hyperparameter has a value shared by all tasks, and a read-out of the task's encoding,
+zero before meta-training, shifts its logarithm; the encoding also modulates ``phi`` and
+``mean``, a small network. ``x`` alone makes the columns that attention weighs.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .task_encoder import Rows
+
+MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
+JITTER = 1e-6
+"""Added to the diagonal of a covariance, relative to the mean of that diagonal."""
+
+
+class Hyperparameters(NamedTuple):
+    """Log hyperparameters of each task; the last dimension of each is in brackets."""
+
+    linear: torch.Tensor  # [1 + n_columns] variances of the coefficients of z
+    signal: torch.Tensor  # [1] variance of the RBF part
+    length_scale: torch.Tensor  # [n_columns]
+    basis: torch.Tensor  # [1] variance of the coefficients of phi
+    noise: torch.Tensor  # [1]
+    gate: torch.Tensor  # [n_columns] what each column is multiplied by before phi
+
+
+class Design(NamedTuple):
+    """Rows as the process sees them; each tensor is (n_tasks, n_rows, ...)."""
+
+    columns: torch.Tensor  # [n_columns] inputs of the RBF part
+    linear: torch.Tensor  # [1 + n_columns] z, scaled by its coefficients' sds
+    features: torch.Tensor  # [n_basis] their inner products are the rest of the kernel
+    mean: torch.Tensor  # [n_outputs]
+
+
+class GaussianProcessPrior(nn.Module):
+    """Mean and kernel of each task, from its encoding."""
+
+    def __init__(self, n_features, n_prior, n_outputs, embed_dim, column_dim,
+                 n_hidden=32, n_basis=16, linear_only=False):  # fmt: skip
+        super().__init__()
+        n = n_features + n_prior
+        self.linear_only, self.uses_prior = linear_only, n_prior > 0
+        self.factor = nn.Parameter(torch.diag(torch.full((1 + n,), 0.02).sqrt()))
+        with torch.no_grad():
+            self.factor[0, 0] = 0.2**0.5
+        self.signal = nn.Parameter(torch.tensor([math.log(0.2)]))
+        self.length_scale = nn.Parameter(
+            torch.full((n,), math.log(1.5 * max(1, n) ** 0.5))
+        )
+        self.noise = nn.Parameter(torch.tensor([math.log(0.5)]))
+        self.basis = nn.Parameter(torch.tensor([-4.0]))
+        self.coefficients = nn.Linear(n, n_outputs)
+        self.shift = nn.Linear(embed_dim, 4 + 2 * n)
+        self.column_shift = nn.Linear(column_dim, 2, bias=False)
+        self.hidden1 = nn.Linear(n, n_hidden)
+        self.hidden2 = nn.Linear(n_hidden, n_hidden)
+        self.modulation = nn.Linear(embed_dim, 4 * n_hidden)
+        self.to_basis = nn.Linear(n_hidden, n_basis)
+        self.to_mean = nn.Linear(n_hidden, n_outputs)
+        for layer in (
+            self.coefficients,
+            self.shift,
+            self.column_shift,
+            self.modulation,
+            self.to_mean,
+        ):
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
+
+    @property
+    def encoding_sizes(self):
+        """Sizes of the task and column embeddings that it reads."""
+        return self.shift.in_features, self.column_shift.in_features
+
+    def shared_parameters(self):
+        """What all tasks share: hyperparameters and the linear mean."""
+        return [
+            self.factor,
+            self.signal,
+            self.length_scale,
+            self.noise,
+            *self.coefficients.parameters(),
+        ]
+
+    def hyperparameters(self, encoding):
+        """Read each task's hyperparameters off its encoding."""
+        shift = self.shift(encoding.task)
+        scalars, columns = shift[:, :4], shift[:, 4:].unflatten(1, (2, -1))
+        own = self.column_shift(encoding.columns).transpose(1, 2)
+        columns = columns + F.pad(own, (0, columns.shape[2] - own.shape[2]))
+        linear = torch.cat([scalars[:, :1], columns[:, 0]], 1)
+        return Hyperparameters(
+            linear,
+            self.signal + scalars[:, 1:2],
+            self.length_scale + columns[:, 1],
+            self.basis + scalars[:, 2:3],
+            (self.noise + scalars[:, 3:4]).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE),
+            -columns[:, 1],
+        )
+
+    def design(self, rows, encoding, theta):
+        """See rows as the process of each task does."""
+        u = torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
+        z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
+        features = z @ self.factor.tril()
+        mean = rows.prior + self.coefficients(u)
+        if not self.linear_only:
+            a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
+            h = F.gelu(self.hidden1(u * theta.gate.exp()[:, None]) * (1 + a1) + b1)
+            h = F.gelu(self.hidden2(h) * (1 + a2) + b2)
+            basis = self.to_basis(h) * (0.5 * theta.basis).exp()[:, None]
+            features = torch.cat([features, basis], -1)
+            mean = mean + self.to_mean(h)
+        columns = u * (-theta.length_scale).exp()[:, None]
+        return Design(*(t.double() for t in (columns, z, features, mean)))
+
+    def kernel(self, a, b, theta):
+        """Covariance of two designs, (n_tasks, n_a, n_b)."""
+        k = a.features @ b.features.transpose(1, 2)
+        if self.linear_only:
+            return k
+        d2 = (
+            (a.columns**2).sum(-1)[:, :, None]
+            + (b.columns**2).sum(-1)[:, None, :]
+            - 2 * a.columns @ b.columns.transpose(1, 2)
+        )
+        signal = theta.signal.double().exp()[:, :, None]
+        return k + signal * torch.exp(-0.5 * d2.clamp(min=0))
+
+    def variance(self, a, theta):
+        """Diagonal of ``kernel(a, a)``, (n_tasks, n_a)."""
+        v = (a.features**2).sum(-1)
+        return v if self.linear_only else v + theta.signal.double().exp()
+
+    def kernel_gradients(self, design, theta):
+        """Derivatives of ``kernel(design, design)`` by log hyperparameters.
+
+        In the order of `Hyperparameters`, but for noise and gate: (n_tasks, p, n_rows,
+        n_rows).
+        """
+        z = design.linear
+        covariance = (self.factor.tril() @ self.factor.tril().T).double()
+        outer = torch.einsum("bsj,btj->bjst", z, z @ covariance)
+        linear = 0.5 * (outer + outer.transpose(2, 3))
+        if self.linear_only:
+            idle = linear.new_zeros(1).expand(
+                len(z), design.columns.shape[-1] + 2, 1, 1
+            )
+            return torch.cat([linear, idle.expand(-1, -1, *linear.shape[2:])], 1)
+        squares = (design.columns[:, :, None] - design.columns[:, None]) ** 2
+        signal = theta.signal.double().exp()[..., None]
+        rbf = (signal * torch.exp(-0.5 * squares.sum(-1)))[:, None]
+        phi = design.features[..., z.shape[-1] :]
+        basis = (phi @ phi.transpose(1, 2))[:, None]
+        scales = rbf * squares.permute(0, 3, 1, 2)
+        return torch.cat([linear, rbf, scales, basis], 1)
+
+    def relevance(self, theta):
+        """How much of each task's function hangs on each column, (n_tasks, n_columns).
+
+        The expected square of the slope along a (standardised) column under the
+        task's linear and RBF parts.
+        """
+        covariance = self.factor.tril() @ self.factor.tril().T
+        slopes = covariance.diagonal()[1:] * theta.linear[:, 1:].exp()
+        if self.linear_only:
+            return slopes
+        return slopes + (theta.signal - 2 * theta.length_scale).exp()
+
+
+def masked_covariance(K, weight, noise):
+    """``K`` plus noise, where a row of weight w has w-th the noise, as w rows would.
+
+    Rows of weight 0 become independent of all others, with variance 1.
+
+    Parameters
+    ----------
+    K : tensor of shape (B, S, S)
+    weight : tensor of shape (B, S)
+    noise : tensor of shape (B, 1)
+        Variance.
+    """
+    present = (weight > 0).to(K)
+    K = K * present[:, :, None] * present[:, None, :]
+    total = weight.sum(1, keepdim=True).clamp(min=1e-12)
+    level = (K.diagonal(dim1=1, dim2=2) * weight).sum(1, keepdim=True) / total
+    diagonal = noise / weight.where(weight > 0, 1.0) + JITTER * level
+    return K + torch.diag_embed(torch.where(weight > 0, diagonal, 1.0))
+
+
+def representatives(support, y, n):
+    """At most ``n`` rows spread evenly over the sorted targets, in any order of rows."""
+    if support.weight.shape[1] <= n:
+        return support, y
+    hidden = torch.where(support.weight > 0, 0.0, torch.inf)
+    order = (y + hidden).argsort(1)
+    count = (support.weight > 0).sum(1, keepdim=True)
+    grid = torch.linspace(0, 1, n, device=y.device)
+    position = (grid * (count - 1).clamp(min=0)).round().long()
+    rows = order.gather(1, position)
+
+    def take(t):
+        return t.gather(1, rows[..., None].expand(-1, -1, t.shape[2]))
+
+    weight = support.weight.gather(1, rows)
+    return Rows(take(support.x), take(support.prior), weight), y.gather(1, rows)

@@ -1,0 +1,212 @@
+"""The Gaussian process as base learner of regression tasks: all in closed form."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .gaussian_process import (
+    MAX_LOG_NOISE,
+    MIN_LOG_NOISE,
+    Design,
+    Hyperparameters,
+    masked_covariance,
+    representatives,
+)
+from .task_encoder import TaskEncoding
+
+LOG_2PI = math.log(2 * math.pi)
+N_TRAINING_STEPS = 4
+MAX_STEP = 1.0
+MAX_TRAINING_ROWS = 256
+"""Rows of the support that train the hyperparameters; all rows are conditioned on."""
+
+
+class Adapted(NamedTuple):
+    """A process conditioned on the support of each task."""
+
+    encoding: TaskEncoding
+    theta: Hyperparameters
+    design: Design
+    weight: torch.Tensor  # (B, S)
+    factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
+    residual: torch.Tensor  # (B, S) targets less their prior mean
+    alpha: torch.Tensor  # (B, S) inverse covariance times residual
+
+
+class GaussianProcessRegression(nn.Module):
+    """Posterior of a task's Gaussian process given its support.
+
+    Parameters
+    ----------
+    prior : GaussianProcessPrior
+
+    Attributes
+    ----------
+    spread : tensor of shape ()
+        How far, in standard deviations of a log hyperparameter, the support may take
+        it from where the encoding put it. 0: no training on the support.
+    """
+
+    choices = ((0.0,), (0.1,), (0.3,), (1.0,))
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior = prior
+        self.register_buffer("spread", torch.tensor(0.0))
+
+    def configure(self, spread):
+        """Set how the support trains: the spread of the hyperparameters."""
+        self.spread.fill_(spread)
+
+    def targets(self, rows, y):
+        """What the task encoder reads of each row's target: its residual."""
+        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+
+    def adapt(self, support, y, encoding):
+        """Condition on the support, once it has trained the hyperparameters.
+
+        Meta-training leaves the hyperparameters where the encoding puts them.
+
+        Parameters
+        ----------
+        support : Rows of B tasks with S rows
+        y : tensor of shape (B, S)
+        encoding : TaskEncoding
+
+        Returns
+        -------
+        adapted : Adapted
+        """
+        theta = self.prior.hyperparameters(encoding)
+        if not self.training and self.spread > 0:
+            theta = self._train(support, y, encoding, theta)
+        return self._condition(support, y, encoding, theta)
+
+    def _condition(self, support, y, encoding, theta):
+        design = self.prior.design(support, encoding, theta)
+        weight = support.weight.double()
+        K = self.prior.kernel(design, design, theta)
+        K = masked_covariance(K, weight, theta.noise.double().exp())
+        factor = torch.linalg.cholesky(K)
+        residual = (y.double() - design.mean[..., 0]) * (weight > 0)
+        alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
+        return Adapted(encoding, theta, design, weight, factor, residual, alpha)
+
+    def predict(self, adapted, query):
+        """Mean and variance of the query rows' targets, each (B, Q)."""
+        theta = adapted.theta
+        design = self.prior.design(query, adapted.encoding, theta)
+        k = self._covariance(design, adapted)
+        mean = design.mean[..., 0] + (k @ adapted.alpha[..., None])[..., 0]
+        v = torch.linalg.solve_triangular(
+            adapted.factor, k.transpose(1, 2), upper=False
+        )
+        prior_variance = self.prior.variance(design, theta)
+        variance = torch.maximum(prior_variance - (v**2).sum(1), 1e-9 * prior_variance)
+        return mean, variance + theta.noise.double().exp()
+
+    def _covariance(self, design, adapted):
+        k = self.prior.kernel(design, adapted.design, adapted.theta)
+        return k * (adapted.weight > 0)[:, None, :]
+
+    def features(self, adapted, rows):
+        """Features whose inner products are the kernel, but for its RBF part."""
+        design = self.prior.design(rows, adapted.encoding, adapted.theta)
+        return design.features
+
+    def support_weights(self, adapted, query):
+        """Size of the posterior mean's weights on the support targets, (B, Q, S)."""
+        design = self.prior.design(query, adapted.encoding, adapted.theta)
+        k = self._covariance(design, adapted).transpose(1, 2)
+        return torch.cholesky_solve(k, adapted.factor).transpose(1, 2).abs()
+
+    def relevance(self, adapted):
+        """How much hangs on each column, (B, n_columns)."""
+        return self.prior.relevance(adapted.theta)
+
+    def log_evidence(self, adapted):
+        """Log marginal likelihood of each task's support, (B,)."""
+        log_det = adapted.factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        present = adapted.weight > 0
+        fit = (adapted.residual * adapted.alpha).sum(1)
+        once = -0.5 * (fit + LOG_2PI * present.sum(1)) - log_det
+        # A row of weight w is w rows that agree: w - 1 more of pure noise.
+        w = adapted.weight.where(present, 1.0)
+        noise = adapted.theta.noise.double()
+        return once - 0.5 * ((w - 1) * (LOG_2PI + noise) + w.log()).sum(1)
+
+    def sample(self, rows, encoding, generator):
+        """Draw targets (B, S) of ``rows`` from the prior."""
+        theta = self.prior.hyperparameters(encoding)
+        design = self.prior.design(rows, encoding, theta)
+        K = self.prior.kernel(design, design, theta)
+        K = masked_covariance(K, rows.weight.double(), theta.noise.double().exp())
+        white = torch.randn(*K.shape[:2], 1, generator=generator, dtype=K.dtype)
+        draw = torch.linalg.cholesky(K) @ white.to(K.device)
+        return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
+
+    @torch.no_grad()
+    def _train(self, support, y, encoding, theta):
+        """Train hyperparameters on the support, from where the encoding put them.
+
+        Maximises the log marginal likelihood less ``|theta - theta_0|^2 / (2
+        spread^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
+        information; a task whose objective would fall keeps what it has.
+        """
+        support, y = representatives(support, y, MAX_TRAINING_ROWS)
+        adapted = self._condition(support, y, encoding, theta)
+        precision = 1.0 / self.spread.double() ** 2
+        start = at = _flat(theta)
+        damping = torch.full_like(at[:, :1], 1e-3)
+        best = self.log_evidence(adapted)
+        for _ in range(N_TRAINING_STEPS):
+            score, information = self._score(adapted)
+            score = score - precision * (at - start)
+            scale = information.diagonal(dim1=1, dim2=2) + precision
+            system = information + torch.diag_embed(precision + damping * scale)
+            step = torch.linalg.solve(system, score[..., None])[..., 0]
+            trial = at + step.clamp(-MAX_STEP, MAX_STEP)
+            candidate = self._condition(support, y, encoding, _unflat(trial, theta))
+            penalty = 0.5 * precision * ((trial - start) ** 2).sum(1)
+            value = self.log_evidence(candidate) - penalty
+            better = value > best
+            best = torch.where(better, value, best)
+            at = torch.where(better[:, None], trial, at)
+            damping = torch.where(better[:, None], damping / 4, damping * 8)
+            adapted = self._condition(support, y, encoding, _unflat(at, theta))
+        return adapted.theta
+
+    def _score(self, adapted):
+        """Gradient (B, p) and Fisher information (B, p, p) of the log evidence.
+
+        Rasmussen and Williams (2006), eq. 5.9, and its expected second derivative
+        ``tr(K^-1 dK_i K^-1 dK_j) / 2``.
+        """
+        weight = adapted.weight
+        present = (weight > 0).double()
+        parts = self.prior.kernel_gradients(adapted.design, adapted.theta)
+        parts = parts * (present[:, :, None] * present[:, None, :])[:, None]
+        noise = adapted.theta.noise.double().exp()
+        diagonal = noise / weight.where(weight > 0, 1.0) * present
+        gradients = torch.cat([parts, torch.diag_embed(diagonal)[:, None]], 1)
+        a = torch.cholesky_inverse(adapted.factor)[:, None] @ gradients
+        fit = torch.einsum("bs,bpst,bt->bp", adapted.alpha, gradients, adapted.alpha)
+        score = 0.5 * (fit - a.diagonal(dim1=2, dim2=3).sum(-1))
+        information = 0.5 * a.flatten(2) @ a.transpose(2, 3).flatten(2).transpose(1, 2)
+        repeats = 0.5 * (weight - present).sum(1)
+        score[:, -1] -= repeats
+        information[:, -1, -1] += repeats
+        return score, information
+
+
+def _flat(theta):
+    """What the support trains, (B, p): all but the gate."""
+    return torch.cat(theta[:-1], 1).double()
+
+
+def _unflat(flat, theta):
+    parts = flat.float().split([t.shape[1] for t in theta[:-1]], 1)
+    noise = parts[-1].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
+    return Hyperparameters(*parts[:-1], noise, theta.gate)

@@ -1,0 +1,157 @@
+"""Laplace approximation of Gaussian-process classification, batched over tasks.
+
+``n_classes`` latent functions share a kernel; a softmax turns them into probabilities.
+The algebra is that of Rasmussen and Williams (2006), Gaussian Processes for Machine
+Learning, algorithms 3.3 and 3.4, with a prior mean and weighted rows. Shapes: B tasks,
+C classes, S support rows, Q query rows; everything in float64.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+
+N_NEWTON_STEPS = 20
+N_HALVINGS = 4
+TOLERANCE = 1e-5
+MIN_PROBABILITY = 1e-12
+"""Below it a root has no slope that could be used."""
+
+
+class Posterior(NamedTuple):
+    """Gaussian approximation of the latent functions at the support rows.
+
+    ``alpha`` (B, C, S) the prior's precision times the latents' departure from their
+    mean; ``precision`` (B, C, S, S) E of algorithm 3.3; ``factor`` (B, S, S) the
+    Cholesky factor of its sum over classes; ``log_evidence`` (B,).
+    """
+
+    alpha: torch.Tensor
+    precision: torch.Tensor
+    factor: torch.Tensor
+    log_evidence: torch.Tensor
+
+
+def laplace(K, mean, y, weight):
+    """Find the mode, then take one differentiable Newton step at it.
+
+    The Newton map does not depend on its argument to first order at the mode, so the
+    gradient through that one step is the exact (implicit) one.
+
+    Parameters
+    ----------
+    K : tensor of shape (B, S, S)
+    mean : tensor of shape (B, S, C)
+    y : tensor of int, shape (B, S)
+    weight : tensor of shape (B, S)
+        0 hides a row; w counts it w times.
+
+    Returns
+    -------
+    posterior : Posterior
+    """
+    one_hot = torch.nn.functional.one_hot(y, mean.shape[-1]).transpose(1, 2).to(K)
+    mean = mean.transpose(1, 2)
+    with torch.no_grad():
+        alpha = _mode(K.detach(), mean.detach(), one_hot, weight)
+    at_mode = mean.detach() + alpha @ K.detach()
+    alpha = _newton(K, mean, at_mode, one_hot, weight)
+    f = mean + alpha @ K
+    precision, factor, log_det = _curvature(K, f, weight)
+    evidence = _objective(alpha, f, mean, one_hot, weight) - 0.5 * log_det
+    return Posterior(alpha, precision, factor, evidence)
+
+
+def predict_logits(posterior, k, variance, mean):
+    """Logits of the averaged class probabilities at query rows.
+
+    The average of the softmax over the latents' Gaussian is approximated by MacKay's
+    factor, on the latents less their mean over classes, where alone it matters: with
+    s2 the variance of such a centred latent, it is divided by
+    sqrt(1 + pi / 8 * 2 C / (C - 1) * s2). For two classes this is the well-known
+    sigma(mu / sqrt(1 + pi / 8 * var)) of their difference, and permuting the classes
+    permutes the logits.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    k : tensor of shape (B, Q, S)
+        Covariance of query and support rows.
+    variance : tensor of shape (B, Q)
+        Prior variance at the query rows.
+    mean : tensor of shape (B, Q, C)
+
+    Returns
+    -------
+    logits : tensor of shape (B, Q, C)
+    """
+    C = mean.shape[-1]
+    latent = mean + (posterior.alpha @ k.transpose(1, 2)).transpose(1, 2)
+    kt = k.transpose(1, 2)[:, None]  # (B, 1, S, Q)
+    ek = posterior.precision @ kt  # (B, C, S, Q)
+    v = torch.linalg.solve_triangular(posterior.factor[:, None], ek, upper=False)
+    total = v.sum(1, keepdim=True)
+    own = variance[:, None] - (kt * ek).sum(2)  # (B, C, Q)
+    s2 = (
+        own * (1 - 2 / C)
+        + own.sum(1, keepdim=True) / C**2
+        + ((v - total / C) ** 2).sum(2)
+    ).clamp(min=0)
+    centred = latent - latent.mean(-1, keepdim=True)
+    spread = 1 + math.pi / 8 * 2 * C / max(C - 1, 1) * s2.transpose(1, 2)
+    return centred / spread.sqrt()
+
+
+def _objective(alpha, f, mean, one_hot, weight):
+    """Log joint density of targets and latents, but for the latents' normaliser."""
+    log_likelihood = ((one_hot * f).sum(1) - f.logsumexp(1)) * weight
+    return log_likelihood.sum(1) - 0.5 * (alpha * (f - mean)).sum((1, 2))
+
+
+def _mode(K, mean, one_hot, weight):
+    alpha = torch.zeros_like(mean)
+    best = _objective(alpha, mean, mean, one_hot, weight)
+    for _ in range(N_NEWTON_STEPS):
+        f = mean + alpha @ K
+        step = _newton(K, mean, f, one_hot, weight) - alpha
+        for _ in range(N_HALVINGS):
+            trial = alpha + step
+            value = _objective(trial, mean + trial @ K, mean, one_hot, weight)
+            worse = value < best - TOLERANCE / 10
+            if not worse.any():
+                break
+            step = torch.where(worse[:, None, None], step / 2, step)
+        gain = torch.where(worse, 0.0, value - best)
+        alpha = torch.where(worse[:, None, None], alpha, trial)
+        best = best + gain
+        if gain.max() < TOLERANCE:
+            break
+    return alpha
+
+
+def _newton(K, mean, f, one_hot, weight):
+    """The next alpha (B, C, S) from latents ``f`` (B, C, S)."""
+    precision, factor, _ = _curvature(K, f, weight)
+    w, p, departure = weight[:, None], f.softmax(1), f - mean
+    b = w * (p * (departure - (p * departure).sum(1, keepdim=True)) + one_hot - p)
+    c = (precision @ (b @ K)[..., None])[..., 0]
+    shared = torch.cholesky_solve(c.sum(1)[..., None], factor)[:, None]
+    return b - c + (precision @ shared)[..., 0]
+
+
+def _curvature(K, f, weight):
+    """E, the factor of its sum, and log det(I + K W) at latents ``f`` (B, C, S)."""
+    p = f.softmax(1).clamp(min=MIN_PROBABILITY)
+    root = p.sqrt() * weight.sqrt()[:, None]
+    eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
+    inner = eye + root[..., None] * K[:, None] * root[..., None, :]
+    L = torch.linalg.cholesky(inner)
+    t = torch.linalg.solve_triangular(L, torch.diag_embed(root), upper=False)
+    precision = t.transpose(-2, -1) @ t
+    hidden = torch.diag_embed((weight == 0).to(K))
+    factor = torch.linalg.cholesky(precision.sum(1) + hidden)
+    log_det = 2 * (
+        L.diagonal(dim1=-2, dim2=-1).log().sum((1, 2))
+        + factor.diagonal(dim1=-2, dim2=-1).log().sum(1)
+    ) - weight.where(weight > 0, 1.0).log().sum(1)
+    return precision, factor, log_det

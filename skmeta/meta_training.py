@@ -1,0 +1,347 @@
+"""Behind `meta_fit`: from tasks to what was learned of them."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils.multiclass import check_classification_targets
+
+from .base_learner import MetaNetwork, make_base_learner, seeded
+from .episodes import Episodes, log_uniform_sizes
+from .exceptions import NonFiniteLossError
+from .meta_state import MetaState
+from .prior_fitting import Start, choose_start, draw_from_prior, fit_prior, resume_start
+from .mlp import MultilayerPerceptron
+from .gaussian_process import representatives
+from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .sources import Sources
+from .task_attention import attention_weights, relation_scores, task_losses
+from .task_encoder import COLUMN_DIM
+from .tasks import LazyTasks, SampledTasks, TaskCollection
+from .training_loop import EpisodeBatches, held_out_batches, held_out_loss, train
+
+PRIOR_TASKS = 50
+"""Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
+their targets drawn anew from that prior. On them nothing beats it, which keeps a
+network that has seen few tasks from seeing more in a task than there is."""
+
+N_STEPS_ALONE, N_ROWS_ALONE, SPREAD_ALONE = 300, 128, 1.5
+"""Without meta-training: gradient steps of a perceptron; rows that fit a process's
+hyperparameters, and how far from their defaults these may go."""
+
+N_ENCODED_ROWS = 64
+"""Rows of a meta-training task that its embedding is made of, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """A trained network, what it started from, and how it went."""
+
+    network: MetaNetwork
+    start: Start
+    history: list
+    failure: NonFiniteLossError | None
+
+
+class EpisodeStream:
+    """Draws the batches of meta-training from wherever the tasks come from.
+
+    Parameters
+    ----------
+    sources : Sources
+    start : Start
+    n_query : int
+    prior_share : float
+        Share of each batch whose targets are drawn from the start's prior.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, sources, start, n_query, prior_share, rng):
+        self.sources, self.start, self.n_query = sources, start, n_query
+        self.prior_share, self.rng = prior_share, rng
+        self.generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+
+    def __call__(self, n_support):
+        """Draw one episode for each entry of ``n_support`` (n_tasks,)."""
+        episodes, tasks = self._tasks(len(n_support))
+        batch = episodes.draw(tasks, n_support, self.n_query, self.rng)
+        n = self.rng.binomial(len(batch), self.prior_share)
+        if n == 0:
+            return batch
+        return draw_from_prior(self.start.learner, batch, n, self.generator)
+
+    def _tasks(self, n):
+        tasks = self.sources.tasks
+        if isinstance(tasks, TaskCollection):
+            drawn = self.rng.choice(len(tasks), n, p=self.sources.probability)
+            return self.start.examples, drawn
+        if isinstance(tasks, LazyTasks):
+            drawn = tasks.take(self.rng.choice(len(tasks), n))
+        else:
+            drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
+        return prepared(drawn, self.start), np.arange(n)
+
+
+def attend(learned, settings, make_encoder, sources, classes, seed, device):
+    """Learn again from the tasks that are worth it, where some are not.
+
+    With ``task_attention="auto"`` the second learning is kept if it has the lower
+    query loss on held-out tasks, by two standard errors.
+
+    Returns
+    -------
+    learned : Learned
+        The one that is kept.
+    attention : ndarray of shape (n_tasks,)
+        To each task of ``sources.memory``, mean 1; all ones where ``learned`` is
+        kept.
+    """
+    alike = np.ones(len(sources.memory))
+    if not isinstance(sources.tasks, TaskCollection):
+        return learned, alike
+    rng = np.random.default_rng(seed)
+    n_support, n_query = as_range(settings["n_support"])[1], settings["n_query"]
+    scores = [
+        relation_scores(learned.network, episodes, n_support, n_query, rng)
+        for episodes in (learned.start.examples, learned.start.held_out)
+    ]
+    worth = attention_weights(np.concatenate(scores))
+    of_tasks, of_held_out = np.split(worth, [len(scores[0])])
+    if worth.min() >= 0.5 or (of_tasks >= 0.5).sum() < 2 or of_held_out.max() < 0.5:
+        return learned, alike
+    attended = sources.attended(of_tasks, of_held_out)
+    again = learn(settings, make_encoder, attended, classes, seed, device)
+    if settings["task_attention"] == "auto":
+        losses = [
+            held_out_task_losses(one, attended.held_out, n_support, n_query)
+            for one in (learned, again)
+        ]
+        gain = losses[0] - losses[1]
+        if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
+            return learned, alike
+    attention = np.empty(len(sources.memory))
+    attention[sources.learned_from] = of_tasks
+    attention[sources.set_aside] = of_held_out[: len(sources.set_aside)]
+    return again, attention / attention.mean()
+
+
+def held_out_task_losses(learned, tasks, n_support, n_query):
+    """Query loss of each task over the same episodes for all that are compared."""
+    episodes, rng = prepared(tasks, learned.start), np.random.default_rng(0)
+    index = np.arange(len(tasks))
+    sizes = log_uniform_sizes(0, n_support, np.linspace(0, 1, 8, endpoint=False))
+    losses = [
+        task_losses(learned.network, episodes.draw(index, size, n_query, rng))
+        for size in sizes
+    ]
+    return np.mean(losses, axis=0) + np.log(learned.start.targets.unit)
+
+
+def prepared(tasks, start):
+    """Episodes of tasks that the pooled estimator has not seen."""
+    prior = None if start.pooled is None else start.pooled.predict(tasks.X)
+    return Episodes(tasks, start.features, start.targets, prior)
+
+
+def as_range(size):
+    """``(low, high)`` of a size given as an int or a range."""
+    return (size, size) if isinstance(size, int | np.integer) else tuple(size)
+
+
+def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
+    """Build a network whose base learner its encoder does not move yet."""
+    n_outputs = targets.n_outputs
+    sizes = {"embed_dim": settings["embed_dim"], "column_dim": COLUMN_DIM}
+    with seeded(seed):
+        encoder = make_encoder(
+            n_features=n_features,
+            n_prior=n_outputs,
+            n_targets=n_outputs,
+            n_heads=settings["n_heads"],
+            n_layers=settings["n_layers"],
+            seed=seed,
+            **sizes,
+        )
+    learner = make_base_learner(
+        settings["base_learner"],
+        classification=isinstance(targets, LabelEncoder),
+        seed=seed,
+        n_features=n_features,
+        n_prior=n_outputs if has_pooled else 0,
+        n_outputs=n_outputs,
+        **sizes,
+    )
+    return MetaNetwork(encoder, learner)
+
+
+def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
+               classification, seed, device, previous=None):  # fmt: skip
+    """Learn across tasks.
+
+    Parameters
+    ----------
+    settings : dict
+        The estimator's parameters.
+    structure : dict
+        Those of them that what is learned cannot do without.
+    make_encoder : callable
+        Gives the system's task encoder.
+    tasks, validation_tasks : as `check_tasks` gives them, or None for the second
+    classification : bool
+    seed : int
+    device : torch.device
+    previous : MetaState, optional
+        Learn on from there.
+
+    Returns
+    -------
+    state : MetaState
+    failure : NonFiniteLossError or None
+        Why it stopped, where it broke down; what was learned until then is returned.
+    """
+    rng = np.random.default_rng(seed)
+    sources = Sources.split(
+        tasks, validation_tasks, settings["validation_fraction"], rng
+    )
+    classes = class_labels(sources) if classification else None
+    learned = learn(settings, make_encoder, sources, classes, seed, device, previous)
+    attention = np.ones(len(sources.examples))
+    if settings["task_attention"] and learned.failure is None:
+        learned, attention = attend(
+            learned, settings, make_encoder, sources, classes, seed, device
+        )
+    names, embeddings = embed_tasks(learned, sources.memory)
+    state = MetaState(
+        network=learned.network,
+        parameters=structure,
+        features=learned.start.features,
+        targets=learned.start.targets,
+        pooled=learned.start.pooled,
+        feature_names=sources.examples.feature_names,
+        task_names=names,
+        task_embeddings=embeddings,
+        task_attention=attention,
+        history=learned.history,
+    )
+    return state, learned.failure
+
+
+def learn(settings, make_encoder, sources, classes, seed, device, previous=None):
+    """One meta-training from start to end.
+
+    Returns
+    -------
+    learned : Learned
+    """
+    rng = np.random.default_rng(seed)
+    n_support = as_range(settings["n_support"])
+    if previous is None:
+        start = choose_start(
+            settings["pooled_estimator"], settings["base_learner"], sources, classes,
+            n_support, seed,
+        )  # fmt: skip
+        network = make_network(
+            settings, make_encoder, sources.examples.n_features, start.targets,
+            start.pooled is not None, seed,
+        )  # fmt: skip
+        share_prior(start.learner, network.learner)
+    else:
+        start = resume_start(previous, sources, seed)
+        network = copy.deepcopy(previous.network).requires_grad_(True)
+    n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)
+    prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
+    if not hasattr(start.learner, "sample"):
+        prior_share = 0.0
+    stream = EpisodeStream(sources, start, settings["n_query"], prior_share, rng)
+    batches = EpisodeBatches(
+        stream, settings["steps_per_epoch"], settings["batch_size"], n_support, rng
+    )
+    held_out = held_out_batches(start.held_out, n_support, settings["n_query"], rng)
+    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    failure = None
+    try:
+        history = train(
+            network, batches, held_out, device=device,
+            **{name: settings[name] for name in loop},
+        )  # fmt: skip
+    except NonFiniteLossError as error:
+        failure, history = error, error.history
+    choose_training(network, held_out, device)
+    return Learned(network.cpu().eval(), start, history, failure)
+
+
+def class_labels(sources):
+    """The sorted labels of all tasks in memory."""
+    y = np.concatenate([sources.examples.y, sources.held_out.y])
+    check_classification_targets(y)
+    return np.unique(y)
+
+
+def share_prior(fitted, learner):
+    """Give ``learner`` the hyperparameters of a fitted one, where it has a prior."""
+    if hasattr(learner, "prior"):
+        mine, theirs = learner.prior.shared_parameters(), fitted.prior
+        with torch.no_grad():
+            for p, q in zip(mine, theirs.shared_parameters(), strict=True):
+                p.copy_(q)
+
+
+def choose_training(network, held_out, device):
+    """Choose how the support trains the base learner, by the loss of held-out tasks."""
+    learner = network.learner
+
+    def loss(choice):
+        learner.configure(*choice)
+        return held_out_loss(network, held_out, device)
+
+    learner.configure(*min(learner.choices, key=loss))
+
+
+@torch.no_grad()
+def embed_tasks(learned, tasks, chunk=256):
+    """Names (n_tasks,) and embeddings (n_tasks, embed_dim) of tasks."""
+    network, rng = learned.network, np.random.default_rng(0)
+    embeddings, names = [], []
+    for i in range(0, len(tasks), chunk):
+        some = tasks.take(np.arange(i, min(i + chunk, len(tasks))))
+        index = np.arange(len(some))
+        batch = prepared(some, learned.start).draw(index, N_ENCODED_ROWS, 1, rng)
+        target = network.learner.targets(batch.support(), batch.y_support)
+        embeddings.append(network.encoder(batch.support(), target).task.numpy())
+        names.extend(some.names)
+    array = np.empty(len(names), object)
+    array[:] = names
+    return array, np.concatenate(embeddings)
+
+
+def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
+    """Learn from one task alone: the base learner without anything to start from.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+    weight : ndarray of shape (n_rows,) or None
+
+    Returns
+    -------
+    state : MetaState
+    """
+    features = FeatureScaler.fit(X, weight)
+    if classes is None:
+        targets = TargetScaler.fit(y, weight=weight)
+    else:
+        targets = LabelEncoder(classes)
+    network = make_network(settings, make_encoder, X.shape[1], targets, False, seed)
+    state = MetaState(network, structure, features, targets, None)
+    if isinstance(network.learner, MultilayerPerceptron):
+        network.learner.configure(N_STEPS_ALONE)
+        return state
+    rows, target = representatives(
+        state.rows(X, weight), state.encoded(y), N_ROWS_ALONE
+    )
+    network.requires_grad_(True).train()
+    fit_prior(network.learner, lambda: (rows, target), n_steps=60, spread=SPREAD_ALONE)
+    network.eval().requires_grad_(False)
+    return state

@@ -1,0 +1,230 @@
+"""Where meta-training starts: the classical answer.
+
+A pooled estimator, and a Gaussian process on what it leaves open, its hyperparameters
+shared by all tasks and fitted to their joint marginal likelihood (empirical Bayes).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.ensemble import VotingClassifier, VotingRegressor
+
+from .base_learner import make_base_learner
+from .episodes import Episodes
+from .pooled import PooledPredictor, fit_pooled, polynomial_ridge, tuned_boosting
+from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .task_encoder import Rows, TaskEncoding
+from .training_loop import held_out_batches, row_losses
+
+N_STEPS = 150
+N_TASKS = 48
+N_ROWS = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Scaled tasks, the pooled estimator, and the base learner's fitted prior.
+
+    Attributes
+    ----------
+    examples, held_out : Episodes
+    features : FeatureScaler
+    targets : TargetScaler or LabelEncoder
+    pooled : PooledPredictor or None
+    learner : module
+        A base learner with its prior fitted, its conditioning on the task still idle.
+    loss : float
+        Its query loss on held-out tasks, in the units of the targets.
+    """
+
+    examples: Episodes
+    held_out: Episodes
+    features: FeatureScaler
+    targets: TargetScaler | LabelEncoder
+    pooled: PooledPredictor | None
+    learner: torch.nn.Module
+    loss: float
+
+
+def choose_start(pooled_estimator, base_learner, sources, classes, n_support, seed):
+    """Fit the start.
+
+    With ``"auto"`` it is that of the pooled estimator which does best on held-out
+    tasks, once the process has adapted it.
+
+    Parameters
+    ----------
+    pooled_estimator : None, "auto" or estimator
+    base_learner : str
+    sources : Sources
+    classes : ndarray of shape (n_classes,) or None
+        None for regression.
+    n_support : (int, int)
+    seed : int
+
+    Returns
+    -------
+    start : Start
+    """
+    task_type = "regression" if classes is None else "classification"
+    candidates = [pooled_estimator]
+    if isinstance(pooled_estimator, str):
+        candidates = _candidates(task_type, sources, classes, seed)
+    starts = [
+        _start(candidate, base_learner, sources, classes, n_support, seed)
+        for candidate in candidates
+    ]
+    return min(starts, key=lambda start: start.loss)
+
+
+def resume_start(previous, sources, seed):
+    """Go on from what was learned before, with its scales and its pooled estimator.
+
+    Parameters
+    ----------
+    previous : MetaState
+    sources : Sources
+    seed : int
+
+    Returns
+    -------
+    start : Start
+    """
+    features, targets, pooled = previous.features, previous.targets, previous.pooled
+    prior = held_out_prior = None
+    if pooled is not None:
+        pooled = fit_pooled(
+            clone(pooled.estimator), sources.examples, task_type=pooled.task_type,
+            classes=pooled.classes, random_state=seed,
+        )  # fmt: skip
+        prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.held_out.X)
+        pooled = replace(pooled, out_of_fold=None)
+    return Start(
+        Episodes(sources.examples, features, targets, prior),
+        Episodes(sources.held_out, features, targets, held_out_prior),
+        features, targets, pooled, previous.network.learner, np.nan,
+    )  # fmt: skip
+
+
+def _candidates(task_type, sources, classes, seed):
+    boosting = tuned_boosting(
+        task_type, sources.examples, sources.held_out, classes=classes,
+        random_state=seed,
+    )  # fmt: skip
+    ridge = polynomial_ridge(task_type, sources.examples.X)
+    both = [("boosting", boosting), ("ridge", ridge)]
+    if task_type == "regression":
+        return [None, ridge, boosting, VotingRegressor(both)]
+    return [None, ridge, boosting, VotingClassifier(both, voting="soft")]
+
+
+def _start(estimator, base_learner, sources, classes, n_support, seed):
+    pooled = prior = held_out_prior = None
+    if estimator is not None:
+        task_type = "regression" if classes is None else "classification"
+        pooled = fit_pooled(
+            estimator, sources.examples, task_type=task_type, classes=classes,
+            random_state=seed,
+        )  # fmt: skip
+        prior = pooled.out_of_fold
+        held_out_prior = pooled.predict(sources.held_out.X)
+        pooled = replace(pooled, out_of_fold=None)
+    features = FeatureScaler.fit(sources.examples.X)
+    if classes is None:
+        targets = TargetScaler.fit(sources.examples.y, prior)
+    else:
+        targets = LabelEncoder(classes)
+    examples = Episodes(sources.examples, features, targets, prior)
+    held_out = Episodes(sources.held_out, features, targets, held_out_prior)
+    learner = make_base_learner(
+        "linear" if base_learner == "linear" else "gp",
+        classification=classes is not None,
+        n_features=sources.examples.n_features,
+        n_prior=0 if pooled is None else targets.n_outputs,
+        n_outputs=targets.n_outputs,
+        embed_dim=1,
+        column_dim=1,
+        seed=seed,
+    )
+    rng = np.random.default_rng(seed)
+
+    def draw():
+        tasks = rng.permutation(len(examples))[:N_TASKS]
+        batch = examples.draw(tasks, N_ROWS, 1, rng)
+        return batch.support(), batch.y_support
+
+    fit_prior(learner, draw)
+    batches = held_out_batches(held_out, n_support, 32, rng)
+    loss = _unconditioned_loss(learner, batches) + math.log(targets.unit)
+    return Start(examples, held_out, features, targets, pooled, learner, loss)
+
+
+def fit_prior(learner, draw, n_steps=N_STEPS, lr=0.1, spread=None):
+    """Maximise a marginal likelihood by the hyperparameters that all tasks share.
+
+    Parameters
+    ----------
+    learner : module
+        A Gaussian-process base learner, changed in place.
+    draw : callable
+        ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
+    n_steps : int
+    lr : float
+    spread : float, optional
+        Standard deviation of a normal prior on each parameter around where it
+        starts; flat without one.
+    """
+    parameters = learner.prior.shared_parameters()
+    first = [p.detach().clone() for p in parameters]
+    optimizer = torch.optim.Adam(parameters, lr=lr)
+    for step in range(n_steps):
+        optimizer.param_groups[0]["lr"] = lr * (1 - 0.9 * step / n_steps)
+        rows, y = draw()
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        loss = -learner.log_evidence(adapted).sum()
+        if spread is not None:
+            moved = zip(parameters, first, strict=True)
+            loss = loss + sum(((p - q) ** 2).sum() for p, q in moved) / 2 / spread**2
+        loss = loss / rows.weight.sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def draw_from_prior(learner, batch, n_tasks, generator):
+    """``batch`` with the targets of its first ``n_tasks`` drawn from the prior."""
+    n_support = batch.x_support.shape[1]
+    rows = zip(batch.support(), batch.query(), strict=True)
+    rows = Rows(*(torch.cat([s[:n_tasks], q[:n_tasks]], 1) for s, q in rows))
+    with torch.no_grad():
+        y = learner.sample(rows, no_encoding(learner, rows), generator)
+    return replace(
+        batch,
+        y_support=torch.cat([y[:, :n_support], batch.y_support[n_tasks:]]),
+        y_query=torch.cat([y[:, n_support:], batch.y_query[n_tasks:]]),
+    )
+
+
+def no_encoding(learner, rows):
+    """An encoding that leaves an unconditioned learner's prior as it is."""
+    embed_dim, column_dim = learner.prior.encoding_sizes
+    n_tasks, _, n_features = rows.x.shape
+    return TaskEncoding(
+        rows.x.new_zeros(n_tasks, embed_dim),
+        rows.x.new_zeros(n_tasks, n_features, column_dim),
+    )
+
+
+@torch.no_grad()
+def _unconditioned_loss(learner, batches):
+    total = n = 0.0
+    for batch in batches:
+        rows = batch.support()
+        adapted = learner.adapt(rows, batch.y_support, no_encoding(learner, rows))
+        prediction = learner.predict(adapted, batch.query())
+        losses = row_losses(prediction, batch.y_query) * batch.weight_query
+        total, n = total + float(losses.sum()), n + float(batch.weight_query.sum())
+    return total / n

@@ -1,0 +1,132 @@
+"""Raw rows and targets to the scale that the networks see, and back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+CLIP = 8.0
+"""Standard deviations from the mean beyond which a feature is cut off."""
+
+CHUNK = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureScaler:
+    """Standardises features by the mean and sd of the meta-training rows.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+        ``scale`` is 1 for a column that never varies.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def fit(cls, X, weight=None):
+        """Learn from ``X`` (n_rows, n_features), a chunk of rows at a time.
+
+        ``weight`` (n_rows,) says how often each row counts.
+        """
+        n = len(X)
+        weight = np.ones(n) if weight is None else np.asarray(weight, np.float64)
+        chunks = [slice(i, i + CHUNK) for i in range(0, n, CHUNK)]
+        total = weight.sum()
+        mean = sum(weight[c] @ X[c] for c in chunks) / total
+        square = sum(weight[c] @ np.square(X[c] - mean) for c in chunks)
+        scale = np.sqrt(square / total)
+        constant = scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+        return cls(mean, np.where(constant, 1.0, scale))
+
+    def transform(self, X):
+        """Scale rows of shape (..., n_features) to float32."""
+        scaled = (X - self.mean) / self.scale
+        return np.clip(scaled, -CLIP, CLIP, out=scaled).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class TargetScaler:
+    """Targets of regression tasks in units of what the pooled estimator leaves open.
+
+    Attributes
+    ----------
+    mean : float
+        Mean of the meta-training targets.
+    scale : float
+        Standard deviation of the residuals of the pooled estimator (of the targets,
+        without one).
+    """
+
+    mean: float
+    scale: float
+    n_outputs = 1
+    dtype = np.dtype(np.float64)
+
+    @property
+    def unit(self):
+        """What one unit of a scaled target is worth."""
+        return self.scale
+
+    @classmethod
+    def fit(cls, y, prior=None, weight=None):
+        """Learn from targets (n_rows,) and pooled predictions (n_rows, 1) or None.
+
+        ``weight`` (n_rows,) says how often each row counts.
+        """
+        y = y.astype(np.float64, copy=False)
+        mean = float(np.average(y, weights=weight))
+        residual = y - (mean if prior is None else prior[:, 0])
+        scale = float(np.sqrt(np.average(np.square(residual), weights=weight)))
+        return cls(mean, scale if scale > 1e-12 * (1 + abs(mean)) else 1.0)
+
+    def transform(self, y):
+        """Scale targets (...) to float32."""
+        return ((y - self.mean) / self.scale).astype(np.float32)
+
+    def transform_prior(self, prior):
+        """Scale pooled predictions (..., 1) to float32."""
+        return ((prior - self.mean) / self.scale).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelEncoder:
+    """Class labels as the integers 0, ..., n_classes - 1.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Sorted.
+    """
+
+    classes: np.ndarray
+    unit = 1.0
+
+    @property
+    def dtype(self):
+        return self.classes.dtype
+
+    @property
+    def n_outputs(self):
+        return len(self.classes)
+
+    def transform(self, y):
+        """Encode labels (...).
+
+        Raises
+        ------
+        ValueError
+            If a label is not one of ``classes``.
+        """
+        code = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
+        unknown = self.classes[code] != y
+        if np.any(unknown):
+            raise ValueError(
+                f"Labels {np.unique(np.asarray(y)[unknown]).tolist()} were not in the "
+                f"meta-training tasks, whose classes are {self.classes.tolist()}."
+            )
+        return code
+
+    def transform_prior(self, prior):
+        """Pooled centred log-probabilities (..., n_classes), as they are."""
+        return np.asarray(prior, dtype=np.float32)

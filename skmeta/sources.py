@@ -1,0 +1,107 @@
+"""Where the tasks of meta-training come from, and which are held out."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .tasks import LazyTasks, SampledTasks, TaskCollection
+
+MAX_HELD_OUT = 512
+"""Tasks set aside by ``validation_fraction``, at most."""
+
+MAX_EXAMPLES = 512
+"""Tasks of a lazy sequence or a distribution that scalers and priors are fitted to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """The tasks of one meta-training.
+
+    Attributes
+    ----------
+    tasks : TaskCollection, LazyTasks or SampledTasks
+        Drawn from at every step.
+    examples : TaskCollection
+        What scalers, the pooled estimator and the prior are fitted to: ``tasks``
+        themselves where they are in memory, else others.
+    held_out : TaskCollection
+        Judged on; never learned from.
+    memory : TaskCollection or LazyTasks
+        All that `meta_fit` was given to learn from, held-out tasks included where
+        these were set aside; of a distribution, the examples.
+    probability : ndarray of shape (n_tasks,) or None
+        How often each of ``tasks`` is drawn, where they are in memory; None draws all
+        alike.
+    learned_from, set_aside : ndarray of int
+        Positions in ``memory`` of ``tasks``, and of ``held_out`` where set aside.
+    """
+
+    tasks: TaskCollection | LazyTasks | SampledTasks
+    examples: TaskCollection
+    held_out: TaskCollection
+    memory: TaskCollection | LazyTasks
+    learned_from: np.ndarray
+    set_aside: np.ndarray
+    probability: np.ndarray | None = None
+
+    @classmethod
+    def split(cls, tasks, validation_tasks, fraction, rng):
+        """Set ``fraction`` of the tasks aside, unless ``validation_tasks`` are given.
+
+        Parameters
+        ----------
+        tasks, validation_tasks : as `check_tasks` gives them, or None for the second
+        fraction : float
+        rng : numpy.random.Generator
+        """
+        none = np.empty(0, int)
+        if isinstance(tasks, SampledTasks):
+            examples = _in_memory(tasks, MAX_EXAMPLES, rng)
+            held_out = tasks if validation_tasks is None else validation_tasks
+            held_out = _in_memory(held_out, MAX_HELD_OUT, rng)
+            return cls(tasks, examples, held_out, examples, none, none)
+        memory, learned_from, set_aside = tasks, np.arange(len(tasks)), none
+        if validation_tasks is None:
+            n = min(max(1, round(fraction * len(tasks))), MAX_HELD_OUT)
+            if len(tasks) - n < 2:
+                raise ValueError(
+                    f"meta_fit got {len(tasks)} tasks and sets {n} aside as held-out "
+                    f"tasks (validation_fraction={fraction}); at least 2 must remain "
+                    "to learn from. Give more tasks, or validation_tasks."
+                )
+            order = rng.permutation(len(tasks))
+            set_aside, learned_from = order[:n], np.sort(order[n:])
+            validation_tasks, tasks = tasks[set_aside], tasks[learned_from]
+        elif len(tasks) < 2:
+            raise ValueError(
+                f"meta_fit got {len(tasks)} task; it needs at least 2 to learn from."
+            )
+        held_out = _in_memory(validation_tasks, MAX_HELD_OUT, rng)
+        if isinstance(tasks, LazyTasks):
+            order = rng.permutation(len(tasks))
+            n = min(MAX_EXAMPLES, math.ceil(len(tasks) / 2))
+            examples, tasks = tasks.take(order[:n]), tasks[order[n:]]
+        else:
+            examples = tasks
+        return cls(tasks, examples, held_out, memory, learned_from, set_aside)
+
+    def attended(self, attention, held_out_attention):
+        """The tasks in memory with an attention of at least a half, drawn by it."""
+        kept = attention >= 0.5
+        tasks = self.tasks[kept]
+        return replace(
+            self,
+            tasks=tasks,
+            examples=tasks,
+            held_out=self.held_out[held_out_attention >= 0.5],
+            probability=attention[kept] / attention[kept].sum(),
+        )
+
+
+def _in_memory(tasks, n, rng):
+    if isinstance(tasks, TaskCollection):
+        return tasks
+    if isinstance(tasks, SampledTasks):
+        return tasks.draw(n, int(rng.integers(2**31 - 1)))
+    return tasks.take(rng.permutation(len(tasks))[:n])

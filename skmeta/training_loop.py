@@ -1,0 +1,265 @@
+"""The loop of meta-training: skorch's, over batches of episodes.
+
+Composition alone: a plain `skorch.NeuralNet` runs the loop, its dataset's items are
+ready batches of tasks, and a callback stops it on held-out tasks. Any skorch callback
+of the user's runs with it.
+"""
+
+import copy
+import math
+import warnings
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, GradientNormClipping
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+
+from .episodes import log_uniform_sizes
+from .exceptions import NonFiniteLossError
+
+
+def row_losses(prediction, y):
+    """Negative log likelihood of each query row, (n_tasks, n_rows).
+
+    ``prediction`` is a mean and a variance, or logits.
+    """
+    if isinstance(prediction, tuple):
+        mean, variance = prediction
+        error = (y - mean) ** 2 / variance
+        return 0.5 * (error + variance.log() + math.log(2 * math.pi))
+    return F.cross_entropy(prediction.transpose(1, 2), y, reduction="none")
+
+
+class QueryLoss(torch.nn.Module):
+    """Mean negative log likelihood of the query rows of a batch."""
+
+    def forward(self, prediction, target):
+        y, weight = target
+        return (row_losses(prediction, y) * weight).sum() / weight.sum()
+
+
+class EpisodeBatches(torch.utils.data.Dataset):
+    """As many batches an epoch as asked for, each drawn when it is asked for.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(n_support)`` gives a `TaskBatch` of as many tasks as ``n_support``,
+        (batch_size,), has entries.
+    n_batches, batch_size : int
+    n_support : (int, int)
+        Range of the support size, drawn log-uniformly for each task.
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, draw, n_batches, batch_size, n_support, rng):
+        self.draw, self.n_batches, self.batch_size = draw, n_batches, batch_size
+        self.n_support, self.rng = n_support, rng
+
+    def __len__(self):
+        return self.n_batches
+
+    def __getitem__(self, index):
+        quantiles = self.rng.random(self.batch_size)
+        batch = self.draw(log_uniform_sizes(*self.n_support, quantiles))
+        return batch.inputs(), batch.target()
+
+
+def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episodes=512):
+    """Fixed episodes of the held-out tasks, support sizes spread as in training."""
+    n_batches = math.ceil(n_episodes / batch_size)
+    order = [
+        rng.permutation(len(episodes)) for _ in range(1 + n_episodes // len(episodes))
+    ]
+    order = np.concatenate(order)[: n_batches * batch_size]
+    batches = []
+    for i, tasks in enumerate(np.array_split(order, n_batches)):
+        quantile = np.full(len(tasks), (i + 0.5) / n_batches)
+        sizes = log_uniform_sizes(*n_support, quantile)
+        batches.append(episodes.draw(tasks, sizes, n_query, rng))
+    return batches
+
+
+@torch.no_grad()
+def held_out_loss(network, batches, device="cpu"):
+    """Mean query loss of a network over batches of episodes, in evaluation mode."""
+    training = network.training
+    network.eval()
+    total = n = 0.0
+    for batch in batches:
+        inputs = {k: v.to(device) for k, v in batch.inputs().items()}
+        y, weight = (t.to(device) for t in batch.target())
+        total += float((row_losses(network(**inputs), y) * weight).sum())
+        n += float(weight.sum())
+    network.train(training)
+    return total / n
+
+
+class StopOnHeldOut(Callback):
+    """Keep the state that does best on held-out tasks, and stop when none is better.
+
+    What is judged, and kept, is an exponential moving average of the weights.
+
+    Parameters
+    ----------
+    batches : list of TaskBatch
+    patience : int
+        Epochs without a better state before it stops.
+    decay : float
+        Of the moving average, a step.
+    verbose : int
+        Above 0 shows a progress bar with the held-out loss.
+    """
+
+    def __init__(self, batches, patience, decay=0.99, verbose=0):
+        self.batches, self.patience = batches, patience
+        self.decay, self.verbose = decay, verbose
+
+    def on_train_begin(self, net, **kwargs):
+        self.average = copy.deepcopy(net.module_)
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.n_steps = 0
+        self.bar = tqdm(
+            total=net.max_epochs, desc="meta-training", unit="epoch",
+            disable=not self.verbose,
+        )  # fmt: skip
+        self._judge(net, 0)
+
+    def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
+        if not training:
+            return
+        if not math.isfinite(net.history[-1, "batches", -1, "train_loss"]):
+            raise FloatingPointError
+        self.n_steps += 1
+        decay = min(self.decay, self.n_steps / (self.n_steps + 9))
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()),
+                list(net.module_.parameters()),
+                1 - decay,
+            )
+
+    def on_epoch_end(self, net, **kwargs):
+        epoch = len(net.history)
+        loss = self._judge(net, epoch)
+        net.history.record("valid_loss", loss)
+        net.history.record("valid_loss_best", self.best_epoch == epoch)
+        self.bar.update()
+        self.bar.set_postfix_str(f"held-out loss {loss:.4f}, best {self.best_loss:.4f}")
+        if epoch - self.best_epoch >= self.patience:
+            raise KeyboardInterrupt  # skorch's way to end the loop
+
+    def on_train_end(self, net, **kwargs):
+        self.bar.close()
+
+    def _judge(self, net, epoch):
+        loss = held_out_loss(self.average, self.batches, net.device)
+        if loss < self.best_loss:
+            self.best_loss, self.best_epoch = loss, epoch
+            self.best_state = copy.deepcopy(self.average.state_dict())
+        return loss
+
+
+class TrapezoidRate(Callback):
+    """Learning rate: a short rise, a plateau, a fall to zero over the last third."""
+
+    def __init__(self, n_steps, warm_up=50, fall=0.33):
+        self.n_steps, self.warm_up, self.fall = n_steps, warm_up, fall
+
+    def on_train_begin(self, net, **kwargs):
+        self.step = 0
+        self.rates = [group["lr"] for group in net.optimizer_.param_groups]
+
+    def on_batch_begin(self, net, training=False, **kwargs):
+        if not training:
+            return
+        self.step += 1
+        rise = self.step / self.warm_up
+        fall = (self.n_steps - self.step + 1) / (self.fall * self.n_steps)
+        for group, rate in zip(net.optimizer_.param_groups, self.rates, strict=True):
+            group["lr"] = rate * min(1.0, rise, fall)
+
+
+def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, device,
+          verbose):  # fmt: skip
+    """Train ``network`` in place on batches of episodes; leave the best state in it.
+
+    Parameters
+    ----------
+    network : MetaNetwork
+    batches : EpisodeBatches
+    held_out : list of TaskBatch
+    max_epochs, patience, lr, callbacks, device, verbose
+        As the estimators' parameters of these names.
+
+    Returns
+    -------
+    history : list of dict
+        One entry an epoch: epoch, train_loss, valid_loss, dur.
+
+    Raises
+    ------
+    NonFiniteLossError
+        If the loss, or a matrix factorisation, breaks down; the network then holds
+        the best state so far.
+
+    Warns
+    -----
+    UserWarning
+        If it was interrupted; the network then holds the best state so far.
+    """
+    stop = StopOnHeldOut(held_out, patience, verbose=verbose)
+    own = [
+        ("stop_on_held_out", stop),
+        ("rate", TrapezoidRate(max_epochs * len(batches))),
+        ("clip", GradientNormClipping(1.0)),
+    ]
+    given = [c if isinstance(c, tuple) else (f"user_{i}", c)
+             for i, c in enumerate(callbacks or [])]  # fmt: skip
+    net = NeuralNet(
+        network,
+        criterion=QueryLoss,
+        optimizer=torch.optim.AdamW,
+        optimizer__weight_decay=1e-2,
+        lr=lr,
+        max_epochs=max_epochs,
+        iterator_train__batch_size=None,
+        iterator_train__generator=torch.Generator(),
+        train_split=None,
+        callbacks=own + given,
+        callbacks__print_log=None,
+        device=device,
+        verbose=0,
+    )
+    try:
+        net.fit(batches, None)
+    except (FloatingPointError, torch.linalg.LinAlgError) as error:
+        network.load_state_dict(stop.best_state)
+        raise NonFiniteLossError(
+            f"Meta-training broke down in epoch {len(net.history)}, step "
+            f"{stop.n_steps + 1}, with a loss that is not finite (lr={lr}). The state "
+            f"of epoch {stop.best_epoch}, the best on held-out tasks "
+            f"({stop.best_loss:.4f}), is kept. Try a smaller lr, or look for extreme "
+            "values in the tasks.",
+            _history(net),
+        ) from error
+    finally:
+        stop.bar.close()
+    network.load_state_dict(stop.best_state)
+    n_epochs = len(net.history)
+    if "valid_loss" not in net.history[-1]:  # the last epoch never came to its end
+        warnings.warn(
+            f"Meta-training was interrupted in epoch {n_epochs} of {max_epochs}; the "
+            f"state of epoch {stop.best_epoch}, the best on held-out tasks "
+            f"({stop.best_loss:.4f}), is kept.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return _history(net)
+
+
+def _history(net):
+    keys = ("epoch", "train_loss", "valid_loss", "dur")
+    return [{k: row[k] for k in keys if k in row} for row in net.history.to_list()]
