@@ -114,7 +114,7 @@ class MetaLearner(BaseEstimator):
         batch_size=32,
         lr=1e-3,
         validation_fraction=0.2,
-        patience=20,
+        patience=15,
         callbacks=None,
         device="auto",
         random_state=None,

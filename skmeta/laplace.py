@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-N_NEWTON_STEPS = 20
-N_HALVINGS = 4
+N_NEWTON_STEPS = 50
+N_HALVINGS = 30
 TOLERANCE = 1e-5
 MIN_PROBABILITY = 1e-12
 """Below it a root has no slope that could be used."""

@@ -26,9 +26,9 @@ PRIOR_TASKS = 50
 their targets drawn anew from that prior. On them nothing beats it, which keeps a
 network that has seen few tasks from seeing more in a task than there is."""
 
-N_STEPS_ALONE, N_ROWS_ALONE, SPREAD_ALONE = 300, 128, 1.5
-"""Without meta-training: gradient steps of a perceptron; rows that fit a process's
-hyperparameters, and how far from their defaults these may go."""
+N_STEPS_ALONE, N_ROWS_ALONE = 300, 128
+"""Without meta-training: gradient steps of a perceptron, and rows that fit the
+hyperparameters of a process."""
 
 N_ENCODED_ROWS = 64
 """Rows of a meta-training task that its embedding is made of, at most."""
@@ -342,6 +342,6 @@ def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
         state.rows(X, weight), state.encoded(y), N_ROWS_ALONE
     )
     network.requires_grad_(True).train()
-    fit_prior(network.learner, lambda: (rows, target), n_steps=60, spread=SPREAD_ALONE)
+    fit_prior(network.learner, lambda: (rows, target), n_steps=60)
     network.eval().requires_grad_(False)
     return state

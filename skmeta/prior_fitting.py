@@ -19,9 +19,11 @@ from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .task_encoder import Rows, TaskEncoding
 from .training_loop import held_out_batches, row_losses
 
-N_STEPS = 150
+N_STEPS = 100
+SPREAD = 1.0
 N_TASKS = 48
 N_ROWS = 32
+JUDGED_EVERY = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,14 +158,16 @@ def _start(estimator, base_learner, sources, classes, n_support, seed):
         batch = examples.draw(tasks, N_ROWS, 1, rng)
         return batch.support(), batch.y_support
 
-    fit_prior(learner, draw)
     batches = held_out_batches(held_out, n_support, 32, rng)
-    loss = _unconditioned_loss(learner, batches) + math.log(targets.unit)
+    loss = fit_prior(learner, draw, lambda: _unconditioned_loss(learner, batches))
+    loss += math.log(targets.unit)
     return Start(examples, held_out, features, targets, pooled, learner, loss)
 
 
-def fit_prior(learner, draw, n_steps=N_STEPS, lr=0.1, spread=None):
+def fit_prior(learner, draw, judge=None, n_steps=N_STEPS, lr=0.1):
     """Maximise a marginal likelihood by the hyperparameters that all tasks share.
+
+    Each has a normal prior around where it starts, with `SPREAD` as its sd.
 
     Parameters
     ----------
@@ -171,27 +175,41 @@ def fit_prior(learner, draw, n_steps=N_STEPS, lr=0.1, spread=None):
         A Gaussian-process base learner, changed in place.
     draw : callable
         ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
+    judge : callable, optional
+        ``judge()`` gives the learner's loss on held-out tasks; the state of the
+        lowest is left in it.
     n_steps : int
     lr : float
-    spread : float, optional
-        Standard deviation of a normal prior on each parameter around where it
-        starts; flat without one.
+
+    Returns
+    -------
+    loss : float
+        The lowest that ``judge`` gave; NaN without one.
     """
     parameters = learner.prior.shared_parameters()
     first = [p.detach().clone() for p in parameters]
     optimizer = torch.optim.Adam(parameters, lr=lr)
-    for step in range(n_steps):
+    lowest, best = np.nan, None
+    for step in range(1, n_steps + 1):
         optimizer.param_groups[0]["lr"] = lr * (1 - 0.9 * step / n_steps)
         rows, y = draw()
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
         loss = -learner.log_evidence(adapted).sum()
-        if spread is not None:
-            moved = zip(parameters, first, strict=True)
-            loss = loss + sum(((p - q) ** 2).sum() for p, q in moved) / 2 / spread**2
+        moved = zip(parameters, first, strict=True)
+        loss = loss + sum(((p - q) ** 2).sum() for p, q in moved) / 2 / SPREAD**2
         loss = loss / rows.weight.sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if judge is not None and step % JUDGED_EVERY == 0:
+            judged = judge()
+            if not judged >= lowest:
+                lowest, best = judged, [p.detach().clone() for p in parameters]
+    if best is not None:
+        with torch.no_grad():
+            for p, q in zip(parameters, best, strict=True):
+                p.copy_(q)
+    return lowest
 
 
 def draw_from_prior(learner, batch, n_tasks, generator):

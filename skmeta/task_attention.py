@@ -23,6 +23,10 @@ from .training_loop import row_losses
 MIN_WORTHLESS = 0.05
 """Estimated share of worthless tasks below which all tasks are attended to alike."""
 
+MAX_UNDECIDED = 0.25
+"""Share of tasks that may be neither clearly worth it nor clearly worthless; above it
+the scores cannot tell, and all tasks are attended to alike."""
+
 N_REPEATS = 8
 MAX_EPISODES = 40_000
 
@@ -72,7 +76,7 @@ def attention_weights(scores):
     Returns
     -------
     attention : ndarray of shape (n_tasks,)
-        From 0 to 1. All 1 where hardly any task looks worthless.
+        From 0 to 1. All 1 where hardly any task looks worthless, or too many might be.
     """
     negative = scores[scores < 0]
     worthless = min(1.0, 2 * len(negative) / len(scores))
@@ -83,6 +87,8 @@ def attention_weights(scores):
     worth = np.where(scores > 0, worth, 0).clip(0, 1)
     order = np.argsort(scores)
     worth[order] = np.maximum.accumulate(worth[order])  # never falls with the score
+    if np.mean((worth > 0.1) & (worth < 0.9)) > MAX_UNDECIDED:
+        return np.ones(len(scores))
     return worth
 
 

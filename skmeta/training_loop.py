@@ -20,6 +20,9 @@ from .episodes import log_uniform_sizes
 from .exceptions import NonFiniteLossError
 
 
+N_WINDOWS = 4
+
+
 def row_losses(prediction, y):
     """Negative log likelihood of each query row, (n_tasks, n_rows).
 
@@ -50,7 +53,8 @@ class EpisodeBatches(torch.utils.data.Dataset):
         (batch_size,), has entries.
     n_batches, batch_size : int
     n_support : (int, int)
-        Range of the support size, drawn log-uniformly for each task.
+        Range of the support size, drawn log-uniformly for each task; all those of a
+        batch from the same quarter, so that little is padding.
     rng : numpy.random.Generator
     """
 
@@ -62,7 +66,8 @@ class EpisodeBatches(torch.utils.data.Dataset):
         return self.n_batches
 
     def __getitem__(self, index):
-        quantiles = self.rng.random(self.batch_size)
+        window = self.rng.integers(N_WINDOWS)
+        quantiles = (window + self.rng.random(self.batch_size)) / N_WINDOWS
         batch = self.draw(log_uniform_sizes(*self.n_support, quantiles))
         return batch.inputs(), batch.target()
 
@@ -162,24 +167,37 @@ class StopOnHeldOut(Callback):
         return loss
 
 
-class TrapezoidRate(Callback):
-    """Learning rate: a short rise, a plateau, a fall to zero over the last third."""
+class LearningRate(Callback):
+    """Learning rate: a short rise, then a cut at every plateau of the held-out loss.
 
-    def __init__(self, n_steps, warm_up=50, fall=0.33):
-        self.n_steps, self.warm_up, self.fall = n_steps, warm_up, fall
+    Parameters
+    ----------
+    patience : int
+        Epochs without a better state before a cut, and between cuts.
+    factor : float
+        Of a cut.
+    warm_up : int
+        Steps of the rise.
+    """
+
+    def __init__(self, patience, factor=0.3, warm_up=50):
+        self.patience, self.factor, self.warm_up = patience, factor, warm_up
 
     def on_train_begin(self, net, **kwargs):
-        self.step = 0
-        self.rates = [group["lr"] for group in net.optimizer_.param_groups]
+        self.n_steps = self.n_waited = 0
 
     def on_batch_begin(self, net, training=False, **kwargs):
-        if not training:
-            return
-        self.step += 1
-        rise = self.step / self.warm_up
-        fall = (self.n_steps - self.step + 1) / (self.fall * self.n_steps)
-        for group, rate in zip(net.optimizer_.param_groups, self.rates, strict=True):
-            group["lr"] = rate * min(1.0, rise, fall)
+        if training and self.n_steps < self.warm_up:
+            self.n_steps += 1
+            for group in net.optimizer_.param_groups:
+                group["lr"] = net.lr * self.n_steps / self.warm_up
+
+    def on_epoch_end(self, net, **kwargs):
+        better = net.history[-1, "valid_loss_best"]
+        self.n_waited = 0 if better else self.n_waited + 1
+        if self.n_waited and self.n_waited % self.patience == 0:
+            for group in net.optimizer_.param_groups:
+                group["lr"] *= self.factor
 
 
 def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, device,
@@ -213,7 +231,7 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
     stop = StopOnHeldOut(held_out, patience, verbose=verbose)
     own = [
         ("stop_on_held_out", stop),
-        ("rate", TrapezoidRate(max_epochs * len(batches))),
+        ("learning_rate", LearningRate(math.ceil(patience / 3))),
         ("clip", GradientNormClipping(1.0)),
     ]
     given = [c if isinstance(c, tuple) else (f"user_{i}", c)

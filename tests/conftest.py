@@ -1,0 +1,271 @@
+"""Meta-fitted estimators that tests share, and formulas that they compare with."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import erf
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.gaussian_process import GaussianProcessPrior
+from skmeta.task_encoder import Rows, TaskEncoding
+
+N_META_TASKS, N_FEATURES = 12, 3
+
+TINY = {
+    "max_epochs": 2,
+    "steps_per_epoch": 3,
+    "batch_size": 4,
+    "embed_dim": 8,
+    "n_heads": 2,
+    "n_layers": 1,
+    "random_state": 0,
+}
+
+
+def pytest_configure():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """Parameters of a meta-training that takes about a second."""
+    return dict(TINY)
+
+
+class MetaFitted:
+    """Meta-fitted estimators by name, each trained once; calling gives a clone."""
+
+    estimators = {  # noqa: RUF012
+        "regressor": AttentionMetaRegressor(pooled_estimator=Ridge()),
+        "regressor-auto": AttentionMetaRegressor(),
+        "regressor-none": AttentionMetaRegressor(pooled_estimator=None),
+        "regressor-linear": AttentionMetaRegressor("linear", Ridge()),
+        "regressor-mlp": AttentionMetaRegressor("mlp", Ridge()),
+        "binary": AttentionMetaClassifier(pooled_estimator=LogisticRegression()),
+        "binary-auto": AttentionMetaClassifier(task_attention=False),
+        "three": AttentionMetaClassifier(pooled_estimator=None, task_attention=False),
+        "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
+    }
+
+    def __init__(self):
+        self._all_tasks, self._fitted = {}, {}
+
+    def _tasks(self, name):
+        kind = name.split("-")[0]
+        if kind not in self._all_tasks:
+            sizes = {
+                "n_tasks": N_META_TASKS + 3,
+                "n_rows": 15,
+                "n_features": N_FEATURES,
+                "random_state": 0,
+            }
+            if kind == "regressor":
+                tasks = make_linear_tasks(**sizes, within=0.5)
+            else:
+                n_classes = {"binary": 2, "three": 3}[kind]
+                tasks = make_classification_tasks(**sizes, n_classes=n_classes)
+            self._all_tasks[kind] = tasks
+        return self._all_tasks[kind]
+
+    def tasks(self, name):
+        """The tasks that it was meta-fitted on."""
+        return self._tasks(name)[:N_META_TASKS]
+
+    def task(self, name, i=0, n_support=6):
+        """Another task: support features, their targets, query features."""
+        task = self._tasks(name)[N_META_TASKS + i]
+        return task.X[:n_support], task.y[:n_support], task.X[n_support:]
+
+    def original(self, name):
+        """The meta-fitted estimator itself, not to be changed."""
+        if name not in self._fitted:
+            estimator = clone(self.estimators[name]).set_params(**TINY)
+            self._fitted[name] = estimator.meta_fit(self.tasks(name))
+        return self._fitted[name]
+
+    def __call__(self, name):
+        return clone(self.original(name))
+
+    @staticmethod
+    def predict(estimator, X):
+        """All that it predicts, in one float array (n_outputs, n_query)."""
+        if hasattr(estimator, "predict_proba"):
+            return estimator.predict_proba(X).T
+        return np.stack(estimator.predict(X, return_std=True))
+
+
+@pytest.fixture(scope="session")
+def meta_fitted():
+    return MetaFitted()
+
+
+# A process with everything at random, and its mean and kernel by their formulas.
+
+
+def randomise(module, seed, scale=0.3):
+    """Draw every parameter anew, in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    module.double()
+    with torch.no_grad():
+        for p in module.parameters():
+            draw = torch.randn(p.shape, generator=generator, dtype=torch.float64)
+            p.copy_(scale * draw)
+    return module
+
+
+def random_prior(
+    n_features=3, n_prior=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0
+):
+    prior = GaussianProcessPrior(
+        n_features, n_prior, n_outputs, embed_dim=4, column_dim=3, n_hidden=5,
+        n_basis=3, linear_only=linear_only,
+    )  # fmt: skip
+    randomise(prior, seed)
+    with torch.no_grad():
+        prior.factor += torch.eye(len(prior.factor))
+        prior.noise += log_noise
+    return prior.requires_grad_(False)
+
+
+def random_encoding(n_tasks=2, n_features=3, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    shapes = (n_tasks, 4), (n_tasks, n_features, 3)
+    return TaskEncoding(
+        *(torch.randn(s, generator=generator, dtype=torch.float64) for s in shapes)
+    )
+
+
+def random_rows(n_tasks=2, n_rows=5, n_features=3, n_outputs=1, seed=2):
+    """Rows of weight 1, and a number for each."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n_tasks, n_rows, n_features))
+    prior = rng.normal(size=(n_tasks, n_rows, n_outputs))
+    y = rng.normal(size=(n_tasks, n_rows))
+    weight = np.ones((n_tasks, n_rows))
+    x, prior, weight, y = map(torch.from_numpy, (x, prior, weight, y))
+    return Rows(x, prior, weight), y
+
+
+def rows_of(rows, task):
+    """The rows of one task."""
+    return Rows(*(t[task : task + 1] for t in rows))
+
+
+def encoding_of(encoding, task):
+    """The encoding of one task."""
+    return TaskEncoding(*(t[task : task + 1] for t in encoding))
+
+
+def repeated(rows, counts):
+    """Rows, the i-th of each task ``counts[i]`` times, all of weight 1."""
+    index = torch.arange(rows.x.shape[1]).repeat_interleave(torch.tensor(counts))
+    weight = torch.ones_like(rows.weight[:, index])
+    return Rows(rows.x[:, index], rows.prior[:, index], weight), index
+
+
+def weighted(rows, counts):
+    """The same rows with ``counts`` as weights."""
+    weight = torch.tensor(counts).to(rows.weight).expand_as(rows.weight)
+    return rows._replace(weight=weight)
+
+
+def padded(rows, y, n_more=3, seed=7):
+    """Rows with as many others of weight 0 put among them, and their targets."""
+    n_tasks, n, n_features = rows.x.shape
+    more, others = random_rows(n_tasks, n_more, n_features, rows.prior.shape[2], seed)
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(n + n_more))
+    parts = zip(rows, more._replace(weight=0 * more.weight), strict=True)
+    together = Rows(*(torch.cat([a, 30 * b], 1)[:, order] for a, b in parts))
+    others = 30 * others if y.is_floating_point() else torch.zeros_like(others)
+    return together, torch.cat([y, others.to(y)], 1)[:, order]
+
+
+def _gelu(x):
+    return x * 0.5 * (1 + erf(x / np.sqrt(2)))
+
+
+def formula(prior, encoding, task):
+    """Mean and kernel of one task, straight from the definition of the process.
+
+    Returns ``mean(rows)`` (n, n_outputs), ``kernel(a, b)`` (n_a, n_b), the covariance
+    of the coefficients of z, and the noise variance.
+    """
+    p = {name: t.detach().double().numpy() for name, t in prior.named_parameters()}
+    task_vector = encoding.task[task].numpy()
+    column_vectors = encoding.columns[task].numpy()
+    n_columns = len(p["length_scale"])
+    n_own = len(column_vectors)
+
+    shift = p["shift.weight"] @ task_vector + p["shift.bias"]
+    own = np.zeros((n_columns, 2))
+    own[:n_own] = column_vectors @ p["column_shift.weight"].T
+    log_linear = np.append(shift[0], shift[4 : 4 + n_columns] + own[:, 0])
+    column_shift = shift[4 + n_columns :] + own[:, 1]
+    length = np.exp(p["length_scale"] + column_shift)
+    signal = np.exp(p["signal"] + shift[1])[0]
+    basis_variance = np.exp(p["basis"] + shift[2])[0]
+    noise = np.exp(p["noise"] + shift[3])[0]
+    gate = np.exp(-column_shift)
+    factor = np.tril(p["factor"]) * np.exp(log_linear / 2)[:, None]
+    covariance = factor @ factor.T
+
+    def inputs(rows):
+        x = rows.x[task].numpy()
+        return np.hstack([x, rows.prior[task].numpy()]) if n_columns > n_own else x
+
+    def hidden(u):
+        a1, b1, a2, b2 = np.split(
+            p["modulation.weight"] @ task_vector + p["modulation.bias"], 4
+        )
+        h = p["hidden1.weight"] @ (u * gate) + p["hidden1.bias"]
+        h = _gelu(h * (1 + a1) + b1)
+        h = p["hidden2.weight"] @ h + p["hidden2.bias"]
+        return _gelu(h * (1 + a2) + b2)
+
+    def mean(rows):
+        values = []
+        for u, start in zip(inputs(rows), rows.prior[task].numpy(), strict=True):
+            value = start + p["coefficients.weight"] @ u + p["coefficients.bias"]
+            if not prior.linear_only:
+                value = value + p["to_mean.weight"] @ hidden(u) + p["to_mean.bias"]
+            values.append(value)
+        return np.array(values)
+
+    def k(u, v):
+        value = np.append(1, u) @ covariance @ np.append(1, v)
+        if prior.linear_only:
+            return value
+        phi_u, phi_v = (
+            p["to_basis.weight"] @ hidden(w) + p["to_basis.bias"] for w in (u, v)
+        )
+        value += basis_variance * phi_u @ phi_v
+        return value + signal * np.exp(-0.5 * np.sum(((u - v) / length) ** 2))
+
+    def kernel(a, b):
+        return np.array([[k(u, v) for v in inputs(b)] for u in inputs(a)])
+
+    return SimpleNamespace(
+        mean=mean, kernel=kernel, inputs=inputs, covariance=covariance, noise=noise
+    )
+
+
+@pytest.fixture(scope="session")
+def gp():
+    """Random processes and rows, and `formula`, which says what is right of them."""
+    return SimpleNamespace(
+        prior=random_prior,
+        encoding=random_encoding,
+        rows=random_rows,
+        rows_of=rows_of,
+        encoding_of=encoding_of,
+        repeated=repeated,
+        weighted=weighted,
+        padded=padded,
+        formula=formula,
+        randomise=randomise,
+    )

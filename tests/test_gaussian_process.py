@@ -1,0 +1,265 @@
+"""The prior process of a task: its kernel and mean, against their definition."""
+
+import numpy as np
+import pytest
+import torch
+
+from skmeta.gaussian_process import (
+    MAX_LOG_NOISE,
+    MIN_LOG_NOISE,
+    GaussianProcessPrior,
+    Hyperparameters,
+    masked_covariance,
+    representatives,
+)
+
+N_TASKS, N_FEATURES = 2, 3
+
+PROCESSES = {
+    "gp": {},
+    "no-pooled": {"n_prior": 0},
+    "linear": {"linear_only": True},
+    "two-outputs": {"n_prior": 2, "n_outputs": 2},
+}
+
+
+def assert_close(a, b, atol=1e-10):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
+
+
+@pytest.fixture(params=PROCESSES, ids=PROCESSES)
+def prior(request, gp):
+    return gp.prior(N_FEATURES, **PROCESSES[request.param])
+
+
+@pytest.fixture
+def encoding(gp):
+    return gp.encoding(N_TASKS, N_FEATURES)
+
+
+def draw_rows(gp, prior, n_rows=5, seed=2):
+    n_outputs = prior.to_mean.out_features
+    return gp.rows(N_TASKS, n_rows, N_FEATURES, n_outputs, seed)[0]
+
+
+def test_kernel_and_mean_are_those_of_the_definition(prior, encoding, gp):
+    a, b = draw_rows(gp, prior, 5), draw_rows(gp, prior, 4, seed=3)
+    theta = prior.hyperparameters(encoding)
+    design_a, design_b = (prior.design(r, encoding, theta) for r in (a, b))
+    kernel = prior.kernel(design_a, design_b, theta)
+    variance = prior.variance(design_a, theta)
+    for task in range(N_TASKS):
+        expected = gp.formula(prior, encoding, task)
+        assert_close(design_a.mean[task], expected.mean(a))
+        assert_close(kernel[task], expected.kernel(a, b))
+        assert_close(variance[task], np.diag(expected.kernel(a, a)))
+        assert_close(theta.noise.exp()[task], [expected.noise])
+
+
+def test_kernel_is_a_covariance(prior, encoding, gp):
+    rows = draw_rows(gp, prior, 20)
+    theta = prior.hyperparameters(encoding)
+    design = prior.design(rows, encoding, theta)
+    kernel = prior.kernel(design, design, theta)
+    assert_close(kernel, kernel.transpose(1, 2))
+    assert torch.linalg.eigvalsh(kernel).min() > -1e-10
+
+
+def test_new_prior_does_not_depend_on_the_encoding(gp):
+    prior = GaussianProcessPrior(N_FEATURES, 1, 1, embed_dim=4, column_dim=3).double()
+    prior.requires_grad_(False)
+    rows = gp.rows(N_TASKS)[0]
+    one, other = (gp.encoding(N_TASKS, N_FEATURES, seed) for seed in (1, 2))
+
+    def all_of(encoding):
+        theta = prior.hyperparameters(encoding)
+        return [*theta, *prior.design(rows, encoding, theta)]
+
+    for a, b in zip(all_of(one), all_of(other), strict=True):
+        assert_close(a, b)
+    theta = prior.hyperparameters(one)
+    assert_close(theta.noise, np.full((N_TASKS, 1), np.log(0.5)), atol=1e-6)
+    assert_close(prior.design(rows, one, theta).mean, rows.prior)
+
+
+def test_embedding_of_a_column_moves_that_column_alone(gp, encoding):
+    prior = gp.prior(N_FEATURES, n_prior=1)
+    before = prior.hyperparameters(encoding)
+    encoding.columns[:, 1] += 1.0
+    after = prior.hyperparameters(encoding)
+    expected = {
+        "linear": [False, False, True, False, False],
+        "signal": [False],
+        "length_scale": [False, True, False, False],
+        "basis": [False],
+        "noise": [False],
+        "gate": [False, True, False, False],
+    }
+    for name, moved in expected.items():
+        changed = getattr(before, name) != getattr(after, name)
+        np.testing.assert_array_equal(changed, [moved] * N_TASKS)
+
+
+def test_log_noise_is_bounded(gp, encoding):
+    for log_noise, bound in ((-100.0, MIN_LOG_NOISE), (100.0, MAX_LOG_NOISE)):
+        prior = gp.prior(N_FEATURES, log_noise=log_noise)
+        assert (prior.hyperparameters(encoding).noise == bound).all()
+
+
+def flat(theta):
+    return torch.cat(theta[:-1], 1)
+
+
+def unflat(vector, theta):
+    parts = vector.split([t.shape[1] for t in theta[:-1]], 1)
+    return Hyperparameters(*parts, theta.gate)
+
+
+def test_kernel_gradients_are_those_of_autograd(prior, encoding, gp):
+    rows = draw_rows(gp, prior, 4)
+    theta = prior.hyperparameters(encoding)
+
+    def kernel(vector):
+        moved = unflat(vector, theta)
+        design = prior.design(rows, encoding, moved)
+        return prior.kernel(design, design, moved)
+
+    jacobian = torch.autograd.functional.jacobian(kernel, flat(theta))
+    own = torch.stack([jacobian[t, :, :, t] for t in range(N_TASKS)])
+    expected = own.permute(0, 3, 1, 2)[:, :-1]  # the noise is no part of the kernel
+    design = prior.design(rows, encoding, theta)
+    assert_close(prior.kernel_gradients(design, theta), expected)
+    assert (expected.abs().amax((0, 2, 3)) > 1e-3).sum() >= 1 + N_FEATURES
+
+
+def test_relevance_is_the_expected_squared_slope(prior, encoding, gp):
+    with torch.no_grad():  # of the linear and RBF parts alone
+        prior.to_basis.weight.zero_()
+        prior.to_basis.bias.zero_()
+    rows = draw_rows(gp, prior, 1)
+    relevance = prior.relevance(prior.hyperparameters(encoding))
+    step = 1e-4
+    for task in range(N_TASKS):
+        kernel = gp.formula(prior, encoding, task).kernel
+        for j in range(relevance.shape[1]):
+
+            def moved(by, j=j):
+                x, p = rows.x.clone(), rows.prior.clone()
+                if j < N_FEATURES:
+                    x[..., j] += by
+                else:
+                    p[..., j - N_FEATURES] += by
+                return rows._replace(x=x, prior=p)
+
+            ahead, behind = moved(step), moved(-step)
+            slope = kernel(ahead, ahead) - kernel(ahead, behind)
+            slope = slope - kernel(behind, ahead) + kernel(behind, behind)
+            expected = slope.item() / (2 * step) ** 2
+            assert abs(relevance[task, j].item() - expected) < 1e-6 * max(1, expected)
+
+
+# The covariance of targets
+
+
+def test_masked_covariance():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(2, 4, 4))
+    K = torch.from_numpy(root @ root.transpose(0, 2, 1))
+    weight = torch.tensor([[1.0, 2.0, 0.0, 4.0], [1.0, 1.0, 1.0, 1.0]]).double()
+    noise = torch.tensor([[0.3], [0.7]]).double()
+    C = masked_covariance(K, weight, noise)
+    assert_close(C[0, 2], [0, 0, 1, 0])
+    assert_close(C[0, :, 2], [0, 0, 1, 0])
+    there = [0, 1, 3]
+    added = (C - K)[0][there][:, there]
+    assert_close(added, np.diag([0.3, 0.15, 0.075]), atol=1e-4)
+    assert_close((C - K)[1], 0.7 * np.eye(4), atol=1e-4)
+
+
+def test_masked_covariance_of_a_singular_kernel_can_be_factorised():
+    for scale in (1e-8, 1.0, 1e8):
+        K = torch.full((1, 30, 30), scale).double()
+        C = masked_covariance(K, torch.ones(1, 30).double(), torch.zeros(1, 1).double())
+        factor = torch.linalg.cholesky(C)
+        assert_close((factor @ factor.transpose(1, 2) / scale)[0], C[0] / scale)
+
+
+# Representatives of many rows
+
+
+def chosen(rows, y, task):
+    """The rows of one task as a sorted list."""
+    parts = rows.x[task], rows.prior[task], rows.weight[task][:, None], y[task][:, None]
+    return sorted(map(tuple, torch.cat(parts, 1).tolist()))
+
+
+def test_few_rows_represent_themselves(gp):
+    rows, y = gp.rows(N_TASKS, 6)
+    some, y_some = representatives(rows, y, 6)
+    for task in range(N_TASKS):
+        assert chosen(some, y_some, task) == chosen(rows, y, task)
+
+
+def test_representatives_are_spread_over_the_targets(gp):
+    rows, y = gp.rows(N_TASKS, 41)
+    some, y_some = representatives(rows, y, 11)
+    assert some.x.shape == (N_TASKS, 11, 3) and y_some.shape == (N_TASKS, 11)
+    for task in range(N_TASKS):
+        np.testing.assert_array_equal(
+            y_some[task].sort().values, y[task].sort().values[::4]
+        )
+        assert set(chosen(some, y_some, task)) <= set(chosen(rows, y, task))
+
+
+def shuffled_rows(rows, y, seed=0):
+    order = np.random.default_rng(seed).permutation(y.shape[1])
+    return type(rows)(*(t[:, order] for t in rows)), y[:, order]
+
+
+def test_order_of_rows_does_not_choose_representatives(gp):
+    rows, y = gp.rows(N_TASKS, 40)
+    one = representatives(rows, y, 7)
+    other = representatives(*shuffled_rows(rows, y), 7)
+    for task in range(N_TASKS):
+        assert chosen(*one, task) == chosen(*other, task)
+
+
+def test_order_of_rows_does_not_choose_representatives_of_tied_targets(gp):
+    rows, y = gp.rows(N_TASKS, 40)
+    y = (y > 0).double()
+    one = representatives(rows, y, 7)
+    other = representatives(*shuffled_rows(rows, y), 7)
+    for task in range(N_TASKS):
+        assert chosen(*one, task) == chosen(*other, task)
+
+
+def test_padding_represents_nobody(gp):
+    rows, y = gp.rows(N_TASKS, 12)
+    more, y_more = gp.padded(rows, y, n_more=9)
+    some, y_some = representatives(more, y_more, 7)
+    expected, y_expected = representatives(rows, y, 7)
+    for task in range(N_TASKS):
+        assert chosen(some, y_some, task) == chosen(expected, y_expected, task)
+
+
+def test_few_rows_among_much_padding_represent_themselves_once(gp):
+    rows, y = gp.rows(N_TASKS, 4)
+    more, y_more = gp.padded(rows, y, n_more=9)
+    some, y_some = representatives(more, y_more, 7)
+    for task in range(N_TASKS):
+        present = [r for r in chosen(some, y_some, task) if r[-2] > 0]
+        assert present == chosen(rows, y, task)
+
+
+def test_weight_is_a_number_of_rows_among_representatives(gp):
+    rows, y = gp.rows(N_TASKS, 9)
+    counts = [3, 1, 2, 5, 1, 4, 2, 1, 2]
+    repeated, index = gp.repeated(rows, counts)
+    one = representatives(gp.weighted(rows, counts), y, 7)
+    other = representatives(repeated, y[:, index], 7)
+    for task in range(N_TASKS):
+        totals = [
+            {v: weight[task][of[task] == v].sum().item() for v in of[task].tolist()}
+            for weight, of in ((s.weight, t) for s, t in (one, other))
+        ]
+        assert totals[0] == totals[1]

@@ -1,0 +1,430 @@
+"""Regression by the Gaussian process, against brute-force conditioning."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import block_diag
+from scipy.stats import multivariate_normal
+
+from skmeta import gaussian_process, gp_regression
+from skmeta.gaussian_process import JITTER, Hyperparameters
+from skmeta.gp_regression import GaussianProcessRegression
+
+N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
+COUNTS = [2, 1, 3, 0, 1]
+
+PROCESSES = {
+    "gp": {},
+    "no-pooled": {"n_prior": 0},
+    "linear": {"linear_only": True},
+    "little-noise": {"log_noise": -9.0},
+}
+
+
+def assert_close(a, b, atol=1e-9):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
+
+
+@pytest.fixture(params=PROCESSES, ids=PROCESSES)
+def learner(request, gp):
+    return GaussianProcessRegression(gp.prior(**PROCESSES[request.param])).eval()
+
+
+@pytest.fixture
+def encoding(gp):
+    return gp.encoding(N_TASKS, N_FEATURES)
+
+
+@pytest.fixture
+def support(gp):
+    return gp.rows(N_TASKS, N_ROWS)
+
+
+@pytest.fixture
+def query(gp):
+    return gp.rows(N_TASKS, N_QUERY, seed=5)[0]
+
+
+def with_noise(K, noise):
+    return K + (noise + JITTER * np.diag(K).mean()) * np.eye(len(K))
+
+
+def test_posterior_is_the_conditional_of_the_joint_normal(
+    learner, encoding, support, query, gp
+):
+    rows, y = support
+    adapted = learner.adapt(rows, y, encoding)
+    mean, variance = learner.predict(adapted, query)
+    weights = learner.support_weights(adapted, query)
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        K = with_noise(true.kernel(rows, rows), true.noise)
+        k = true.kernel(query, rows)
+        gain = k @ np.linalg.inv(K)
+        residual = y[task].numpy() - true.mean(rows)[:, 0]
+        assert_close(mean[task], true.mean(query)[:, 0] + gain @ residual, 1e-7)
+        covariance = true.kernel(query, query) - gain @ k.T
+        assert_close(variance[task], np.diag(covariance) + true.noise, 1e-7)
+        assert_close(weights[task], np.abs(gain), 1e-7)
+
+
+def test_empty_support_gives_the_prior(learner, encoding, query, gp):
+    rows, y = gp.rows(N_TASKS, 0)
+    adapted = learner.adapt(rows, y, encoding)
+    mean, variance = learner.predict(adapted, query)
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        assert_close(mean[task], true.mean(query)[:, 0])
+        expected = np.diag(true.kernel(query, query)) + true.noise
+        assert_close(variance[task], expected)
+    assert_close(learner.log_evidence(adapted), [0.0, 0.0])
+
+
+def test_evidence_is_the_density_of_the_support(learner, encoding, support, gp):
+    rows, y = support
+    evidence = learner.log_evidence(learner.adapt(rows, y, encoding))
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        K = with_noise(true.kernel(rows, rows), true.noise)
+        joint = multivariate_normal(true.mean(rows)[:, 0], K)
+        assert_close(evidence[task], joint.logpdf(y[task].numpy()), 1e-7)
+
+
+def test_what_the_encoder_reads_is_the_residual(learner, support):
+    rows, y = support
+    rows.weight[:, 1] = 0
+    expected = y - rows.prior[..., 0]
+    expected[:, 1] = 0
+    assert_close(learner.targets(rows, y)[..., 0], expected)
+
+
+def test_features_are_the_kernel_but_for_its_rbf_part(gp, encoding, support):
+    rows, y = support
+    prior = gp.prior()
+    with torch.no_grad():
+        prior.signal.fill_(-100.0)
+    learner = GaussianProcessRegression(prior).eval()
+    features = learner.features(learner.adapt(rows, y, encoding), rows)
+    for task in range(N_TASKS):
+        K = gp.formula(prior, encoding, task).kernel(rows, rows)
+        assert_close(features[task] @ features[task].T, K)
+
+
+# The linear case
+
+
+def test_linear_process_is_bayesian_linear_regression(gp, encoding, support, query):
+    rows, y = support
+    learner = GaussianProcessRegression(gp.prior(linear_only=True)).eval()
+    adapted = learner.adapt(rows, y, encoding)
+    mean, variance = learner.predict(adapted, query)
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        Z, Zq = (
+            np.hstack([np.ones((len(u), 1)), u])
+            for u in (true.inputs(rows), true.inputs(query))
+        )
+        level = np.diag(Z @ true.covariance @ Z.T).mean()
+        noise = true.noise + JITTER * level
+        residual = y[task].numpy() - true.mean(rows)[:, 0]
+        posterior = np.linalg.inv(np.linalg.inv(true.covariance) + Z.T @ Z / noise)
+        coefficients = posterior @ Z.T @ residual / noise
+        assert_close(mean[task], true.mean(query)[:, 0] + Zq @ coefficients, 1e-8)
+        expected = np.diag(Zq @ posterior @ Zq.T) + true.noise
+        assert_close(variance[task], expected, 1e-8)
+
+
+def test_linear_process_is_the_linear_mixed_model(gp, support, query):
+    """Best linear unbiased predictions of both tasks by Henderson's equations."""
+    rows, y = support
+    prior = gp.prior(linear_only=True, n_prior=0)
+    for layer in (prior.shift, prior.column_shift):  # nothing depends on the task
+        gp.randomise(layer, seed=0, scale=0.0)
+    learner = GaussianProcessRegression(prior.requires_grad_(False)).eval()
+    encoding = gp.encoding(N_TASKS, N_FEATURES)
+    mean, _ = learner.predict(learner.adapt(rows, y, encoding), query)
+    true = gp.formula(prior, encoding, 0)
+    slopes = prior.coefficients.weight[0].numpy()
+    fixed = np.append(prior.coefficients.bias.numpy(), slopes)
+
+    def design(rows, task):
+        x = rows.x[task].numpy()
+        return np.hstack([np.ones((len(x), 1)), x])
+
+    X = np.vstack([design(rows, t) for t in range(N_TASKS)])
+    Z = block_diag(*(design(rows, t) for t in range(N_TASKS)))
+    G = block_diag(*[true.covariance] * N_TASKS)
+    residual = (y - rows.prior[..., 0]).numpy().ravel() - X @ fixed
+    effects = np.linalg.solve(
+        Z.T @ Z / true.noise + np.linalg.inv(G), Z.T @ residual / true.noise
+    ).reshape(N_TASKS, -1)
+    for task in range(N_TASKS):
+        expected = query.prior[task, :, 0].numpy()
+        expected = expected + design(query, task) @ (fixed + effects[task])
+        assert_close(mean[task], expected, 1e-4)  # up to the jitter
+
+
+# Weights and padding
+
+
+def outcome(learner, rows, y, encoding, query):
+    adapted = learner.adapt(rows, y, encoding)
+    mean, variance = learner.predict(adapted, query)
+    theta = torch.cat(adapted.theta, 1)
+    return mean, variance, learner.log_evidence(adapted), theta
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, spread):
+    rows, y = support
+    learner.configure(spread)
+    repeated, index = gp.repeated(rows, COUNTS)
+    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
+    other = outcome(learner, repeated, y[:, index], encoding, query)
+    plain = outcome(learner, rows, y, encoding, query)
+    assert not torch.allclose(one[0], plain[0], atol=1e-3)
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b, 1e-6)
+
+
+def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, query):
+    rows, y = support
+    learner = GaussianProcessRegression(gp.prior()).eval()
+    halved = rows._replace(weight=rows.weight / 2)
+    mean, _ = learner.predict(learner.adapt(halved, y, encoding), query)
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        K = true.kernel(rows, rows) + 2 * true.noise * np.eye(N_ROWS)
+        residual = y[task].numpy() - true.mean(rows)[:, 0]
+        expected = true.kernel(query, rows) @ np.linalg.solve(K, residual)
+        assert_close(mean[task], true.mean(query)[:, 0] + expected, 1e-4)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_padding_plays_no_part(learner, encoding, support, query, gp, spread):
+    rows, y = support
+    learner.configure(spread)
+    one = outcome(learner, *gp.padded(rows, y), encoding, query)
+    other = outcome(learner, rows, y, encoding, query)
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b)
+    adapted = learner.adapt(*gp.padded(rows, y), encoding)
+    hidden = gp.padded(rows, y)[0].weight == 0
+    weights = learner.support_weights(adapted, query)
+    assert (weights.transpose(1, 2)[hidden] == 0).all()
+
+
+def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
+    rows, y = support
+    learner.configure(1.0)
+    together = outcome(learner, rows, y, encoding, query)
+    for task in range(N_TASKS):
+        alone = outcome(
+            learner, gp.rows_of(rows, task), y[task : task + 1],
+            gp.encoding_of(encoding, task), gp.rows_of(query, task),
+        )  # fmt: skip
+        for a, b in zip(together, alone, strict=True):
+            assert_close(a[task], b[0])
+
+
+# Training on the support
+
+
+def flat(theta):
+    return torch.cat(theta[:-1], 1)
+
+
+def unflat(vector, theta):
+    parts = vector.split([t.shape[1] for t in theta[:-1]], 1)
+    return Hyperparameters(*parts, theta.gate)
+
+
+@pytest.fixture
+def no_jitter(monkeypatch):
+    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], COUNTS])
+def test_score_is_the_gradient_of_the_evidence(
+    learner, encoding, support, gp, no_jitter, counts
+):
+    rows, y = support
+    rows = gp.weighted(rows, counts)
+    theta = learner.prior.hyperparameters(encoding)
+
+    def evidence(vector):
+        moved = unflat(vector, theta)
+        return learner.log_evidence(learner._condition(rows, y, encoding, moved))
+
+    jacobian = torch.autograd.functional.jacobian(evidence, flat(theta))
+    expected = torch.stack([jacobian[t, t] for t in range(N_TASKS)])
+    adapted = learner._condition(rows, y, encoding, theta)
+    score, _ = learner._score(adapted)
+    scale = expected.abs().max().item()
+    assert_close(score / scale, expected / scale, 1e-8)
+    assert (expected != 0).any(0)[-1]
+
+
+def test_information_is_the_expected_square_of_the_score(
+    learner, encoding, support, no_jitter
+):
+    rows, y = support
+    theta = learner.prior.hyperparameters(encoding)
+    adapted = learner._condition(rows, y, encoding, theta)
+    _, information = learner._score(adapted)
+    assert_close(information, information.transpose(1, 2))
+    eigenvalues = torch.linalg.eigvalsh(information)
+    assert (eigenvalues.amin(1) > -1e-10 * eigenvalues.amax(1)).all()
+
+    def covariance(vector):
+        moved = unflat(vector, theta)
+        conditioned = learner._condition(rows, y, encoding, moved)
+        return conditioned.factor @ conditioned.factor.transpose(1, 2)
+
+    jacobian = torch.autograd.functional.jacobian(covariance, flat(theta))
+    for task in range(N_TASKS):
+        inverse = torch.cholesky_inverse(adapted.factor[task])
+        parts = torch.einsum("st,tup->psu", inverse, jacobian[task, :, :, task])
+        expected = 0.5 * torch.einsum("pst,qts->pq", parts, parts)
+        scale = expected.abs().max().item()
+        assert_close(information[task] / scale, expected / scale, 1e-8)
+
+
+def test_information_of_a_weight_is_that_of_repeated_rows(
+    learner, encoding, support, gp, no_jitter
+):
+    rows, y = support
+    theta = learner.prior.hyperparameters(encoding)
+    repeated, index = gp.repeated(rows, COUNTS)
+    one = learner._condition(gp.weighted(rows, COUNTS), y, encoding, theta)
+    other = learner._condition(repeated, y[:, index], encoding, theta)
+    for a, b in zip(learner._score(one), learner._score(other), strict=True):
+        assert_close(a / b.abs().max(), b / b.abs().max(), 1e-6)
+
+
+def penalised(learner, rows, y, encoding, theta, spread):
+    evidence = learner.log_evidence(learner._condition(rows, y, encoding, theta))
+    start = learner.prior.hyperparameters(encoding)
+    moved = ((flat(theta) - flat(start)) ** 2).sum(1)
+    return evidence - 0.5 * moved / spread**2
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0])
+def test_training_raises_the_penalised_evidence(learner, encoding, gp, spread):
+    for seed in range(5):
+        rows, y = gp.rows(N_TASKS, 12, seed=20 + seed)
+        y = 3 * y  # wilder than the prior expects
+        learner.configure(0.0)
+        start = learner.adapt(rows, y, encoding).theta
+        learner.configure(spread)
+        trained = learner.adapt(rows, y, encoding).theta
+        before = penalised(learner, rows, y, encoding, start, spread)
+        after = penalised(learner, rows, y, encoding, trained, spread)
+        assert (after > before + 0.01).all()
+
+
+def test_training_never_lowers_the_penalised_evidence(learner, encoding, gp):
+    """Not of a single row, nor of targets that no hyperparameters explain."""
+    for n_rows, scale in ((1, 1.0), (2, 0.0), (3, 1e4), (20, 1e-3)):
+        rows, y = gp.rows(N_TASKS, n_rows, seed=n_rows)
+        learner.configure(1.0)
+        trained = learner.adapt(rows, scale * y, encoding).theta
+        start = learner.prior.hyperparameters(encoding)
+        args = learner, rows, scale * y, encoding
+        before, after = (penalised(*args, theta, 1.0) for theta in (start, trained))
+        slack = 1e-6 * before.abs()  # trained hyperparameters are float32
+        assert (after >= before - slack).all()
+
+
+def test_smaller_spread_moves_less(learner, encoding, gp):
+    rows, y = gp.rows(N_TASKS, 12, seed=30)
+    start = flat(learner.prior.hyperparameters(encoding))
+    moved = []
+    for spread in (1e-3, 0.1, 1.0):
+        learner.configure(spread)
+        theta = flat(learner.adapt(rows, 3 * y, encoding).theta)
+        moved.append((theta - start).norm(dim=1))
+    assert (moved[0] < 0.01).all()
+    assert (moved[0] < moved[1]).all() and (moved[1] < moved[2]).all()
+
+
+def test_spread_of_zero_changes_nothing(learner, encoding, support):
+    rows, y = support
+    start = learner.prior.hyperparameters(encoding)
+    learner.configure(0.0)
+    for a, b in zip(learner.adapt(rows, y, encoding).theta, start, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_meta_training_leaves_hyperparameters_where_they_start(
+    learner, encoding, support
+):
+    rows, y = support
+    start = learner.prior.hyperparameters(encoding)
+    learner.configure(1.0)
+    for a, b in zip(learner.train().adapt(rows, y, encoding).theta, start, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_on_representatives_of_a_padded_batch(
+    learner, encoding, gp, monkeypatch
+):
+    monkeypatch.setattr(gp_regression, "MAX_TRAINING_ROWS", 8)
+    rows, y = gp.rows(N_TASKS, 5, seed=40)
+    learner.configure(1.0)
+    more, y_more = gp.padded(rows, y, n_more=9)
+    one = learner.adapt(more, y_more, encoding).theta
+    other = learner.adapt(rows, y, encoding).theta
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b, 1e-6)
+
+
+def test_order_of_many_rows_plays_no_part_in_training(
+    learner, encoding, gp, monkeypatch
+):
+    monkeypatch.setattr(gp_regression, "MAX_TRAINING_ROWS", 8)
+    rows, y = gp.rows(N_TASKS, 30, seed=41)
+    learner.configure(1.0)
+    one = learner.adapt(rows, y, encoding).theta
+    flipped = type(rows)(*(t.flip(1) for t in rows))
+    other = learner.adapt(flipped, y.flip(1), encoding).theta
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b, 1e-6)
+
+
+# Draws from the prior
+
+
+def test_sample_has_the_covariance_of_the_prior(gp):
+    n_draws = 20_000
+    prior = gp.prior()
+    learner = GaussianProcessRegression(prior)
+    rows, _ = gp.rows(1, 4)
+    encoding = gp.encoding(1)
+    many = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
+    encodings = type(encoding)(*(t.expand(n_draws, *t.shape[1:]) for t in encoding))
+    state = torch.get_rng_state()
+    y = learner.sample(many, encodings, torch.Generator().manual_seed(0)).numpy()
+    assert torch.equal(torch.get_rng_state(), state)
+    true = gp.formula(prior, encoding, 0)
+    C = true.kernel(rows, rows) + true.noise * np.eye(4)
+    sd = np.sqrt(np.diag(C))
+    error = (y.mean(0) - true.mean(rows)[:, 0]) / (sd / n_draws**0.5)
+    assert np.abs(error).max() < 4.5
+    # The variance of a sample covariance is (C_ij^2 + C_ii C_jj) / n.
+    error = np.cov(y.T) - C
+    error /= np.sqrt((C**2 + np.outer(sd, sd) ** 2) / n_draws)
+    assert np.abs(error).max() < 4.5
+
+
+def test_sample_is_seeded_and_zero_on_padding(gp, support):
+    rows, y = support
+    learner = GaussianProcessRegression(gp.prior())
+    encoding = gp.encoding(N_TASKS)
+    rows, _ = gp.padded(rows, y)
+    one, same, other = (
+        learner.sample(rows, encoding, torch.Generator().manual_seed(seed))
+        for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert ((one == 0) == (rows.weight == 0)).all()

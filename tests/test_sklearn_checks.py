@@ -1,0 +1,12 @@
+"""scikit-learn's own checks of estimators, in the state new with default parameters."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+
+
+@parametrize_with_checks([AttentionMetaRegressor(), AttentionMetaClassifier()])
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+def test_scikit_learn_check(estimator, check):
+    check(estimator)

@@ -1,0 +1,363 @@
+"""The loop of meta-training: what it keeps, when it stops, what it says."""
+
+import random
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from skorch.callbacks import Callback, EpochTimer, LRScheduler
+from torch import nn
+
+from skmeta.datasets import make_linear_tasks
+from skmeta.episodes import Episodes
+from skmeta.exceptions import NonFiniteLossError
+from skmeta.scaling import FeatureScaler, TargetScaler
+from skmeta.training_loop import (
+    EpisodeBatches,
+    QueryLoss,
+    held_out_batches,
+    held_out_loss,
+    row_losses,
+    train,
+)
+
+N_STEPS = 4
+
+
+class Line(nn.Module):
+    """The same line for every task: enough to see what a loop does to a network."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(2))
+        self.log_variance = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x_query, **others):
+        mean = x_query @ self.slope
+        return mean, self.log_variance.exp().expand(mean.shape)
+
+
+def make_run():
+    """Train a line on a few tasks; other settings and the result by name."""
+    tasks = make_linear_tasks(n_tasks=8, n_rows=12, n_features=2, random_state=0)
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
+
+    def draw(n_support):
+        index = rng.choice(len(tasks), len(n_support))
+        return episodes.draw(index, n_support, 6, rng)
+
+    rng = np.random.default_rng(0)
+    batches = EpisodeBatches(draw, N_STEPS, 4, (0, 5), rng)
+    held_out = held_out_batches(episodes, (0, 5), 6, np.random.default_rng(1), 8, 24)
+    network = Line()
+    settings = {
+        "max_epochs": 3,
+        "patience": 10,
+        "lr": 0.05,
+        "callbacks": None,
+        "device": torch.device("cpu"),
+        "verbose": 0,
+    }
+
+    def run(**changes):
+        result.history = train(network, batches, held_out, **{**settings, **changes})
+        return result
+
+    result = SimpleNamespace(network=network, batches=batches, held_out=held_out)
+    run.result = result
+    return run
+
+
+@pytest.fixture
+def run():
+    return make_run()
+
+
+def loss_of(result):
+    return held_out_loss(result.network, result.held_out)
+
+
+class Spoil(Callback):
+    """Set all weights to a value at the end of an epoch and of all after it."""
+
+    def __init__(self, value, after=0):
+        self.value, self.after = value, after
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and len(net.history) > self.after:
+            with torch.no_grad():
+                for p in net.module_.parameters():
+                    p.fill_(self.value)
+
+
+class Count(Callback):
+    """Count what a callback is told of."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.told = {"epochs": 0, "batches": 0, "ends": 0}
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.told["batches"] += training
+
+    def on_epoch_end(self, net, **kwargs):
+        self.told["epochs"] += 1
+
+    def on_train_end(self, net, **kwargs):
+        self.told["ends"] += 1
+
+
+class Interrupt(Callback):
+    """Ctrl-C in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == self.epoch and len(net.history[-1, "batches"]) == 2:
+            raise KeyboardInterrupt
+
+
+# The loss
+
+
+def test_row_losses_are_negative_log_densities():
+    rng = np.random.default_rng(0)
+    mean, y = rng.normal(size=(2, 3, 4))
+    variance = rng.uniform(0.1, 2, size=(3, 4))
+    losses = row_losses(tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y))
+    expected = -norm.logpdf(y, mean, np.sqrt(variance))
+    np.testing.assert_allclose(losses, expected, atol=1e-12)
+    logits, label = torch.from_numpy(rng.normal(size=(3, 4, 2))), torch.tensor(y > 0)
+    losses = row_losses(logits, label.long())
+    p = logits.softmax(-1)
+    expected = -torch.where(label, p[..., 1], p[..., 0]).log()
+    np.testing.assert_allclose(losses, expected, atol=1e-12)
+
+
+def test_query_loss_is_the_mean_over_rows_that_are_there():
+    y = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]])
+    weight = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+    prediction = torch.zeros(2, 3), torch.ones(2, 3)
+    loss = QueryLoss()(prediction, (y, weight))
+    expected = -norm.logpdf([0, 1, 2, 3]).mean()
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_held_out_loss_is_over_all_rows_in_evaluation_mode(run):
+    class Doubtful(Line):
+        def forward(self, x_query, **others):
+            assert not self.training
+            return super().forward(x_query)
+
+    network = Doubtful().train()
+    held_out = run.result.held_out
+    loss = held_out_loss(network, held_out)
+    y = np.concatenate([b.y_query[b.weight_query > 0] for b in held_out])
+    assert loss == pytest.approx(-norm.logpdf(y).mean(), rel=1e-6)
+    assert network.training
+
+
+def test_held_out_batches_are_the_same_for_the_same_seed():
+    tasks = make_linear_tasks(n_tasks=5, n_rows=12, n_features=2, random_state=0)
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
+    one, same = (
+        held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
+        for _ in range(2)
+    )
+    assert len(one) == 10 and sum(map(len, one)) == 40
+    for a, b in zip(one, same, strict=True):
+        assert torch.equal(a.x_support, b.x_support) and torch.equal(a.y_query, b.y_query)
+    sizes = [int(b.weight_support.sum(1).max()) for b in one]
+    assert sizes == sorted(sizes) and sizes[0] == 0 and sizes[-1] >= 8
+
+
+def test_support_sizes_of_batches_are_in_range(run):
+    sizes = []
+    run.result.batches.n_support = (1, 4)
+    for _ in range(60):
+        inputs, (_, weight) = run.result.batches[0]
+        assert inputs["x_support"].shape[0] == 4
+        assert (weight.sum(1) > 0).all()
+        sizes += inputs["weight_support"].sum(1).int().tolist()
+    assert set(sizes) == {1, 2, 3, 4}
+    assert len(run.result.batches) == N_STEPS
+
+
+# What is kept
+
+
+def test_training_learns(run):
+    before = loss_of(run.result)
+    result = run(max_epochs=20)
+    assert loss_of(result) < before - 0.2
+
+
+def test_best_state_is_kept(run):
+    result = run(max_epochs=8, callbacks=[Spoil(50.0, after=4)])
+    losses = [row["valid_loss"] for row in result.history]
+    assert losses[-1] > min(losses) + 1  # it was spoilt
+    assert loss_of(result) == pytest.approx(min(losses), rel=1e-6)
+    assert min(losses) == min(losses[:5])
+
+
+def test_start_is_kept_where_nothing_is_better(run):
+    result = run(callbacks=[Spoil(50.0)])
+    assert all((p == 0).all() for p in result.network.parameters())
+
+
+def test_training_stops_by_patience(run):
+    result = run(max_epochs=50, patience=3, callbacks=[Spoil(50.0, after=2)])
+    losses = [row["valid_loss"] for row in result.history]
+    assert len(losses) == np.argmin(losses) + 1 + 3 < 50
+
+
+def test_stopping_by_patience_is_no_interruption(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = run(max_epochs=50, patience=2, callbacks=[Spoil(50.0)])
+    assert len(result.history) == 2
+
+
+def test_no_epochs_leave_the_network_as_it_is(run):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = run(max_epochs=0)
+    assert result.history == []
+    assert all((p == 0).all() for p in result.network.parameters())
+
+
+def test_history_has_an_entry_an_epoch(run):
+    history = run().history
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for row in history:
+        assert {"epoch", "train_loss", "valid_loss", "dur"} <= set(row)
+        assert np.isfinite([row["train_loss"], row["valid_loss"]]).all()
+        assert row["dur"] > 0
+    assert type(history) is list and all(type(row) is dict for row in history)
+
+
+def test_same_seed_gives_the_same_weights():
+    one, same = (list(make_run()().network.parameters()) for _ in range(2))
+    for a, b in zip(one, same, strict=True):
+        assert torch.equal(a, b) and a.any()
+
+
+# Callbacks
+
+
+def test_callbacks_are_told_of_everything(run):
+    count = Count()
+    run(callbacks=[count])
+    assert count.told == {"epochs": 3, "batches": 3 * N_STEPS, "ends": 1}
+
+
+def test_named_and_several_callbacks(run):
+    counts = [Count(), Count(), Count()]
+    run(callbacks=[("mine", counts[0]), counts[1], counts[2], EpochTimer()])
+    assert all(count.told["epochs"] == 3 for count in counts)
+
+
+def test_list_of_callbacks_stays_as_it_is(run):
+    callbacks = [Count()]
+    before = list(callbacks)
+    run(callbacks=callbacks)
+    assert callbacks == before
+
+
+def test_learning_rate_schedule_of_a_callback_is_followed(run):
+    """A schedule of rate zero from some epoch on: nothing moves any more."""
+
+    class Weights(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.seen = []
+
+        def on_epoch_end(self, net, **kwargs):
+            self.seen.append(net.module_.slope.detach().clone())
+
+    weights = Weights()
+    schedule = LRScheduler("LambdaLR", lr_lambda=lambda epoch: float(epoch < 20))
+    run(max_epochs=23, patience=50, callbacks=[schedule, weights])
+    assert not torch.equal(weights.seen[18], weights.seen[19])
+    for seen in weights.seen[20:]:
+        assert torch.equal(seen, weights.seen[19])
+
+
+def test_error_of_a_callback_is_not_swallowed(run):
+    class Broken(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            raise RuntimeError("broken callback")
+
+    with pytest.raises(RuntimeError, match="broken callback"):
+        run(callbacks=[Broken()])
+
+
+# Interruption and breakdown
+
+
+def test_interruption_keeps_the_best_state_and_warns(run):
+    with pytest.warns(UserWarning, match="interrupted in epoch 3 of 9.*state of epoch"):
+        result = run(max_epochs=9, callbacks=[Interrupt(epoch=3)])
+    losses = [row["valid_loss"] for row in result.history if "valid_loss" in row]
+    assert len(losses) == 2
+    assert loss_of(result) == pytest.approx(min(losses), rel=1e-6)
+
+
+def test_interruption_of_the_first_epoch_keeps_the_start(run):
+    with pytest.warns(UserWarning, match="interrupted in epoch 1 of 9.*state of epoch 0"):
+        result = run(max_epochs=9, callbacks=[Interrupt(epoch=1)])
+    assert all((p == 0).all() for p in result.network.parameters())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_loss_that_is_not_finite(run, value):
+    with pytest.raises(NonFiniteLossError) as caught:
+        run(max_epochs=9, lr=0.025, callbacks=[Spoil(value, after=2)])
+    message = str(caught.value)
+    assert "epoch 3, step 10" in message  # the step after that which is spoilt
+    assert "lr=0.025" in message
+    losses = [r["valid_loss"] for r in caught.value.history if "valid_loss" in r]
+    assert len(losses) == 2
+    assert loss_of(run.result) == pytest.approx(min(losses), rel=1e-6)
+    assert f"state of epoch {np.argmin(losses) + 1}" in message
+    assert f"{min(losses):.4f}" in message
+
+
+def test_factorisation_that_breaks_down(run):
+    class Singular(Callback):
+        def on_batch_begin(self, net, training=False, **kwargs):
+            if len(net.history) == 2:
+                torch.linalg.cholesky(-torch.eye(2))
+
+    with pytest.raises(NonFiniteLossError, match=r"epoch 2, step 5.*lr=0\.05"):
+        run(callbacks=[Singular()])
+    assert all(p.isfinite().all() for p in run.result.network.parameters())
+
+
+# What it says, and what it leaves alone
+
+
+def test_silence(run, capfd):
+    run(verbose=0)
+    out, err = capfd.readouterr()
+    assert out == "" and err == ""
+
+
+def test_progress_bar(run, capfd):
+    run(verbose=1)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "meta-training" in err and "3/3" in err
+    assert f"held-out loss {run.result.history[-1]['valid_loss']:.4f}" in err
+
+
+def test_global_random_states_are_left_alone(run):
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    n_threads = torch.get_num_threads()
+    run()
+    assert torch.equal(torch.get_rng_state(), before[0])
+    np.testing.assert_equal(np.random.get_state(), before[1])
+    assert random.getstate() == before[2]
+    assert torch.get_num_threads() == n_threads
