@@ -106,7 +106,8 @@ def make_linear_tasks(
         is 1.
     n_informative : int, default=None
         In each task only so many columns, drawn anew for each, have a slope other
-        than zero. None for all.
+        than zero: of either sign, its size drawn from U[0.5, 1.5] whatever the
+        cluster. None for all columns.
     random_state : int, RandomState instance or None, default=None
     return_details : bool, default=False
         Whether to return what the tasks were made from as well.
@@ -145,6 +146,8 @@ def make_linear_tasks(
     coef = centres[cluster] + within * rng.standard_normal((n_tasks, n_features + 1))
     informative = None
     if n_informative is not None:
+        size = rng.uniform(0.5, 1.5, size=(n_tasks, n_features))
+        coef[:, 1:] = size * rng.choice([-1.0, 1.0], size=size.shape)
         order = rng.uniform(size=(n_tasks, n_features)).argsort(axis=1)
         informative = np.sort(order[:, :n_informative], axis=1)
         np.put_along_axis(coef, 1 + order[:, n_informative:], 0.0, axis=1)

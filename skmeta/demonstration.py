@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import RidgeCV
+from threadpoolctl import threadpool_limits
 
 from ._shot_figure import draw_shot_curves
 from .attention import AttentionMetaRegressor
@@ -122,6 +123,7 @@ def rivals(seed=0):
     }
 
 
+@threadpool_limits.wrap(limits=1)  # tasks are small: one thread is the fastest
 def demonstrate(
     path="skmeta-demo.png",
     *,
@@ -231,18 +233,17 @@ def finding(curves, n_support):
     sentence = (
         f"After {n_support} experiments {ours.name} has an R2 of {ours.r2[at]:.2f} and "
         f"{best.name}, the best of the others, {best.r2[at]:.2f}: a difference of "
-        f"{gap:.2f} [{low:.2f}, {high:.2f}]."
+        f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]."
     )
     if gap <= 0:
         return sentence
-    quickest = min(others, key=lambda curve: curve.shots_for(ours.r2[at]))
-    needed = quickest.shots_for(ours.r2[at])
-    if math.isinf(needed):
-        return f"{sentence} None of them gets there with {ours.n_support[-1]}."
-    return (
-        f"{sentence} To get there, {quickest.name} needs about "
-        f"{math.ceil(needed)} experiments."
+    needed = sorted((curve.shots_for(ours.r2[at]), curve.name) for curve in others)
+    last = ours.n_support[-1]
+    needs = ", ".join(
+        f"{name} needs " + (f"more than {last}" if k > last else f"about {k:.0f}")
+        for k, name in needed
     )
+    return f"{sentence} To get there, {needs}."
 
 
 def picture_path(text):

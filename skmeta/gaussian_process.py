@@ -116,7 +116,7 @@ class GaussianProcessPrior(nn.Module):
         """See rows as the process of each task does."""
         u = torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
         z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
-        features = z @ self.factor.tril()
+        features = z @ self.factor
         mean = rows.prior + self.coefficients(u)
         if not self.linear_only:
             a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
@@ -153,7 +153,7 @@ class GaussianProcessPrior(nn.Module):
         n_rows).
         """
         z = design.linear
-        covariance = (self.factor.tril() @ self.factor.tril().T).double()
+        covariance = (self.factor @ self.factor.T).double()
         outer = torch.einsum("bsj,btj->bjst", z, z @ covariance)
         linear = 0.5 * (outer + outer.transpose(2, 3))
         if self.linear_only:
@@ -175,8 +175,7 @@ class GaussianProcessPrior(nn.Module):
         The expected square of the slope along a (standardised) column under the
         task's linear and RBF parts.
         """
-        covariance = self.factor.tril() @ self.factor.tril().T
-        slopes = covariance.diagonal()[1:] * theta.linear[:, 1:].exp()
+        slopes = (self.factor**2).sum(1)[1:] * theta.linear[:, 1:].exp()
         if self.linear_only:
             return slopes
         return slopes + (theta.signal - 2 * theta.length_scale).exp()

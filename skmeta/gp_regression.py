@@ -49,7 +49,7 @@ class GaussianProcessRegression(nn.Module):
         it from where the encoding put it. 0: no training on the support.
     """
 
-    choices = ((0.0,), (0.1,), (0.3,), (1.0,))
+    choices = ((0.1,), (0.3,), (1.0,), (2.0,))
 
     def __init__(self, prior):
         super().__init__()
@@ -175,7 +175,7 @@ class GaussianProcessRegression(nn.Module):
             best = torch.where(better, value, best)
             at = torch.where(better[:, None], trial, at)
             damping = torch.where(better[:, None], damping / 4, damping * 8)
-            adapted = self._condition(support, y, encoding, _unflat(at, theta))
+            adapted = _select(better, candidate, adapted)
         return adapted.theta
 
     def _score(self, adapted):
@@ -199,6 +199,14 @@ class GaussianProcessRegression(nn.Module):
         score[:, -1] -= repeats
         information[:, -1, -1] += repeats
         return score, information
+
+
+def _select(chosen, a, b):
+    """The tensors of ``a`` for the tasks that are ``chosen`` (B,), else of ``b``."""
+    if isinstance(a, torch.Tensor):
+        return torch.where(chosen.view(-1, *[1] * (a.ndim - 1)), a, b)
+    parts = (_select(chosen, *pair) for pair in zip(a, b, strict=True))
+    return type(a)(*parts)
 
 
 def _flat(theta):

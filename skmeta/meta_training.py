@@ -10,15 +10,15 @@ from sklearn.utils.multiclass import check_classification_targets
 from .base_learner import MetaNetwork, make_base_learner, seeded
 from .episodes import Episodes, log_uniform_sizes
 from .exceptions import NonFiniteLossError
-from .meta_state import MetaState
-from .prior_fitting import Start, choose_start, draw_from_prior, fit_prior, resume_start
-from .mlp import MultilayerPerceptron
 from .gaussian_process import representatives
+from .meta_state import MetaState
+from .mlp import MultilayerPerceptron
+from .prior_fitting import Start, choose_start, draw_from_prior, fit_prior, resume_start
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
 from .task_encoder import COLUMN_DIM
-from .tasks import LazyTasks, SampledTasks, TaskCollection
+from .tasks import SampledTasks
 from .training_loop import EpisodeBatches, held_out_batches, held_out_loss, train
 
 PRIOR_TASKS = 50
@@ -73,10 +73,10 @@ class EpisodeStream:
 
     def _tasks(self, n):
         tasks = self.sources.tasks
-        if isinstance(tasks, TaskCollection):
+        if tasks is self.sources.examples:
             drawn = self.rng.choice(len(tasks), n, p=self.sources.probability)
             return self.start.examples, drawn
-        if isinstance(tasks, LazyTasks):
+        if not isinstance(tasks, SampledTasks):
             drawn = tasks.take(self.rng.choice(len(tasks), n))
         else:
             drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
@@ -98,7 +98,7 @@ def attend(learned, settings, make_encoder, sources, classes, seed, device):
         kept.
     """
     alike = np.ones(len(sources.memory))
-    if not isinstance(sources.tasks, TaskCollection):
+    if sources.tasks is not sources.examples:
         return learned, alike
     rng = np.random.default_rng(seed)
     n_support, n_query = as_range(settings["n_support"])[1], settings["n_query"]
@@ -206,7 +206,7 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
     )
     classes = class_labels(sources) if classification else None
     learned = learn(settings, make_encoder, sources, classes, seed, device, previous)
-    attention = np.ones(len(sources.examples))
+    attention = np.ones(len(sources.memory))
     if settings["task_attention"] and learned.failure is None:
         learned, attention = attend(
             learned, settings, make_encoder, sources, classes, seed, device

@@ -10,6 +10,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
+from threadpoolctl import threadpool_limits
 
 from ._scoring import already_predicted, check_scoring
 from ._shot_scores import FewShotScores, ShotSummary
@@ -113,10 +114,11 @@ def few_shot_scores(
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
     else:
-        results = Parallel(n_jobs=n_jobs)(
-            delayed(_score_task)(estimator, task, position, draw, scorer)
-            for position, task in enumerate(tasks)
-        )
+        with threadpool_limits(1):  # a handful of rows is no work for two threads
+            results = Parallel(n_jobs=n_jobs)(
+                delayed(_score_task)(estimator, task, position, draw, scorer)
+                for position, task in enumerate(tasks)
+            )
     names, sizes, scores, failures = zip(*results, strict=True)
     _check_reached(n_support, max(sizes))
     scores = np.stack(scores)

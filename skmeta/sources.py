@@ -10,7 +10,10 @@ from .tasks import LazyTasks, SampledTasks, TaskCollection
 MAX_HELD_OUT = 512
 """Tasks set aside by ``validation_fraction``, at most."""
 
-MAX_EXAMPLES = 512
+MAX_ROWS = 2_000_000
+"""Rows of a collection above which it is treated as a lazy sequence is."""
+
+MAX_EXAMPLES = 1024
 """Tasks of a lazy sequence or a distribution that scalers and priors are fitted to."""
 
 
@@ -24,7 +27,7 @@ class Sources:
         Drawn from at every step.
     examples : TaskCollection
         What scalers, the pooled estimator and the prior are fitted to: ``tasks``
-        themselves where they are in memory, else others.
+        themselves, or others where those are lazy, endless or very many.
     held_out : TaskCollection
         Judged on; never learned from.
     memory : TaskCollection or LazyTasks
@@ -56,6 +59,8 @@ class Sources:
         rng : numpy.random.Generator
         """
         none = np.empty(0, int)
+        if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
+            tasks = LazyTasks(tasks)
         if isinstance(tasks, SampledTasks):
             examples = _in_memory(tasks, MAX_EXAMPLES, rng)
             held_out = tasks if validation_tasks is None else validation_tasks

@@ -19,7 +19,6 @@ from tqdm.auto import tqdm
 from .episodes import log_uniform_sizes
 from .exceptions import NonFiniteLossError
 
-
 N_WINDOWS = 4
 
 
@@ -124,6 +123,8 @@ class StopOnHeldOut(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.average = copy.deepcopy(net.module_)
+        self.averages = list(self.average.parameters())
+        self.parameters = list(net.module_.parameters())
         self.best_loss, self.best_epoch = math.inf, 0
         self.n_steps = 0
         self.bar = tqdm(
@@ -140,11 +141,7 @@ class StopOnHeldOut(Callback):
         self.n_steps += 1
         decay = min(self.decay, self.n_steps / (self.n_steps + 9))
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.parameters()),
-                list(net.module_.parameters()),
-                1 - decay,
-            )
+            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
 
     def on_epoch_end(self, net, **kwargs):
         epoch = len(net.history)
@@ -241,6 +238,7 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
         criterion=QueryLoss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
+        optimizer__fused=True,
         lr=lr,
         max_epochs=max_epochs,
         iterator_train__batch_size=None,

@@ -27,6 +27,19 @@ TINY = {
 }
 
 
+ESTIMATORS = {
+    "regressor": AttentionMetaRegressor(pooled_estimator=Ridge()),
+    "regressor-auto": AttentionMetaRegressor(),
+    "regressor-none": AttentionMetaRegressor(pooled_estimator=None),
+    "regressor-linear": AttentionMetaRegressor("linear", Ridge()),
+    "regressor-mlp": AttentionMetaRegressor("mlp", Ridge()),
+    "binary": AttentionMetaClassifier(pooled_estimator=LogisticRegression()),
+    "binary-auto": AttentionMetaClassifier(task_attention=False),
+    "three": AttentionMetaClassifier(pooled_estimator=None, task_attention=False),
+    "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
+}
+
+
 def pytest_configure():
     torch.set_num_threads(1)
 
@@ -40,17 +53,7 @@ def tiny():
 class MetaFitted:
     """Meta-fitted estimators by name, each trained once; calling gives a clone."""
 
-    estimators = {  # noqa: RUF012
-        "regressor": AttentionMetaRegressor(pooled_estimator=Ridge()),
-        "regressor-auto": AttentionMetaRegressor(),
-        "regressor-none": AttentionMetaRegressor(pooled_estimator=None),
-        "regressor-linear": AttentionMetaRegressor("linear", Ridge()),
-        "regressor-mlp": AttentionMetaRegressor("mlp", Ridge()),
-        "binary": AttentionMetaClassifier(pooled_estimator=LogisticRegression()),
-        "binary-auto": AttentionMetaClassifier(task_attention=False),
-        "three": AttentionMetaClassifier(pooled_estimator=None, task_attention=False),
-        "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
-    }
+    estimators = ESTIMATORS
 
     def __init__(self):
         self._all_tasks, self._fitted = {}, {}

@@ -47,7 +47,8 @@ def test_sizes_reach_both_ends():
     quantiles = np.linspace(0, 1, 10_000, endpoint=False)
     for low, high in ((0, 25), (1, 1), (3, 7), (0, 0), (0, 1)):
         sizes = log_uniform_sizes(low, high, quantiles)
-        assert sizes.min() == low and sizes.max() == high
+        assert sizes.min() == low
+        assert sizes.max() == high
         assert set(sizes) == set(range(low, high + 1))
 
 
@@ -77,7 +78,8 @@ def test_drawn_rows_are_disjoint_and_as_many_as_asked_for(k, n_query):
             assert len(q) == min(n_query, size - len(s))
             together = np.concatenate([s, q])
             assert len(set(together)) == len(together)
-            assert together.min() >= 0 and together.max() < size
+            assert together.min() >= 0
+            assert together.max() < size
 
 
 def test_each_task_has_a_size_of_its_own():
@@ -85,7 +87,8 @@ def test_each_task_has_a_size_of_its_own():
     support, query = draw_rows(SIZES, k, 3, rng())
     np.testing.assert_array_equal((support >= 0).sum(1), k)
     np.testing.assert_array_equal((query >= 0).sum(1), [1, 1, 3, 3, 1])
-    assert support.shape == (5, 14) and query.shape == (5, 3)
+    assert support.shape == (5, 14)
+    assert query.shape == (5, 3)
 
 
 def test_padding_comes_last():
@@ -176,9 +179,7 @@ def test_seed_decides_the_batch(episodes):
 def test_values_are_those_of_the_scalers(tasks, prior):
     features = FeatureScaler.fit(tasks.X)
     targets = TargetScaler.fit(tasks.y)
-    batch = Episodes(tasks, features, targets, prior).draw(
-        np.arange(5), 8, 20, rng()
-    )
+    batch = Episodes(tasks, features, targets, prior).draw(np.arange(5), 8, 20, rng())
     y = batch.y_support.numpy().astype(float) * targets.scale + targets.mean
     present = batch.weight_support.numpy() > 0
     row = np.searchsorted(tasks.y, np.round(y[present]))
@@ -196,7 +197,8 @@ def test_values_are_those_of_the_scalers(tasks, prior):
 def test_without_a_pooled_estimator_the_prior_is_zero(tasks):
     batch = Episodes(tasks, *UNSCALED).draw(np.arange(5), 3, 3, rng())
     assert batch.prior_support.shape == (5, 3, 1)
-    assert not batch.prior_support.any() and not batch.prior_query.any()
+    assert not batch.prior_support.any()
+    assert not batch.prior_query.any()
 
 
 def test_labels_are_encoded():
@@ -229,7 +231,8 @@ def test_parts_of_a_batch(episodes):
         "x_query", "prior_query",
     }  # fmt: skip
     y, weight = batch.target()
-    assert y is batch.y_query and weight is batch.weight_query
+    assert y is batch.y_query
+    assert weight is batch.weight_query
 
 
 def test_pad():

@@ -203,7 +203,8 @@ def test_few_rows_represent_themselves(gp):
 def test_representatives_are_spread_over_the_targets(gp):
     rows, y = gp.rows(N_TASKS, 41)
     some, y_some = representatives(rows, y, 11)
-    assert some.x.shape == (N_TASKS, 11, 3) and y_some.shape == (N_TASKS, 11)
+    assert some.x.shape == (N_TASKS, 11, 3)
+    assert y_some.shape == (N_TASKS, 11)
     for task in range(N_TASKS):
         np.testing.assert_array_equal(
             y_some[task].sort().values, y[task].sort().values[::4]

@@ -345,7 +345,8 @@ def test_smaller_spread_moves_less(learner, encoding, gp):
         theta = flat(learner.adapt(rows, 3 * y, encoding).theta)
         moved.append((theta - start).norm(dim=1))
     assert (moved[0] < 0.01).all()
-    assert (moved[0] < moved[1]).all() and (moved[1] < moved[2]).all()
+    assert (moved[0] < moved[1]).all()
+    assert (moved[1] < moved[2]).all()
 
 
 def test_spread_of_zero_changes_nothing(learner, encoding, support):
@@ -426,5 +427,6 @@ def test_sample_is_seeded_and_zero_on_padding(gp, support):
         learner.sample(rows, encoding, torch.Generator().manual_seed(seed))
         for seed in (0, 0, 1)
     )
-    assert torch.equal(one, same) and not torch.equal(one, other)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
     assert ((one == 0) == (rows.weight == 0)).all()

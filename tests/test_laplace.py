@@ -176,9 +176,7 @@ def binary_laplace(K, mean, y, w, k, mean_query, variance):
         a = np.linalg.solve(np.eye(len(y)) + W @ K, right)
     p = expit(mean + K @ a)
     W = np.diag(w * p * (1 - p))
-    posterior = variance - np.diag(
-        k @ W @ np.linalg.inv(np.eye(len(y)) + K @ W) @ k.T
-    )
+    posterior = variance - np.diag(k @ W @ np.linalg.inv(np.eye(len(y)) + K @ W) @ k.T)
     return mean_query + k @ a, posterior
 
 
@@ -201,7 +199,9 @@ def test_two_classes_are_the_logistic_laplace_of_their_difference():
 def test_permuting_classes_permutes_logits():
     p = problem(4, 3.0)
     order = [2, 0, 3, 1]
-    permuted = dict(p, mean=p["mean"][..., order], mean_query=p["mean_query"][..., order])
+    permuted = dict(
+        p, mean=p["mean"][..., order], mean_query=p["mean_query"][..., order]
+    )
     permuted["y"] = torch.tensor(order).argsort()[p["y"]]
     one, logits = solve(p)
     other, permuted_logits = solve(permuted)
@@ -400,7 +400,9 @@ def test_support_weights_are_the_linearised_weights(learner, support, query, enc
     rows, y = support
     adapted = learner.adapt(rows, y, encoding)
     weights = learner.support_weights(adapted, query)
-    k = learner._covariance(learner.prior.design(query, encoding, adapted.theta), adapted)
+    k = learner._covariance(
+        learner.prior.design(query, encoding, adapted.theta), adapted
+    )
     for task in range(N_TASKS):
         expected = (k[task] @ adapted.posterior.precision[task]).abs().sum(0)
         assert_close(weights[task], expected, 1e-10)

@@ -131,7 +131,8 @@ def test_steps_lower_the_loss(learner, support, encoding):
         adapted = learner.adapt(rows, y, encoding)
         loss = learner._loss(adapted.parameters, adapted.gate, rows, y)
         losses.append(loss.mean(1))
-    assert (losses[1] < losses[0]).all() and (losses[2] < losses[1]).all()
+    assert (losses[1] < losses[0]).all()
+    assert (losses[2] < losses[1]).all()
 
 
 def test_long_steps_are_shortened(gp, encoding):
@@ -161,7 +162,8 @@ def test_adaptation_is_the_same_with_and_without_gradients(
         plain = learner.adapt(rows, y, encoding)
     learner.requires_grad_(True)
     tracked = learner.adapt(rows, y, encoding)
-    assert tracked.parameters.requires_grad and not plain.parameters.requires_grad
+    assert tracked.parameters.requires_grad
+    assert not plain.parameters.requires_grad
     assert_close(tracked.parameters.detach(), plain.parameters)
 
 

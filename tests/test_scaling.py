@@ -61,7 +61,7 @@ def test_constant_column_becomes_zero(value, dtype):
 def test_nearly_constant_column_is_not_constant():
     X = np.array([[1.0], [1.0 + 1e-9], [1.0 + 2e-9]])
     scaled = FeatureScaler.fit(X).transform(X)
-    np.testing.assert_allclose(scaled[:, 0], [-1.5**0.5, 0, 1.5**0.5], atol=1e-4)
+    np.testing.assert_allclose(scaled[:, 0], [-(1.5**0.5), 0, 1.5**0.5], atol=1e-4)
 
 
 def test_float32_rows_give_the_scale_of_float64_rows(X):
@@ -156,7 +156,9 @@ def test_labels_are_positions_among_the_classes(classes):
     code = encoder.transform(y)
     assert code.dtype == np.int64
     np.testing.assert_array_equal(encoder.classes[code], y)
-    np.testing.assert_array_equal(encoder.transform(y.reshape(2, 2)), code.reshape(2, 2))
+    np.testing.assert_array_equal(
+        encoder.transform(y.reshape(2, 2)), code.reshape(2, 2)
+    )
     assert encoder.n_outputs == len(classes)
     assert encoder.dtype == np.array(classes).dtype
 
@@ -169,7 +171,7 @@ def test_labels_are_positions_among_the_classes(classes):
     ],
 )
 def test_unknown_labels_are_named(classes, y, unknown):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="not in the meta-training") as caught:
         LabelEncoder(np.array(classes)).transform(np.array(y))
     assert f"Labels {unknown}" in str(caught.value)
     assert f"classes are {classes}" in str(caught.value)

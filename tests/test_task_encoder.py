@@ -85,7 +85,8 @@ def test_weight_is_a_number_of_rows(pooling, rows, target, gp):
 def test_empty_support_has_an_embedding(pooling, rows, target):
     none = Rows(*(t[:, :0] for t in rows))
     encoding = pooling(none, target[:, :0])
-    assert encoding.task.isfinite().all() and encoding.columns.isfinite().all()
+    assert encoding.task.isfinite().all()
+    assert encoding.columns.isfinite().all()
     hidden = rows._replace(weight=torch.zeros_like(rows.weight))
     assert_same_encoding(pooling(hidden, target), encoding)
     assert_close(encoding.task, encoding.task[:1].expand(N_TASKS, -1))

@@ -167,11 +167,15 @@ def test_held_out_batches_are_the_same_for_the_same_seed():
         held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
         for _ in range(2)
     )
-    assert len(one) == 10 and sum(map(len, one)) == 40
+    assert len(one) == 10
+    assert sum(map(len, one)) == 40
     for a, b in zip(one, same, strict=True):
-        assert torch.equal(a.x_support, b.x_support) and torch.equal(a.y_query, b.y_query)
+        assert torch.equal(a.x_support, b.x_support)
+        assert torch.equal(a.y_query, b.y_query)
     sizes = [int(b.weight_support.sum(1).max()) for b in one]
-    assert sizes == sorted(sizes) and sizes[0] == 0 and sizes[-1] >= 8
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 0
+    assert sizes[-1] >= 8
 
 
 def test_support_sizes_of_batches_are_in_range(run):
@@ -236,13 +240,15 @@ def test_history_has_an_entry_an_epoch(run):
         assert {"epoch", "train_loss", "valid_loss", "dur"} <= set(row)
         assert np.isfinite([row["train_loss"], row["valid_loss"]]).all()
         assert row["dur"] > 0
-    assert type(history) is list and all(type(row) is dict for row in history)
+    assert type(history) is list
+    assert all(type(row) is dict for row in history)
 
 
 def test_same_seed_gives_the_same_weights():
     one, same = (list(make_run()().network.parameters()) for _ in range(2))
     for a, b in zip(one, same, strict=True):
-        assert torch.equal(a, b) and a.any()
+        assert torch.equal(a, b)
+        assert a.any()
 
 
 # Callbacks
@@ -306,7 +312,9 @@ def test_interruption_keeps_the_best_state_and_warns(run):
 
 
 def test_interruption_of_the_first_epoch_keeps_the_start(run):
-    with pytest.warns(UserWarning, match="interrupted in epoch 1 of 9.*state of epoch 0"):
+    with pytest.warns(
+        UserWarning, match="interrupted in epoch 1 of 9.*state of epoch 0"
+    ):
         result = run(max_epochs=9, callbacks=[Interrupt(epoch=1)])
     assert all((p == 0).all() for p in result.network.parameters())
 
@@ -342,14 +350,16 @@ def test_factorisation_that_breaks_down(run):
 def test_silence(run, capfd):
     run(verbose=0)
     out, err = capfd.readouterr()
-    assert out == "" and err == ""
+    assert out == ""
+    assert err == ""
 
 
 def test_progress_bar(run, capfd):
     run(verbose=1)
     out, err = capfd.readouterr()
     assert out == ""
-    assert "meta-training" in err and "3/3" in err
+    assert "meta-training" in err
+    assert "3/3" in err
     assert f"held-out loss {run.result.history[-1]['valid_loss']:.4f}" in err
 
 

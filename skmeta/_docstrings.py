@@ -1,0 +1,74 @@
+"""What the docstrings of the meta-learners share."""
+
+PARAMETERS = """Parameters
+    ----------
+    base_learner : {"gp", "linear", "mlp"}, default="gp"
+        What predicts for one task: a Gaussian process with a meta-learned prior, its
+        linear part alone (a mixed-effects model), or a multilayer perceptron.
+    pooled_estimator : None, "auto" or estimator, default="auto"
+        Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
+        learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
+        boosting and the last two's average, what does best on held-out tasks.
+    task_attention : {"auto", True, False}, default="auto"
+        Learn again from the meta-training tasks that are worth it, where some are
+        not. "auto" keeps that only where it has the lower query loss on held-out
+        tasks; False attends to all tasks alike.
+    embed_dim : int, default=48
+        Size m of the task embedding; a multiple of ``n_heads``.
+    n_heads : int, default=4
+        Attention heads.
+    n_layers : int, default=2
+        Attention layers of the task encoder.
+    n_support : int or (int, int), default=(0, 25)
+        Support rows of an episode of meta-training; of a range, drawn anew for each
+        episode, uniformly on the scale of ``log(1 + n)``.
+    n_query : int, default=32
+        Query rows of an episode, at most.
+    max_epochs : int, default=200
+        Epochs of meta-training, at most.
+    steps_per_epoch : int, default=50
+        Gradient steps of an epoch.
+    batch_size : int, default=32
+        Tasks of a step.
+    lr : float, default=1e-3
+        Learning rate of AdamW, before it is cut at plateaus.
+    validation_fraction : float, default=0.2
+        Share of the tasks held out, unless `meta_fit` is given validation tasks.
+    patience : int, default=15
+        Epochs without a lower loss on held-out tasks before meta-training stops.
+    callbacks : list of skorch callbacks, default=None
+        Run with meta-training.
+    device : str or torch.device, default="auto"
+        "auto" is a GPU where there is one. Resolved when fitted, into ``device_``.
+    random_state : int, RandomState instance or None, default=None
+        Seed of everything drawn. The same int gives the same bytes on one machine.
+    verbose : int, default=0
+        Above 0, a progress bar with the loss on held-out tasks.
+    warm_start : bool, default=False
+        `meta_fit` goes on from what was learned before."""
+
+ATTRIBUTES = """meta_state_ : MetaState
+        What was meta-learned; shared by clones and never changed.
+    history_ : list of dict
+        Of meta-training, one entry an epoch: epoch, train_loss, valid_loss, dur.
+    task_names_ : ndarray of shape (n_meta_tasks,)
+    task_embeddings_ : ndarray of shape (n_meta_tasks, m)
+    task_attention_ : ndarray of shape (n_meta_tasks,)
+        How much each meta-training task was worth, mean 1.
+    task_embedding_ : ndarray of shape (m,)
+        Of the task adapted to.
+    feature_attention_ : ndarray of shape (n_features,)
+        How much each column matters for the task adapted to, in what it adds to the
+        pooled prediction; sums to 1.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features,)
+        Where the tasks had column names.
+    device_ : torch.device
+        What ``device`` was resolved to."""
+
+
+def documented(cls):
+    """Fill the shared parts into the docstring of a class."""
+    cls.__doc__ = cls.__doc__.replace("{parameters}", PARAMETERS)
+    cls.__doc__ = cls.__doc__.replace("{attributes}", ATTRIBUTES)
+    return cls

@@ -1,0 +1,421 @@
+"""Every error names what was given and the way out."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
+from skorch.callbacks import Callback
+
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    NonFiniteLossError,
+    NotMetaFittedWarning,
+)
+from skmeta.datasets import make_classification_tasks, make_linear_tasks
+
+
+def raises(error, *words):
+    """Expect an error whose message has all the words, in this order."""
+    pattern = ".*".join(re.escape(str(word)) for word in words)
+    return pytest.raises(error, match=f"(?s){pattern}")
+
+
+@pytest.fixture
+def regressor(tiny):
+    return AttentionMetaRegressor("linear", None, task_attention=False, **tiny)
+
+
+@pytest.fixture
+def classifier(tiny):
+    return AttentionMetaClassifier("linear", None, task_attention=False, **tiny)
+
+
+@pytest.fixture(scope="module")
+def linear_tasks():
+    return make_linear_tasks(n_tasks=8, n_rows=10, n_features=3, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def labelled_tasks():
+    return make_classification_tasks(n_tasks=8, n_rows=10, n_features=3, random_state=0)
+
+
+def pairs(tasks, X=lambda X: X, y=lambda y: y):
+    return [(X(task.X), y(task.y)) for task in tasks]
+
+
+# States
+
+
+@pytest.mark.parametrize("cls", [AttentionMetaRegressor, AttentionMetaClassifier])
+def test_not_fitted(cls):
+    words = f"This {cls.__name__} instance", "Call meta_fit(tasks)", "fit(X, y)"
+    with raises(NotFittedError, *words, "predicts from the prior"):
+        cls().predict([[0.0]])
+    with raises(NotFittedError, *words):
+        cls().predict_episodes([([[0.0]], [1], [[0.0]])])
+
+
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+def test_episodes_need_meta_fitting_whatever_was_fitted(meta_fitted):
+    X, y, X_query = meta_fitted.task("regressor")
+    estimator = AttentionMetaRegressor(random_state=0).fit(X, y)
+    with raises(NotFittedError, "Call meta_fit(tasks)"):
+        estimator.predict_episodes([(X, y, X_query)])
+
+
+def test_not_meta_fitted_warning(meta_fitted):
+    X, y, _ = meta_fitted.task("regressor")
+    with pytest.warns(NotMetaFittedWarning) as caught:
+        AttentionMetaRegressor(random_state=0).fit(X, y)
+    (warning,) = caught
+    for word in ("AttentionMetaRegressor", "these rows alone", "Call meta_fit(tasks)"):
+        assert word in str(warning.message)
+    assert issubclass(NotMetaFittedWarning, UserWarning)
+
+
+def test_changed_structure(meta_fitted):
+    estimator = meta_fitted("regressor").set_params(n_layers=5, base_learner="linear")
+    X, y, _ = meta_fitted.task("regressor")
+    with raises(
+        ValueError,
+        "Parameters of AttentionMetaRegressor were changed after meta_fit",
+        "base_learner='linear' (meta_fit had 'gp')",
+        "n_layers=5 (meta_fit had 1)",
+        "Set them back, or call meta_fit again.",
+    ):
+        estimator.fit(X, y)
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("base_learner", "tree"),
+        ("base_learner", None),
+        ("pooled_estimator", "best"),
+        ("pooled_estimator", 3),
+        ("task_attention", "yes"),
+        ("embed_dim", 0),
+        ("embed_dim", 8.0),
+        ("n_heads", 0),
+        ("n_layers", -1),
+        ("n_support", -1),
+        ("n_support", "5"),
+        ("n_support", 2.5),
+        ("n_support", (5, 2)),
+        ("n_support", (-1, 3)),
+        ("n_support", (0.5, 3)),
+        ("n_support", (3,)),
+        ("n_support", (1, 2, 3)),
+        ("n_query", 0),
+        ("max_epochs", -1),
+        ("steps_per_epoch", 0),
+        ("batch_size", 0),
+        ("lr", 0),
+        ("lr", -1e-3),
+        ("validation_fraction", 0.0),
+        ("validation_fraction", 1.0),
+        ("patience", 0),
+        ("callbacks", "early"),
+        ("device", 3),
+        ("device", "abacus"),
+        ("random_state", "seed"),
+        ("verbose", "loud"),
+        ("warm_start", "yes"),
+    ],
+)
+def test_parameters_are_named(regressor, linear_tasks, name, value):
+    regressor.set_params(**{name: value})
+    with raises(ValueError, name, "AttentionMetaRegressor"):
+        regressor.meta_fit(linear_tasks)
+    assert not hasattr(regressor, "meta_state_")
+
+
+def test_heads_that_do_not_divide_the_embedding(regressor, linear_tasks):
+    regressor.set_params(embed_dim=10, n_heads=4)
+    with raises(ValueError, "embed_dim", 10) as caught:
+        regressor.meta_fit(linear_tasks)
+    assert "n_heads" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["embed_dim", "lr", "base_learner"])
+def test_parameters_are_checked_without_meta_fitting_too(name):
+    estimator = AttentionMetaRegressor().set_params(**{name: -1})
+    with raises(ValueError, name, "AttentionMetaRegressor", "-1"):
+        estimator.fit([[0.0], [1.0]], [0.0, 1.0])
+
+
+def test_unknown_parameter():
+    with raises(ValueError, "embed_dims", "AttentionMetaRegressor"):
+        AttentionMetaRegressor().set_params(embed_dims=3)
+
+
+def test_callback_that_is_none(regressor, linear_tasks):
+    regressor.set_params(callbacks=[3])
+    with raises((TypeError, ValueError, AttributeError), "callback"):
+        regressor.meta_fit(linear_tasks)
+
+
+def test_error_of_a_callback_at_the_start_is_not_masked(regressor, linear_tasks):
+    class Broken(Callback):
+        def initialize(self):
+            raise RuntimeError("broken callback")
+
+    regressor.set_params(callbacks=[Broken()])
+    with raises(RuntimeError, "broken callback"):
+        regressor.meta_fit(linear_tasks)
+
+
+def test_pooled_estimator_of_the_wrong_kind(
+    regressor, classifier, linear_tasks, labelled_tasks
+):
+    regressor.set_params(pooled_estimator=LogisticRegression())
+    with raises(TypeError, "LogisticRegression()", "is a classifier", "regressor"):
+        regressor.meta_fit(linear_tasks)
+    classifier.set_params(pooled_estimator=Ridge())
+    with raises(TypeError, "Ridge()", "predict_proba"):
+        classifier.meta_fit(labelled_tasks)
+
+
+# Tasks
+
+
+def test_too_few_tasks(regressor, linear_tasks):
+    with raises(
+        ValueError, "2 tasks and sets 1 aside", "validation_fraction=0.2", "at least 2",
+        "Give more tasks, or validation_tasks",
+    ):  # fmt: skip
+        regressor.meta_fit(linear_tasks[:2])
+    regressor.set_params(validation_fraction=0.9)
+    with raises(ValueError, "8 tasks and sets 7 aside", "validation_fraction=0.9"):
+        regressor.meta_fit(linear_tasks)
+    with raises(ValueError, "meta_fit got 1 task", "at least 2"):
+        regressor.meta_fit(linear_tasks[:1], validation_tasks=linear_tasks[1:])
+    with raises(ValueError, "2 tasks and sets 1 aside"):
+        regressor.set_params(validation_fraction=0.2).meta_fit(
+            dict(enumerate(pairs(linear_tasks[:2])))
+        )
+
+
+def test_as_few_tasks_as_will_do(regressor, linear_tasks):
+    assert len(regressor.meta_fit(linear_tasks[:3]).task_names_) == 3
+    regressor.meta_fit(linear_tasks[:2], validation_tasks=linear_tasks[2:3])
+    assert len(regressor.task_names_) == 2
+
+
+def test_no_tasks(regressor):
+    with raises(ValueError, "Got no tasks"):
+        regressor.meta_fit([])
+    with raises(TypeError, "Got an array of shape (4, 3)", "from_arrays"):
+        regressor.meta_fit(np.zeros((4, 3)))
+    with raises(TypeError, "DataFrame", "from_frame"):
+        regressor.meta_fit(pd.DataFrame({"a": [1, 2]}))
+
+
+def test_no_validation_tasks(regressor, linear_tasks):
+    with raises(ValueError, "Got no tasks"):
+        regressor.meta_fit(linear_tasks, validation_tasks=[])
+
+
+def test_missing_values_in_a_task(regressor, linear_tasks):
+    bad = pairs(linear_tasks, X=np.array)
+    bad[3][0][4, 1] = np.nan
+    with raises(ValueError, "3", "X is nan in row 4, column 1"):
+        regressor.meta_fit(bad)
+    with raises(ValueError, "3", "X is nan in row 4, column 1"):
+        regressor.meta_fit(linear_tasks, validation_tasks=bad)
+
+
+def test_validation_tasks_with_other_columns(regressor, linear_tasks):
+    other = pairs(linear_tasks, X=lambda X: X[:, :2])
+    with raises(ValueError, "validation") as caught:
+        regressor.meta_fit(linear_tasks, validation_tasks=other)
+    assert "2" in str(caught.value)
+    assert "3" in str(caught.value)
+
+
+def test_validation_tasks_with_other_targets(regressor, linear_tasks):
+    other = pairs(linear_tasks, y=lambda y: np.array(list("abcdefghij")))
+    with raises(ValueError, "validation"):
+        regressor.meta_fit(linear_tasks, validation_tasks=other)
+
+
+def test_rows_that_are_no_vectors(regressor):
+    images = [(np.zeros((4, 2, 2)), np.arange(4.0)) for _ in range(8)]
+    with raises(ValueError, "(2, 2)"):
+        regressor.meta_fit(images)
+
+
+def test_regression_on_text(regressor, linear_tasks):
+    words = pairs(linear_tasks, y=lambda y: np.array(["yes", "no"] * 5))
+    with raises(ValueError, "yes"):
+        regressor.meta_fit(words)
+
+
+def test_classification_of_numbers(classifier, linear_tasks):
+    with raises(ValueError, "Unknown label type: continuous"):
+        classifier.meta_fit(linear_tasks)
+
+
+def test_warm_start_on_other_columns(regressor, linear_tasks):
+    regressor.set_params(warm_start=True).meta_fit(linear_tasks)
+    state = regressor.meta_state_
+    with raises(ValueError, "2", "3", "features"):
+        regressor.meta_fit(pairs(linear_tasks, X=lambda X: X[:, :2]))
+    assert regressor.meta_state_ is state
+
+
+def test_warm_start_on_other_labels(classifier, labelled_tasks):
+    classifier.set_params(warm_start=True).meta_fit(labelled_tasks)
+    with raises(ValueError, "5", "not in the meta-training tasks", "[0, 1]"):
+        classifier.meta_fit(pairs(labelled_tasks, y=lambda y: y + 5))
+
+
+def test_breakdown(regressor, linear_tasks):
+    regressor.set_params(lr=1e6, steps_per_epoch=20)
+    with raises(
+        NonFiniteLossError, "epoch 1, step", "lr=1000000.0", "epoch 0", "is kept",
+        "Try a smaller lr",
+    ) as caught:  # fmt: skip
+        regressor.meta_fit(linear_tasks)
+    assert regressor.history_ == caught.value.history
+    assert np.isfinite(regressor.predict(linear_tasks[0].X)).all()
+    assert issubclass(NonFiniteLossError, ArithmeticError)
+
+
+# Rows
+
+
+@pytest.fixture(params=["regressor", "three"])
+def adapted(request, meta_fitted):
+    X, y, X_query = meta_fitted.task(request.param)
+    return meta_fitted(request.param).fit(X, y), X, y, X_query
+
+
+def test_rows_with_other_columns(adapted):
+    estimator, X, y, X_query = adapted
+    name = type(estimator).__name__
+    words = "X has 2 features", name, "3 features"
+    with raises(ValueError, *words):
+        estimator.fit(X[:, :2], y)
+    with raises(ValueError, *words):
+        estimator.partial_fit(X[:, :2], y)
+    for method in ("predict", "transform", "support_attention"):
+        with raises(ValueError, *words):
+            getattr(estimator, method)(X_query[:, :2])
+    assert estimator.n_features_in_ == 3
+
+
+def test_rows_with_missing_values(adapted):
+    estimator, _, y, X_query = adapted
+    bad = np.full_like(X_query, np.nan)
+    with raises(ValueError, "Input X contains NaN", type(estimator).__name__):
+        estimator.fit(bad[: len(y)], y)
+    for method in ("predict", "transform", "support_attention"):
+        with raises(ValueError, "Input X contains NaN"):
+            getattr(estimator, method)(bad)
+    with raises(ValueError, "X contains infinity"):
+        estimator.predict(np.full_like(X_query, np.inf))
+
+
+def test_rows_that_are_no_table(adapted):
+    estimator, X, y, X_query = adapted
+    with raises(ValueError, "Expected 2D array, got 1D array"):
+        estimator.fit(X[:, 0], y)
+    with raises(ValueError, "Expected 2D array, got 1D array"):
+        estimator.predict(X_query[0])
+
+
+def test_no_rows(adapted):
+    estimator, X, y, X_query = adapted
+    with raises(ValueError, "0 sample(s)", "minimum of 1"):
+        estimator.fit(X[:0], y[:0])
+    with raises(ValueError, "0 sample(s)"):
+        estimator.predict(X_query[:0])
+
+
+def test_targets_that_do_not_fit(adapted):
+    estimator, X, y, _ = adapted
+    with raises(ValueError, "inconsistent numbers of samples", "[6, 5]"):
+        estimator.fit(X, y[:-1])
+    with raises(ValueError, "y should be a 1d array"):
+        estimator.fit(X, np.column_stack([y, y]))
+    with raises(ValueError, "y"):
+        estimator.fit(X, np.append(np.array(y[:-1], float), np.nan))
+
+
+def test_targets_that_are_missing(adapted):
+    estimator, X, _, _ = adapted
+    with raises(ValueError, "requires y to be passed, but the target y is None"):
+        estimator.fit(X, None)
+
+
+def test_weights_that_do_not_fit(adapted):
+    estimator, X, y, _ = adapted
+    with raises(ValueError, "sample_weight.shape == (5,), expected (6,)"):
+        estimator.fit(X, y, sample_weight=np.ones(5))
+    with raises(ValueError, "Negative values", "sample_weight"):
+        estimator.fit(X, y, sample_weight=-np.ones(6))
+    with raises(ValueError, "sample_weight contains NaN"):
+        estimator.fit(X, y, sample_weight=np.full(6, np.nan))
+
+
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+@pytest.mark.parametrize("cls", [AttentionMetaRegressor, AttentionMetaClassifier])
+def test_nothing_to_learn_from(cls):
+    with pytest.raises(ValueError, match=r"(?i)sample weights .*zero"):
+        cls().fit([[0.0], [1.0]], [0, 1], sample_weight=[0, 0])
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_unknown_labels(meta_fitted, method):
+    estimator = meta_fitted("three")
+    X, y, _ = meta_fitted.task("three")
+    y = np.array(y)
+    y[:2] = 7, 9
+    with raises(ValueError, "Labels [7, 9]", "classes are [0, 1, 2]"):
+        getattr(estimator, method)(X, y)
+    with raises(ValueError, "Labels ['a', 'b']", "classes are [0, 1, 2]"):
+        getattr(estimator, method)(X, list("ababab"))
+
+
+def test_targets_of_the_wrong_kind(meta_fitted):
+    X, y, _ = meta_fitted.task("regressor")
+    with raises(ValueError, "Unknown label type: continuous"):
+        meta_fitted("three").fit(X, y)
+    with raises(ValueError, "could not convert string to float", "a"):
+        meta_fitted("regressor").fit(X, list("ababab"))
+
+
+# Episodes
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "words"),
+    [
+        (lambda X, y, Q: (X, y), ValueError, ["expected 3, got 2"]),
+        (lambda X, y, Q: (X, y, Q, Q), ValueError, ["expected 3"]),
+        (lambda X, y, Q: 5, TypeError, ["int"]),
+        (lambda X, y, Q: (X[:, :2], y, Q), ValueError, ["2 features", "3 features"]),
+        (lambda X, y, Q: (X, y, Q[:, :2]), ValueError, ["2 features", "3 features"]),
+        (lambda X, y, Q: (X, y[:-1], Q), ValueError, ["[6, 5]"]),
+        (lambda X, y, Q: (X, y, np.nan * Q), ValueError, ["Input X contains NaN"]),
+        (lambda X, y, Q: (X, y, Q[:0]), ValueError, ["0 sample(s)"]),
+        (lambda X, y, Q: (X, y + 7, Q), ValueError, ["Labels [", "[0, 1, 2]"]),
+    ],
+    ids=[
+        "pair", "four", "no tuple", "columns of the support", "columns of the query",
+        "lengths", "missing values", "no query", "labels",
+    ],
+)  # fmt: skip
+def test_bad_episode_is_named(meta_fitted, spoil, error, words):
+    good = meta_fitted.task("three")
+    with raises(error, "Episode 1 (X_support, y_support, X_query)", *words):
+        meta_fitted("three").predict_episodes([good, spoil(*good)])

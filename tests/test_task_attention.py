@@ -1,0 +1,229 @@
+"""Attention to meta-training tasks: those whose targets were shuffled get none."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from skmeta import AttentionMetaRegressor
+from skmeta.datasets import make_linear_tasks, shuffle_targets
+from skmeta.episodes import Episodes
+from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta.task_attention import (
+    attention_weights,
+    permute_targets,
+    relation_scores,
+    task_losses,
+)
+from skmeta.tasks import TaskCollection
+
+
+def draw_batch(classification=False, seed=0):
+    """A batch of tasks of different sizes, no two targets of which are equal."""
+    rng = np.random.default_rng(seed)
+    sizes = (2, 3, 9, 14)
+    pairs = [(rng.normal(size=(n, 2)), rng.normal(size=n)) for n in sizes]
+    targets = TargetScaler(0.0, 1.0)
+    if classification:
+        pairs = [
+            (X, rng.permutation(n)) for (X, _), n in zip(pairs, sizes, strict=True)
+        ]
+        targets = LabelEncoder(np.arange(14))
+    tasks = TaskCollection(pairs)
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), targets)
+    return episodes.draw(np.arange(4), np.array([1, 0, 4, 7]), 6, rng)
+
+
+def present_targets(batch, task):
+    y = torch.cat([batch.y_support[task], batch.y_query[task]])
+    weight = torch.cat([batch.weight_support[task], batch.weight_query[task]])
+    return y[weight > 0].tolist()
+
+
+@pytest.mark.parametrize("classification", [False, True])
+def test_permuted_targets_are_those_of_the_task(classification):
+    batch = draw_batch(classification)
+    permuted = permute_targets(batch, np.random.default_rng(0))
+    for task in range(4):
+        one, other = present_targets(batch, task), present_targets(permuted, task)
+        assert sorted(one) == sorted(other)
+    assert present_targets(batch, 3) != present_targets(permuted, 3)
+    for side in ("support", "query"):
+        hidden = getattr(batch, f"weight_{side}") == 0
+        assert hidden.any()
+        assert not getattr(permuted, f"y_{side}")[hidden].any()
+        for part in ("x", "prior", "weight"):
+            name = f"{part}_{side}"
+            assert getattr(permuted, name) is getattr(batch, name)
+    assert permuted.y_query.dtype == batch.y_query.dtype
+
+
+def test_every_permutation_is_as_likely():
+    batch = draw_batch()
+    rng = np.random.default_rng(0)
+    n_draws = 3000
+    draws = [
+        tuple(present_targets(permute_targets(batch, rng), 1)) for _ in range(n_draws)
+    ]
+    orders, count = np.unique(draws, axis=0, return_counts=True)
+    assert len(orders) == 6
+    assert np.abs(count - n_draws / 6).max() < 5 * (n_draws / 6) ** 0.5
+
+
+def test_permuting_leaves_the_batch_as_it_is():
+    batch = draw_batch()
+    before = [present_targets(batch, task) for task in range(4)]
+    permute_targets(batch, np.random.default_rng(0))
+    assert before == [present_targets(batch, task) for task in range(4)]
+
+
+# From scores to attention
+
+
+def draw_scores(n_worthless, n_worth, seed=0):
+    rng = np.random.default_rng(seed)
+    scores = np.concatenate([rng.normal(0, 1, n_worthless), rng.normal(8, 1, n_worth)])
+    return scores, np.arange(n_worthless + n_worth) >= n_worthless
+
+
+@pytest.mark.parametrize(("n_worthless", "n_worth"), [(100, 300), (240, 160), (30, 50)])
+def test_attention_tells_worthless_tasks_apart(n_worthless, n_worth):
+    scores, worth = draw_scores(n_worthless, n_worth)
+    attention = attention_weights(scores)
+    assert roc_auc_score(worth, attention) > 0.95
+    assert attention.min() >= 0
+    assert attention.max() <= 1
+    share = n_worth / (n_worthless + n_worth)
+    assert abs(attention.mean() - share) < 0.05
+    assert ((attention >= 0.5) == worth).mean() > 0.95
+
+
+def test_attention_never_falls_with_the_score():
+    for seed in range(5):
+        scores, _ = draw_scores(60, 90, seed)
+        attention = attention_weights(scores)
+        assert (np.diff(attention[np.argsort(scores)]) >= 0).all()
+        assert (attention[scores < 0] == 0).all()
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        np.random.default_rng(0).normal(5, 1, 200).clip(0.1),
+        np.append(np.linspace(1, 9, 99), -0.3),  # one negative score is no sample
+        np.full(20, 3.0),
+        np.full(20, -3.0),
+    ],
+    ids=["all positive", "one negative", "equal", "equal and negative"],
+)
+def test_attention_to_all_alike(scores):
+    np.testing.assert_array_equal(attention_weights(scores), np.ones(len(scores)))
+
+
+def test_order_of_tasks_plays_no_part_in_attention():
+    scores, _ = draw_scores(60, 90)
+    order = np.random.default_rng(1).permutation(150)
+    np.testing.assert_allclose(
+        attention_weights(scores[order]), attention_weights(scores)[order], atol=1e-12
+    )
+
+
+# Scores of tasks
+
+
+class Tripled(torch.nn.Module):
+    """Predicts 3 x, whatever the support."""
+
+    def forward(self, x_query, **others):
+        return 3 * x_query[..., 0], torch.ones_like(x_query[..., 0])
+
+
+def test_scores_tell_whether_targets_belong_to_rows():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 20, 1))
+    y = 3 * X[..., 0]
+    for task in range(15):
+        rng.shuffle(y[task])
+    tasks = TaskCollection(list(zip(X, y, strict=True)))
+    scaler = FeatureScaler(np.zeros(1), np.ones(1))
+    episodes = Episodes(tasks, scaler, TargetScaler(0.0, 1.0))
+    scores = relation_scores(Tripled(), episodes, 5, 20, np.random.default_rng(1))
+    assert scores.shape == (30,)
+    assert scores[15:].min() > scores[:15].max() + 1
+    assert (scores[15:] > 2).all()
+    centre = scores[:15].mean() / (scores[:15].std() / 15**0.5)
+    assert abs(centre) < 3  # as likely below zero as above
+
+
+def test_scores_come_in_batches_of_tasks():
+    tasks = make_linear_tasks(n_tasks=7, n_rows=12, n_features=1, random_state=0)
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
+    scores = relation_scores(
+        Tripled(), episodes, 5, 8, np.random.default_rng(0), batch_size=3
+    )
+    assert scores.shape == (7,)
+    assert np.isfinite(scores).all()
+
+
+def test_task_losses_are_means_over_rows():
+    batch = draw_batch()
+    losses = task_losses(Tripled(), batch)
+    for task in range(4):
+        there = batch.weight_query[task] > 0
+        error = batch.y_query[task] - 3 * batch.x_query[task, :, 0]
+        expected = 0.5 * (error[there] ** 2).mean() + 0.5 * np.log(2 * np.pi)
+        assert losses[task] == pytest.approx(expected.item(), rel=1e-5)
+
+
+# End to end
+
+
+@pytest.fixture(scope="module")
+def spoilt():
+    tasks = make_linear_tasks(n_tasks=40, n_rows=24, n_features=3, random_state=0)
+    return shuffle_targets(tasks, 0.4, random_state=0)
+
+
+def fitted(tasks, tiny, validation_tasks=None, **changes):
+    parameters = tiny | {"max_epochs": 3, "steps_per_epoch": 8, "batch_size": 16}
+    estimator = AttentionMetaRegressor(pooled_estimator=None, **parameters | changes)
+    return estimator.meta_fit(tasks, validation_tasks=validation_tasks)
+
+
+def test_shuffled_tasks_get_no_attention(spoilt, tiny):
+    tasks, shuffled = spoilt
+    estimator = fitted(tasks, tiny)
+    attention = estimator.task_attention_
+    assert attention.shape == (40,)
+    assert roc_auc_score(~shuffled, attention) >= 0.9
+    assert attention.mean() == pytest.approx(1)
+    assert (attention >= 0).all()
+    assert attention[~shuffled].mean() > 3 * attention[shuffled].mean()
+
+
+def test_attention_is_given_to_tasks_by_their_names(spoilt, tiny):
+    tasks, shuffled = spoilt
+    order = np.random.default_rng(3).permutation(40)
+    named = {f"task {t}": (tasks[t].X, tasks[t].y) for t in order.tolist()}
+    estimator = fitted(named, tiny, task_attention=True)
+    assert estimator.task_names_.tolist() == list(named)
+    assert roc_auc_score(~shuffled[order], estimator.task_attention_) >= 0.9
+
+
+def test_without_task_attention_all_tasks_are_alike(spoilt, tiny):
+    estimator = fitted(spoilt[0], tiny, task_attention=False)
+    np.testing.assert_array_equal(estimator.task_attention_, np.ones(40))
+
+
+def test_sound_tasks_are_all_attended_to(tiny):
+    tasks = make_linear_tasks(n_tasks=40, n_rows=24, n_features=3, random_state=0)
+    estimator = fitted(tasks, tiny, task_attention=True)
+    np.testing.assert_array_equal(estimator.task_attention_, np.ones(40))
+
+
+def test_given_validation_tasks_take_no_attention(spoilt, tiny):
+    tasks, shuffled = spoilt
+    estimator = fitted(tasks[:30], tiny, tasks[30:], task_attention=True)
+    assert estimator.task_attention_.shape == (30,)
+    assert estimator.task_attention_.mean() == pytest.approx(1)
+    assert roc_auc_score(~shuffled[:30], estimator.task_attention_) >= 0.9
