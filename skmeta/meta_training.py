@@ -302,17 +302,18 @@ def choose_training(network, held_out, device):
 def embed_tasks(learned, tasks, chunk=256):
     """Names (n_tasks,) and embeddings (n_tasks, embed_dim) of tasks."""
     network, rng = learned.network, np.random.default_rng(0)
-    embeddings, names = [], []
-    for i in range(0, len(tasks), chunk):
-        some = tasks.take(np.arange(i, min(i + chunk, len(tasks))))
+    n = len(tasks)
+    names = np.empty(n, dtype=object)
+    embeddings = np.empty((n, network.encoder.embed_dim), dtype=np.float32)
+    for i in range(0, n, chunk):
+        at = np.arange(i, min(i + chunk, n))
+        some = tasks.take(at)
         index = np.arange(len(some))
         batch = prepared(some, learned.start).draw(index, N_ENCODED_ROWS, 1, rng)
         target = network.learner.targets(batch.support(), batch.y_support)
-        embeddings.append(network.encoder(batch.support(), target).task.numpy())
-        names.extend(some.names)
-    array = np.empty(len(names), object)
-    array[:] = names
-    return array, np.concatenate(embeddings)
+        embeddings[at] = network.encoder(batch.support(), target).task.numpy()
+        names[at] = np.fromiter(some.names, object, len(some))
+    return names, embeddings
 
 
 def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):

@@ -189,6 +189,7 @@ class AttentionPooling(nn.Module):
     def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
                  column_dim=COLUMN_DIM, n_queries=4, dropout=0.1, seed=0):  # fmt: skip
         super().__init__()
+        self.embed_dim = embed_dim
         self.rows = RowEncoder(n_features, n_prior, n_targets, embed_dim)
         self.columns = ColumnEncoder(n_features, n_targets, column_dim)
         self.from_columns = nn.Linear(column_dim, embed_dim)

@@ -130,7 +130,7 @@ def random_prior(
     )  # fmt: skip
     randomise(prior, seed)
     with torch.no_grad():
-        prior.factor += torch.eye(len(prior.factor))
+        prior.factor.copy_(torch.eye(len(prior.factor)) + prior.factor.tril())
         prior.noise += log_noise
     return prior.requires_grad_(False)
 
@@ -214,7 +214,7 @@ def formula(prior, encoding, task):
     basis_variance = np.exp(p["basis"] + shift[2])[0]
     noise = np.exp(p["noise"] + shift[3])[0]
     gate = np.exp(-column_shift)
-    factor = np.tril(p["factor"]) * np.exp(log_linear / 2)[:, None]
+    factor = p["factor"] * np.exp(log_linear / 2)[:, None]
     covariance = factor @ factor.T
 
     def inputs(rows):
