@@ -162,8 +162,8 @@ def _read_item(item, name):
     if not isinstance(item, list | tuple) or len(item) != 2:
         items = f" of {len(item)} items" if isinstance(item, list | tuple) else ""
         raise TypeError(
-            f"Task {name!r} is a {type(item).__name__}{items}; each task must be a Task "
-            "or an (X, y) pair. Write a single dataset as [(X, y)]."
+            f"Task {name!r} is a {type(item).__name__}{items}; each task must be a "
+            "Task or an (X, y) pair. Write a single dataset as [(X, y)]."
         )
     return read_task(*item, name)
 

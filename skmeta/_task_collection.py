@@ -167,7 +167,7 @@ class TaskCollection(Immutable, Sequence):
         >>> import pandas as pd
         >>> from skmeta.tasks import TaskCollection
         >>> frame = pd.DataFrame(
-        ...     {"school": ["x", "x", "y", "y"], "age": [9, 8, 9, 7], "iq": [1, 2, 3, 4]}
+        ...     {"school": list("xxyy"), "age": [9, 8, 9, 7], "iq": [1, 2, 3, 4]}
         ... )
         >>> tasks = TaskCollection.from_frame(frame, target="iq", task="school")
         >>> tasks.names, tasks.feature_names
@@ -211,7 +211,7 @@ class TaskCollection(Immutable, Sequence):
 
     @property
     def shape(self):
-        """``(n_tasks,)``: scikit-learn then selects as from an array, ``tasks[i, ...]``.
+        """``(n_tasks,)``: scikit-learn then selects as from arrays, ``tasks[i, ...]``.
 
         Without it, `sklearn.utils._safe_indexing` gives a list of single tasks.
         """
@@ -273,9 +273,9 @@ class TaskCollection(Immutable, Sequence):
         shared = sorted(set(self.names).intersection(other.names), key=str)
         if shared:
             raise ValueError(
-                f"Both collections have a task named {shared[0]!r} ({len(shared)} names "
-                "in common). Names must differ: make each collection from a dict of "
-                "name -> (X, y)."
+                f"Both collections have a task named {shared[0]!r} ({len(shared)} "
+                "names in common). Names must differ: make each collection from a dict "
+                "of name -> (X, y)."
             )
         return self._of(
             np.concatenate([self.X, other.X]),

@@ -10,7 +10,12 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    is_classifier,
+)
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
@@ -32,6 +37,7 @@ from .task_encoder import Rows
 from .tasks import check_tasks
 
 FLOATS = (np.float64, np.float32)
+NO_TARGETS = object()
 EPISODES_AT_ONCE = 256
 QUERIES_AT_ONCE = 4096
 
@@ -58,7 +64,7 @@ def single_thread():
         torch.set_num_threads(n)
 
 
-class MetaLearner(BaseEstimator):
+class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """What the meta-learners of all three systems have in common.
 
     A system says which task encoder it has (``_make_encoder``); a regressor or
@@ -207,6 +213,7 @@ class MetaLearner(BaseEstimator):
     def _take_over(self, state):
         """Take the attributes that show what was meta-learned from ``state``."""
         self.meta_state_ = state
+        self._show_targets(state.targets)
         self.history_ = state.history
         self.task_names_ = state.task_names
         self.task_embeddings_ = state.task_embeddings
@@ -265,7 +272,7 @@ class MetaLearner(BaseEstimator):
         """
         return self._fit(X, y, sample_weight, add_to=getattr(self, "_support", None))
 
-    def _fit(self, X, y, sample_weight, add_to=None):
+    def _fit(self, X, y, sample_weight, add_to=None, classes=None):
         meta_fitted = hasattr(self, "meta_state_")
         if meta_fitted:
             self._check_structure()
@@ -288,10 +295,11 @@ class MetaLearner(BaseEstimator):
         if add_to is not None:
             support = zip(add_to, (X, y, weight), strict=True)
             X, y, weight = (np.concatenate(pair) for pair in support)
-        state = self.meta_state_ if meta_fitted else self._alone(X, y, weight)
+        state = self.meta_state_ if meta_fitted else self._alone(X, y, weight, classes)
         with single_thread():
             adapted = self._adapt(state, X, y, weight)
         self._state, self._support, self._adapted = state, (X, y, weight), adapted
+        self._show_targets(state.targets)
         self.device_ = resolve_device(self.device)
         self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
         relevance = self._network(state).learner.relevance(adapted)[0]
@@ -301,13 +309,13 @@ class MetaLearner(BaseEstimator):
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)
         return self
 
-    def _alone(self, X, y, weight):
+    def _alone(self, X, y, weight, classes=None):
         if len(X) == 0:
             raise ValueError(
                 "All sample weights are zero, and without meta_fit there is nothing "
                 "else to learn from. Give at least one row a positive weight."
             )
-        classes = self._classes_of(y)
+        classes = self._classes_of(y, classes)
         with single_thread():
             return train_alone(
                 self._settings(), self._structure(), self._make_encoder,
@@ -327,7 +335,7 @@ class MetaLearner(BaseEstimator):
     def _current_state(self):
         return getattr(self, "_state", None) or self.meta_state_
 
-    def _check_rows(self, X, y=None, reset=False):
+    def _check_rows(self, X, y=NO_TARGETS, reset=False):
         """Validate rows, and targets where there are any.
 
         Rows without column names are as good as rows with them: what a task of a
@@ -335,13 +343,13 @@ class MetaLearner(BaseEstimator):
         """
         if reset or _get_feature_names(X) is not None:
             _check_feature_names(self, X, reset=reset)
-        if y is None:
+        if y is NO_TARGETS:
             X = check_array(X, dtype=FLOATS, estimator=self, input_name="X")
         else:
             numeric = not is_classifier(self)
             X, y = check_X_y(X, y, dtype=FLOATS, y_numeric=numeric, estimator=self)
         _check_n_features(self, X, reset=reset)
-        return X if y is None else (X, y)
+        return X if y is NO_TARGETS else (X, y)
 
     def _check_structure(self):
         """Refuse structural parameters other than those that were meta-trained."""
@@ -435,8 +443,15 @@ class MetaLearner(BaseEstimator):
             Of a process, the features whose inner products are its kernel, but for
             the RBF part; of a perceptron, its last hidden layer.
         """
-        (features,) = self._per_query(X, lambda m, a, rows: (m.features(a, rows),))
+        (features,) = self._per_query(
+            X, lambda m, a, rows: (m.features(a, rows).double(),)
+        )
         return features
+
+    @property
+    def _n_features_out(self):
+        """How many columns `transform` gives, as `get_feature_names_out` asks."""
+        return self._current_state().network.learner.n_base_features
 
     def support_attention(self, X):
         """How much each support row decides the prediction of each query row.

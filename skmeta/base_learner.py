@@ -2,7 +2,7 @@
 
 A base learner is a torch module over a batch of tasks with
 
-=============================  ==========================================================
+=============================  =========================================================
 ``targets(rows, y)``           what the task encoder reads of each row's target
 ``adapt(support, y, enc)``     train on the support, from where the encoding starts it
 ``predict(adapted, query)``    mean and variance, or logits, of query rows
@@ -11,7 +11,7 @@ A base learner is a torch module over a batch of tasks with
 ``relevance(adapted)``         how much hangs on each column
 ``choices``, ``configure``     settings of the training on the support, chosen on
                                held-out tasks
-=============================  ==========================================================
+=============================  =========================================================
 
 and, where it has a prior to start from, ``log_evidence(adapted)`` and ``sample(rows,
 encoding, generator)``.

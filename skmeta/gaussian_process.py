@@ -86,6 +86,12 @@ class GaussianProcessPrior(nn.Module):
         """Sizes of the task and column embeddings that it reads."""
         return self.shift.in_features, self.column_shift.in_features
 
+    @property
+    def n_base_features(self):
+        """How many features a `Design` has."""
+        n_basis = 0 if self.linear_only else self.to_basis.out_features
+        return self.factor.shape[0] + n_basis
+
     def shared_parameters(self):
         """What all tasks share: hyperparameters and the linear mean."""
         return [
@@ -192,17 +198,24 @@ def masked_covariance(K, weight, noise):
     weight : tensor of shape (B, S)
     noise : tensor of shape (B, 1)
         Variance.
+
+    Returns
+    -------
+    covariance : tensor of shape (B, S, S)
+    noise : tensor of shape (B, 1)
+        With the jitter that keeps the covariance positive definite.
     """
     present = (weight > 0).to(K)
     K = K * present[:, :, None] * present[:, None, :]
     total = weight.sum(1, keepdim=True).clamp(min=1e-12)
     level = (K.diagonal(dim1=1, dim2=2) * weight).sum(1, keepdim=True) / total
-    diagonal = noise / weight.where(weight > 0, 1.0) + JITTER * level
-    return K + torch.diag_embed(torch.where(weight > 0, diagonal, 1.0))
+    noise = noise + JITTER * level
+    diagonal = noise / weight.where(weight > 0, 1.0)
+    return K + torch.diag_embed(torch.where(weight > 0, diagonal, 1.0)), noise
 
 
 def representatives(support, y, n):
-    """At most ``n`` rows spread evenly over the sorted targets, in any order of rows."""
+    """At most ``n`` rows, spread evenly over the sorted targets in any row order."""
     if support.weight.shape[1] <= n:
         return support, y
     hidden = torch.where(support.weight > 0, 0.0, torch.inf)

@@ -63,8 +63,9 @@ class GaussianProcessClassification(nn.Module):
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(support, encoding, theta)
         weight = support.weight.double()
+        present = (weight > 0).to(weight)
         K = self.prior.kernel(design, design, theta)
-        K = masked_covariance(K, weight, K.new_zeros(len(K), 1))
+        K = K * present[:, :, None] * present[:, None, :]
         posterior = laplace(K, design.mean, y, weight)
         return Adapted(encoding, theta, design, weight, posterior)
 
@@ -79,6 +80,11 @@ class GaussianProcessClassification(nn.Module):
     def _covariance(self, design, adapted):
         k = self.prior.kernel(design, adapted.design, adapted.theta)
         return k * (adapted.weight > 0)[:, None, :]
+
+    @property
+    def n_base_features(self):
+        """How many features a row has."""
+        return self.prior.n_base_features
 
     def features(self, adapted, rows):
         """Features whose inner products are the kernel, but for its RBF part."""
@@ -104,7 +110,7 @@ class GaussianProcessClassification(nn.Module):
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(rows, encoding, theta)
         K = self.prior.kernel(design, design, theta)
-        K = masked_covariance(K, rows.weight.double(), K.new_zeros(len(K), 1))
+        K, _ = masked_covariance(K, rows.weight.double(), K.new_zeros(len(K), 1))
         white = torch.randn(design.mean.shape, generator=generator, dtype=K.dtype)
         latent = design.mean + torch.linalg.cholesky(K) @ white.to(K.device)
         labels = torch.multinomial(

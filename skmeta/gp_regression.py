@@ -30,6 +30,7 @@ class Adapted(NamedTuple):
     theta: Hyperparameters
     design: Design
     weight: torch.Tensor  # (B, S)
+    noise: torch.Tensor  # (B, 1) variance, jitter included
     factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
     residual: torch.Tensor  # (B, S) targets less their prior mean
     alpha: torch.Tensor  # (B, S) inverse covariance times residual
@@ -88,11 +89,11 @@ class GaussianProcessRegression(nn.Module):
         design = self.prior.design(support, encoding, theta)
         weight = support.weight.double()
         K = self.prior.kernel(design, design, theta)
-        K = masked_covariance(K, weight, theta.noise.double().exp())
+        K, noise = masked_covariance(K, weight, theta.noise.double().exp())
         factor = torch.linalg.cholesky(K)
         residual = (y.double() - design.mean[..., 0]) * (weight > 0)
         alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
-        return Adapted(encoding, theta, design, weight, factor, residual, alpha)
+        return Adapted(encoding, theta, design, weight, noise, factor, residual, alpha)
 
     def predict(self, adapted, query):
         """Mean and variance of the query rows' targets, each (B, Q)."""
@@ -110,6 +111,11 @@ class GaussianProcessRegression(nn.Module):
     def _covariance(self, design, adapted):
         k = self.prior.kernel(design, adapted.design, adapted.theta)
         return k * (adapted.weight > 0)[:, None, :]
+
+    @property
+    def n_base_features(self):
+        """How many features a row has."""
+        return self.prior.n_base_features
 
     def features(self, adapted, rows):
         """Features whose inner products are the kernel, but for its RBF part."""
@@ -134,15 +140,15 @@ class GaussianProcessRegression(nn.Module):
         once = -0.5 * (fit + LOG_2PI * present.sum(1)) - log_det
         # A row of weight w is w rows that agree: w - 1 more of pure noise.
         w = adapted.weight.where(present, 1.0)
-        noise = adapted.theta.noise.double()
-        return once - 0.5 * ((w - 1) * (LOG_2PI + noise) + w.log()).sum(1)
+        repeats = (w - 1) * (LOG_2PI + adapted.noise.log())
+        return once - 0.5 * (repeats + w.log()).sum(1)
 
     def sample(self, rows, encoding, generator):
         """Draw targets (B, S) of ``rows`` from the prior."""
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(rows, encoding, theta)
         K = self.prior.kernel(design, design, theta)
-        K = masked_covariance(K, rows.weight.double(), theta.noise.double().exp())
+        K, _ = masked_covariance(K, rows.weight.double(), theta.noise.double().exp())
         white = torch.randn(*K.shape[:2], 1, generator=generator, dtype=K.dtype)
         draw = torch.linalg.cholesky(K) @ white.to(K.device)
         return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
@@ -195,7 +201,7 @@ class GaussianProcessRegression(nn.Module):
         fit = torch.einsum("bs,bpst,bt->bp", adapted.alpha, gradients, adapted.alpha)
         score = 0.5 * (fit - a.diagonal(dim1=2, dim2=3).sum(-1))
         information = 0.5 * a.flatten(2) @ a.transpose(2, 3).flatten(2).transpose(1, 2)
-        repeats = 0.5 * (weight - present).sum(1)
+        repeats = 0.5 * (weight - present).sum(1) * (noise / adapted.noise)[:, 0]
         score[:, -1] -= repeats
         information[:, -1, -1] += repeats
         return score, information
@@ -215,6 +221,6 @@ def _flat(theta):
 
 
 def _unflat(flat, theta):
-    parts = flat.float().split([t.shape[1] for t in theta[:-1]], 1)
+    parts = flat.to(theta.noise.dtype).split([t.shape[1] for t in theta[:-1]], 1)
     noise = parts[-1].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
     return Hyperparameters(*parts[:-1], noise, theta.gate)

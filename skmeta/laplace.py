@@ -13,7 +13,7 @@ import torch
 
 N_NEWTON_STEPS = 50
 N_HALVINGS = 30
-TOLERANCE = 1e-5
+TOLERANCE = 1e-8
 MIN_PROBABILITY = 1e-12
 """Below it a root has no slope that could be used."""
 

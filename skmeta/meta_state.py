@@ -54,16 +54,22 @@ class MetaState:
 
     def rows(self, X, weight=None):
         """Rows ``X`` (n_rows, n_features) of one task, as the network takes them."""
-        x = self.features.transform(X)
+        x = self.features.transform(X, np.float64)
         if self.pooled is None or len(X) == 0:
-            prior = np.zeros((len(X), self.targets.n_outputs), np.float32)
+            prior = np.zeros((len(X), self.targets.n_outputs))
         else:
             prior = self.targets.transform_prior(self.pooled.predict(X))
-        if weight is None:
-            weight = np.ones(len(X))
-        weight = np.asarray(weight, dtype=np.float32)
-        return Rows(*(torch.from_numpy(a)[None] for a in (x, prior, weight)))
+        weight = np.ones(len(X)) if weight is None else np.asarray(weight)
+        return Rows(
+            *(torch.from_numpy(a)[None].to(self.dtype) for a in (x, prior, weight))
+        )
 
     def encoded(self, y):
         """Targets (n_rows,) of one task, as the network takes them."""
-        return torch.from_numpy(np.asarray(self.targets.transform(y)))[None]
+        y = torch.from_numpy(np.asarray(self.targets.transform(y, np.float64)))[None]
+        return y.to(self.dtype) if y.is_floating_point() else y
+
+    @property
+    def dtype(self):
+        """Floating-point type of the network."""
+        return next(self.network.parameters()).dtype

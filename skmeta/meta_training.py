@@ -335,6 +335,7 @@ def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
     else:
         targets = LabelEncoder(classes)
     network = make_network(settings, make_encoder, X.shape[1], targets, False, seed)
+    network.double()  # one small task: exact where it costs nothing
     state = MetaState(network, structure, features, targets, None)
     if isinstance(network.learner, MultilayerPerceptron):
         network.learner.configure(N_STEPS_ALONE)

@@ -120,6 +120,11 @@ class MultilayerPerceptron(nn.Module):
             return output
         return output[..., 0], self._noise(adapted.parameters).expand(output.shape[:2])
 
+    @property
+    def n_base_features(self):
+        """How many units the last hidden layer has."""
+        return self.shapes[3][0]
+
     def features(self, adapted, rows):
         """Last hidden layer, (B, N, n_hidden)."""
         return self._forward(adapted.parameters, adapted.gate, rows)[1]

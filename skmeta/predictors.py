@@ -14,8 +14,11 @@ class MetaRegressor(RegressorMixin, MetaLearner):
     def _check_target(self, y):
         return column_or_1d(y, warn=True).astype(np.float64)
 
-    def _classes_of(self, y):
+    def _classes_of(self, y, classes):
         return None
+
+    def _show_targets(self, targets):
+        """Regression has no attribute that tells of the targets."""
 
     def predict(self, X, return_std=False):
         """Predict the targets of rows of the task adapted to.
@@ -71,12 +74,35 @@ class MetaClassifier(ClassifierMixin, MetaLearner):
         check_classification_targets(y)
         return column_or_1d(y, warn=True)
 
-    def _classes_of(self, y):
-        return np.unique(y)
+    def _classes_of(self, y, classes):
+        return np.unique(y) if classes is None else np.union1d(classes, y)
 
-    def _take_over(self, state):
-        super()._take_over(state)
-        self.classes_ = state.targets.classes
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Add rows to the task that the estimator is adapted to.
+
+        State change: *meta-fitted* or *adapted* -> *adapted*, as if by one ``fit`` on
+        all rows since the first; in the state *new*, as ``fit``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,)
+        classes : array-like of shape (n_classes,), default=None
+            In the state *new*, all classes there are; else those of the meta-training
+            tasks hold.
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        self : estimator
+        """
+        support = getattr(self, "_support", None)
+        if classes is None and support is not None:
+            classes = self.classes_
+        return self._fit(X, y, sample_weight, support, classes)
+
+    def _show_targets(self, targets):
+        self.classes_ = targets.classes
 
     def predict_proba(self, X):
         """Probabilities of the classes for rows of the task adapted to.

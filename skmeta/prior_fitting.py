@@ -188,7 +188,7 @@ def fit_prior(learner, draw, judge=None, n_steps=N_STEPS, lr=0.1):
     """
     parameters = learner.prior.shared_parameters()
     first = [p.detach().clone() for p in parameters]
-    optimizer = torch.optim.Adam(parameters, lr=lr)
+    optimizer = torch.optim.Adam(parameters, lr=lr, eps=1e-3)  # no steps on rounding
     lowest, best = np.nan, None
     for step in range(1, n_steps + 1):
         optimizer.param_groups[0]["lr"] = lr * (1 - 0.9 * step / n_steps)

@@ -39,10 +39,10 @@ class FeatureScaler:
         constant = scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
         return cls(mean, np.where(constant, 1.0, scale))
 
-    def transform(self, X):
-        """Scale rows of shape (..., n_features) to float32."""
+    def transform(self, X, dtype=np.float32):
+        """Scale rows of shape (..., n_features)."""
         scaled = (X - self.mean) / self.scale
-        return np.clip(scaled, -CLIP, CLIP, out=scaled).astype(np.float32)
+        return np.clip(scaled, -CLIP, CLIP, out=scaled).astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +80,12 @@ class TargetScaler:
         scale = float(np.sqrt(np.average(np.square(residual), weights=weight)))
         return cls(mean, scale if scale > 1e-12 * (1 + abs(mean)) else 1.0)
 
-    def transform(self, y):
-        """Scale targets (...) to float32."""
-        return ((y - self.mean) / self.scale).astype(np.float32)
+    def transform(self, y, dtype=np.float32):
+        """Scale targets (...)."""
+        return ((y - self.mean) / self.scale).astype(dtype)
 
     def transform_prior(self, prior):
-        """Scale pooled predictions (..., 1) to float32."""
+        """Scale pooled predictions (..., 1), to float32."""
         return ((prior - self.mean) / self.scale).astype(np.float32)
 
 
@@ -110,8 +110,8 @@ class LabelEncoder:
     def n_outputs(self):
         return len(self.classes)
 
-    def transform(self, y):
-        """Encode labels (...).
+    def transform(self, y, dtype=None):
+        """Encode labels (...) as integers, whatever ``dtype``.
 
         Raises
         ------

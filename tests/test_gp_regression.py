@@ -45,6 +45,11 @@ def query(gp):
     return gp.rows(N_TASKS, N_QUERY, seed=5)[0]
 
 
+@pytest.fixture
+def no_jitter(monkeypatch):
+    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)
+
+
 def with_noise(K, noise):
     return K + (noise + JITTER * np.diag(K).mean()) * np.eye(len(K))
 
@@ -187,6 +192,19 @@ def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, sprea
         assert_close(a, b, 1e-6)
 
 
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_weight_is_a_number_of_rows_but_for_the_jitter(
+    learner, encoding, support, query, gp, spread, no_jitter
+):
+    rows, y = support
+    learner.configure(spread)
+    repeated, index = gp.repeated(rows, COUNTS)
+    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
+    other = outcome(learner, repeated, y[:, index], encoding, query)
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b, 1e-6)
+
+
 def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, query):
     rows, y = support
     learner = GaussianProcessRegression(gp.prior()).eval()
@@ -237,11 +255,6 @@ def flat(theta):
 def unflat(vector, theta):
     parts = vector.split([t.shape[1] for t in theta[:-1]], 1)
     return Hyperparameters(*parts, theta.gate)
-
-
-@pytest.fixture
-def no_jitter(monkeypatch):
-    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)
 
 
 @pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], COUNTS])
@@ -334,6 +347,34 @@ def test_training_never_lowers_the_penalised_evidence(learner, encoding, gp):
         before, after = (penalised(*args, theta, 1.0) for theta in (start, trained))
         slack = 1e-6 * before.abs()  # trained hyperparameters are float32
         assert (after >= before - slack).all()
+
+
+def test_step_that_lowers_the_penalised_evidence_is_not_taken(
+    learner, encoding, gp, monkeypatch
+):
+    rows, y = gp.rows(N_TASKS, 12, seed=30)
+    uphill = learner._score
+
+    def downhill(adapted):
+        score, information = uphill(adapted)
+        return -score, information
+
+    monkeypatch.setattr(learner, "_score", downhill)
+    learner.configure(1.0)
+    trained = learner.adapt(rows, 3 * y, encoding).theta
+    for a, b in zip(trained, learner.prior.hyperparameters(encoding), strict=True):
+        assert_close(a, b, 1e-6)
+
+
+def test_training_ends_where_the_penalised_evidence_is_flat(learner, encoding, gp):
+    rows, y = gp.rows(N_TASKS, 12, seed=30)
+    spread = 0.05
+    learner.configure(spread)
+    adapted = learner.adapt(rows, 3 * y, encoding)
+    start = learner.prior.hyperparameters(encoding)
+    score, _ = learner._score(adapted)
+    pull = (flat(adapted.theta) - flat(start)) / spread**2
+    assert_close((score - pull) / score.abs().max(), torch.zeros_like(score), 0.01)
 
 
 def test_smaller_spread_moves_less(learner, encoding, gp):
