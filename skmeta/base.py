@@ -14,6 +14,7 @@ from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    clone,
     is_classifier,
 )
 from sklearn.base import _clone_parametrized as clone_parametrized
@@ -28,6 +29,8 @@ from sklearn.utils.validation import (
     check_array,
     check_X_y,
 )
+from skorch.callbacks import Callback
+from threadpoolctl import threadpool_limits
 
 from .base_learner import BASE_LEARNERS
 from .episodes import pad
@@ -49,17 +52,23 @@ def resolve_device(device):
     return torch.device(device)
 
 
-def _same(a, b):
-    return a is b or repr(a) == repr(b)
+def _comparable(value):
+    """What of a parameter matters: of an estimator, all but its random states."""
+    if hasattr(value, "get_params"):
+        value = clone(value)
+        names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
+        value.set_params(**dict.fromkeys(names))
+    return repr(value)
 
 
 @contextmanager
 def single_thread():
-    """Run torch on one thread, fastest for small tensors, and as before after."""
+    """Run on one thread, fastest for small tensors, and as before after."""
     n = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(n)
 
@@ -175,7 +184,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         NonFiniteLossError
             If training breaks down; the estimator keeps the best state so far.
         """
-        self._validate_params()
+        self._check_parameters()
         tasks = check_tasks(tasks)
         if validation_tasks is not None:
             validation_tasks = check_tasks(validation_tasks)
@@ -200,11 +209,37 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             raise failure
         return self
 
+    def _check_parameters(self):
+        self._validate_params()
+
+        def refuse(name, wanted):
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be {wanted}. "
+                f"Got {getattr(self, name)!r} instead."
+            )
+
+        if not isinstance(self.n_support, Integral):
+            integers = all(isinstance(n, Integral) for n in self.n_support)
+            if not integers or len(self.n_support) != 2 or not (
+                0 <= self.n_support[0] <= self.n_support[1]
+            ):  # fmt: skip
+                refuse("n_support", "an int from 0, or a range (low, high) of them")
+        if self.embed_dim % self.n_heads:
+            refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
+        try:
+            resolve_device(self.device)
+        except RuntimeError:
+            refuse("device", '"auto" or what torch.device takes')
+        for callback in self.callbacks or []:
+            one = callback[-1] if isinstance(callback, tuple) else callback
+            if not isinstance(one, Callback):
+                refuse("callbacks", "a list of skorch callbacks or (name, callback)")
+
     def _settings(self):
         return self.get_params(deep=False)
 
     def _structure(self):
-        return {name: getattr(self, name) for name in self._structural}
+        return {n: clone(getattr(self, n), safe=False) for n in self._structural}
 
     def _seed(self):
         rng = check_random_state(self.random_state)
@@ -277,7 +312,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if meta_fitted:
             self._check_structure()
         else:
-            self._validate_params()
+            self._check_parameters()
             warnings.warn(
                 f"This {type(self).__name__} was not meta-fitted: its base learner is "
                 "trained on these rows alone. Call meta_fit(tasks) first to learn "
@@ -357,7 +392,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         changed = [
             f"{name}={getattr(self, name)!r} (meta_fit had {value!r})"
             for name, value in trained.items()
-            if not _same(getattr(self, name), value)
+            if _comparable(getattr(self, name)) != _comparable(value)
         ]
         if changed:
             raise ValueError(
@@ -402,6 +437,11 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         for name in ("_adapted", "_moved", "device_"):
             state.pop(name, None)
         return state
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if hasattr(self, "_support"):
+            self.device_ = resolve_device(self.device)
 
     # -- prediction -----------------------------------------------------------------
 
@@ -505,7 +545,9 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 empty = np.empty((0, self.n_features_in_))
                 return empty, np.empty(0, self.meta_state_.targets.dtype), X_query
             X_support, y_support = self._check_rows(X_support, y_support)
-            return X_support, self._check_target(y_support), X_query
+            y_support = self._check_target(y_support)
+            self.meta_state_.targets.transform(y_support)  # refuses unknown labels
+            return X_support, y_support, X_query
         except (TypeError, ValueError) as error:
             message = f"Episode {i} (X_support, y_support, X_query): {error}"
             raise type(error)(message) from error

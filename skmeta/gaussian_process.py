@@ -215,18 +215,31 @@ def masked_covariance(K, weight, noise):
 
 
 def representatives(support, y, n):
-    """At most ``n`` rows, spread evenly over the sorted targets in any row order."""
+    """At most ``n`` rows of each task, spread evenly over its sorted targets.
+
+    The order of the rows plays no part, and a row of weight w is w rows; a task of at
+    most ``n`` rows keeps them all.
+    """
     if support.weight.shape[1] <= n:
         return support, y
-    hidden = torch.where(support.weight > 0, 0.0, torch.inf)
-    order = (y + hidden).argsort(1)
-    count = (support.weight > 0).sum(1, keepdim=True)
-    grid = torch.linspace(0, 1, n, device=y.device)
-    position = (grid * (count - 1).clamp(min=0)).round().long()
-    rows = order.gather(1, position)
+    direction = torch.arange(1, support.x.shape[2] + 1, device=y.device).sin()
+    tie_breaker = (support.x * direction.to(support.x)).sum(-1)
+    order = tie_breaker.argsort(1)
+    order = order.gather(1, y.gather(1, order).argsort(dim=1, stable=True))
+    hidden = support.weight.gather(1, order) == 0
+    order = order.gather(1, hidden.long().argsort(dim=1, stable=True))
+    weight = support.weight.gather(1, order)
+    total = weight.sum(1, keepdim=True)
+    few = (total <= n) & ((weight > 0).sum(1, keepdim=True) <= n)
+    grid = torch.linspace(0, 1, n, device=y.device, dtype=torch.float64)
+    unit = (grid * (total.double() - 1).clamp(min=0)).round() + 0.5
+    spread = torch.searchsorted(weight.double().cumsum(1), unit)
+    spread = spread.clamp(max=weight.shape[1] - 1)
+    first = torch.arange(n, device=y.device).expand_as(spread)
+    rows = order.gather(1, torch.where(few, first, spread))
 
     def take(t):
         return t.gather(1, rows[..., None].expand(-1, -1, t.shape[2]))
 
-    weight = support.weight.gather(1, rows)
+    weight = torch.where(few, weight[:, :n], 1.0)
     return Rows(take(support.x), take(support.prior), weight), y.gather(1, rows)

@@ -201,9 +201,10 @@ class GaussianProcessRegression(nn.Module):
         fit = torch.einsum("bs,bpst,bt->bp", adapted.alpha, gradients, adapted.alpha)
         score = 0.5 * (fit - a.diagonal(dim1=2, dim2=3).sum(-1))
         information = 0.5 * a.flatten(2) @ a.transpose(2, 3).flatten(2).transpose(1, 2)
-        repeats = 0.5 * (weight - present).sum(1) * (noise / adapted.noise)[:, 0]
-        score[:, -1] -= repeats
-        information[:, -1, -1] += repeats
+        repeats = 0.5 * (weight - present).sum(1)
+        share = (noise / adapted.noise)[:, 0]  # the rest is jitter
+        score[:, -1] -= repeats * share
+        information[:, -1, -1] += repeats * share**2
         return score, information
 
 

@@ -47,6 +47,13 @@ class MetaState:
     history: list = field(default_factory=list, repr=False)
 
     def __post_init__(self):
+        self._freeze()
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._freeze()
+
+    def _freeze(self):
         self.network.eval().requires_grad_(False)
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:

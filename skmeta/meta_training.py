@@ -247,6 +247,13 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
         )  # fmt: skip
         share_prior(start.learner, network.learner)
     else:
+        known, given = len(previous.features.mean), sources.examples.n_features
+        if known != given:
+            raise ValueError(
+                f"The tasks have {given} features, but what warm_start=True goes on "
+                f"from has learned of {known} features. Set warm_start=False to start "
+                "anew."
+            )
         start = resume_start(previous, sources, seed)
         network = copy.deepcopy(previous.network).requires_grad_(True)
     n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)

@@ -35,9 +35,10 @@ class FeatureScaler:
         total = weight.sum()
         mean = sum(weight[c] @ X[c] for c in chunks) / total
         square = sum(weight[c] @ np.square(X[c] - mean) for c in chunks)
+        constant = X.min(0) == X.max(0)
+        mean = np.where(constant, X[0], mean)
         scale = np.sqrt(square / total)
-        constant = scale <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
-        return cls(mean, np.where(constant, 1.0, scale))
+        return cls(mean, np.where(constant | (scale == 0), 1.0, scale))
 
     def transform(self, X, dtype=np.float32):
         """Scale rows of shape (..., n_features)."""

@@ -58,6 +58,12 @@ class Sources:
         fraction : float
         rng : numpy.random.Generator
         """
+        sources = cls._split(tasks, validation_tasks, fraction, rng)
+        sources._check()
+        return sources
+
+    @classmethod
+    def _split(cls, tasks, validation_tasks, fraction, rng):
         none = np.empty(0, int)
         if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
             tasks = LazyTasks(tasks)
@@ -90,6 +96,27 @@ class Sources:
         else:
             examples = tasks
         return cls(tasks, examples, held_out, memory, learned_from, set_aside)
+
+    def _check(self):
+        """Refuse rows that are no vectors, and held-out tasks of another kind."""
+        shape, other = self.examples.X.shape[1:], self.held_out.X.shape[1:]
+        if len(shape) != 1:
+            raise ValueError(
+                f"Each row of the tasks has the shape {shape}; it must be a vector of "
+                "features. Flatten the rows first."
+            )
+        if other != shape:
+            raise ValueError(
+                f"The validation_tasks have {other[0]} features, the tasks {shape[0]}; "
+                "both must have the same columns."
+            )
+        kinds = [t.y.dtype.kind in "biuf" for t in (self.examples, self.held_out)]
+        if kinds[0] != kinds[1]:
+            raise ValueError(
+                "The targets of the validation_tasks have the type "
+                f"{self.held_out.y.dtype}, those of the tasks {self.examples.y.dtype}; "
+                "both must be numbers, or both labels."
+            )
 
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""

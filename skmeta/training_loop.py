@@ -120,6 +120,7 @@ class StopOnHeldOut(Callback):
     def __init__(self, batches, patience, decay=0.99, verbose=0):
         self.batches, self.patience = batches, patience
         self.decay, self.verbose = decay, verbose
+        self.bar = None
 
     def on_train_begin(self, net, **kwargs):
         self.average = copy.deepcopy(net.module_)
@@ -262,10 +263,13 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
             _history(net),
         ) from error
     finally:
-        stop.bar.close()
+        if stop.bar is not None:
+            stop.bar.close()
     network.load_state_dict(stop.best_state)
     n_epochs = len(net.history)
-    if "valid_loss" not in net.history[-1]:  # the last epoch never came to its end
+    if (
+        n_epochs and "valid_loss" not in net.history[-1]
+    ):  # the last epoch never came to its end
         warnings.warn(
             f"Meta-training was interrupted in epoch {n_epochs} of {max_epochs}; the "
             f"state of epoch {stop.best_epoch}, the best on held-out tasks "

@@ -167,7 +167,9 @@ def test_masked_covariance():
     K = torch.from_numpy(root @ root.transpose(0, 2, 1))
     weight = torch.tensor([[1.0, 2.0, 0.0, 4.0], [1.0, 1.0, 1.0, 1.0]]).double()
     noise = torch.tensor([[0.3], [0.7]]).double()
-    C = masked_covariance(K, weight, noise)
+    C, total_noise = masked_covariance(K, weight, noise)
+    assert_close(total_noise, noise, atol=1e-4)
+    assert (total_noise > noise).all()
     assert_close(C[0, 2], [0, 0, 1, 0])
     assert_close(C[0, :, 2], [0, 0, 1, 0])
     there = [0, 1, 3]
@@ -179,7 +181,8 @@ def test_masked_covariance():
 def test_masked_covariance_of_a_singular_kernel_can_be_factorised():
     for scale in (1e-8, 1.0, 1e8):
         K = torch.full((1, 30, 30), scale).double()
-        C = masked_covariance(K, torch.ones(1, 30).double(), torch.zeros(1, 1).double())
+        weight, noise = torch.ones(1, 30).double(), torch.zeros(1, 1).double()
+        C, _ = masked_covariance(K, weight, noise)
         factor = torch.linalg.cholesky(C)
         assert_close((factor @ factor.transpose(1, 2) / scale)[0], C[0] / scale)
 

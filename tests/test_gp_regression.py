@@ -366,7 +366,10 @@ def test_step_that_lowers_the_penalised_evidence_is_not_taken(
         assert_close(a, b, 1e-6)
 
 
-def test_training_ends_where_the_penalised_evidence_is_flat(learner, encoding, gp):
+def test_training_ends_where_the_penalised_evidence_is_flat(
+    learner, encoding, gp, monkeypatch
+):
+    monkeypatch.setattr(gp_regression, "N_TRAINING_STEPS", 30)
     rows, y = gp.rows(N_TASKS, 12, seed=30)
     spread = 0.05
     learner.configure(spread)

@@ -8,7 +8,6 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
-from skmeta import gaussian_process
 from skmeta import laplace as module
 from skmeta.gp_classification import GaussianProcessClassification
 from skmeta.laplace import laplace, predict_logits
@@ -119,9 +118,9 @@ def test_mode_evidence_and_logits_are_those_of_dense_algebra(n_classes, scale):
     posterior, logits = solve(p)
     for task in range(N_TASKS):
         f, evidence, expected = dense(p, task)
-        assert_close(mode(p, posterior)[task], f, 1e-4)
-        assert_close(posterior.log_evidence[task], evidence, 1e-5)
-        assert_close(logits[task], expected, 1e-4)
+        assert_close(mode(p, posterior)[task], f)
+        assert_close(posterior.log_evidence[task], evidence)
+        assert_close(logits[task], expected)
 
 
 def test_converged_mode_is_exact(monkeypatch):
@@ -152,8 +151,8 @@ def test_one_task_of_a_batch_does_not_hold_up_another():
     together = {name: torch.cat([p[name], hard[name]]) for name in p}
     posterior, logits = solve(together)
     alone, logits_alone = solve(p)
-    assert_close(logits[:N_TASKS], logits_alone, 1e-4)
-    assert_close(posterior.log_evidence[:N_TASKS], alone.log_evidence, 1e-4)
+    assert_close(logits[:N_TASKS], logits_alone)
+    assert_close(posterior.log_evidence[:N_TASKS], alone.log_evidence)
 
 
 def binary_laplace(K, mean, y, w, k, mean_query, variance):
@@ -193,7 +192,7 @@ def test_two_classes_are_the_logistic_laplace_of_their_difference():
             mean_query[:, 1] - mean_query[:, 0], 2 * variance,
         )  # fmt: skip
         expected = expit(mu / np.sqrt(1 + math.pi * var / 8))
-        assert_close(logits.softmax(-1)[task, :, 1], expected, 1e-5)
+        assert_close(logits.softmax(-1)[task, :, 1], expected)
 
 
 def test_permuting_classes_permutes_logits():
@@ -255,7 +254,7 @@ def test_gradient_at_the_default_tolerance_is_close_to_the_converged(monkeypatch
         posterior, logits = solve(dict(p, K=K))
         value = (logits.softmax(-1)[..., 0].sum() + posterior.log_evidence).sum()
         gradients.append(torch.autograd.grad(value, K)[0])
-    assert_close(*gradients, 1e-3)
+    assert_close(*gradients)
 
 
 # Weights
@@ -288,8 +287,8 @@ def test_weights_enter_the_dense_algebra():
     posterior, logits = solve(p)
     for task in range(N_TASKS):
         _, evidence, expected = dense(p, task)
-        assert_close(posterior.log_evidence[task], evidence, 1e-5)
-        assert_close(logits[task], expected, 1e-5)
+        assert_close(posterior.log_evidence[task], evidence)
+        assert_close(logits[task], expected)
 
 
 def test_weight_of_zero_is_absence():
@@ -354,7 +353,6 @@ def test_learner_is_laplace_of_its_process(learner, support, query, encoding, gp
     for task in range(N_TASKS):
         true = gp.formula(learner.prior, encoding, task)
         K = true.kernel(rows, rows)
-        K = K + 1e-6 * np.diag(K).mean() * np.eye(N_ROWS)
         p = {
             "K": K,
             "k": true.kernel(query, rows),
@@ -366,15 +364,11 @@ def test_learner_is_laplace_of_its_process(learner, support, query, encoding, gp
         }
         p = {name: torch.tensor(part)[None] for name, part in p.items()}
         _, expected_evidence, expected = dense(p, 0)
-        assert_close(logits[task], expected, 1e-4)
-        assert_close(evidence[task], expected_evidence, 1e-5)
+        assert_close(logits[task], expected)
+        assert_close(evidence[task], expected_evidence)
 
 
-def test_learner_counts_weights_as_rows(
-    learner, support, query, encoding, gp, monkeypatch
-):
-    # Every row has a jitter of its own, so that rows are equal but for it.
-    monkeypatch.setattr(gaussian_process, "JITTER", 1e-9)
+def test_learner_counts_weights_as_rows(learner, support, query, encoding, gp):
     rows, y = support
     repeated, index = gp.repeated(rows, COUNTS)
     one = learner.adapt(gp.weighted(rows, COUNTS), y, encoding)

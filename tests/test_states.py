@@ -167,7 +167,7 @@ def test_column_names(meta_fitted, tiny):
         for task in meta_fitted.tasks("regressor")
     }
     estimator = AttentionMetaRegressor(
-        pooled_estimator=Ridge(), task_attention=False, **tiny
+        "linear", Ridge(), task_attention=False, **tiny
     ).meta_fit(frames)
     assert estimator.feature_names_in_.tolist() == columns
     assert clone(estimator).feature_names_in_.tolist() == columns
@@ -478,11 +478,11 @@ def test_same_random_state_gives_the_same_bytes(name, meta_fitted):
 
 
 def test_another_random_state_gives_other_weights(meta_fitted):
-    other = clone(meta_fitted.estimators["regressor"])
-    parameters = meta_fitted.original("regressor").get_params(deep=False)
+    other = clone(meta_fitted.estimators["regressor-linear"])
+    parameters = meta_fitted.original("regressor-linear").get_params(deep=False)
     other.set_params(**parameters | {"random_state": 1})
     other.meta_fit(meta_fitted.tasks("regressor"))
-    one, two = weights_of(meta_fitted.original("regressor")), weights_of(other)
+    one, two = weights_of(meta_fitted.original("regressor-linear")), weights_of(other)
     key = "encoder.queries"
     assert not np.array_equal(one[key], two[key])
 
