@@ -5,10 +5,10 @@
 DATA is a folder of ``NAME.npz`` with X, y, groups and kind. Tasks are split 60/20/20
 into meta-training, validation and test tasks (at most 40 of these); on each test task
 five random episodes are drawn for each number of support rows K, with at most 100 query
-rows. Every method sees the same tasks and the same episodes. Regression is scored by R2
-relative to the meta-training mean, 1 - MSE / MSE of that mean, classification by log
-loss. Methods: ``c_`` a pooled estimator and its adaptations, ``d_`` mixed-effects models
-and a ridge with a shared process, ``ours`` with default parameters.
+rows. Every method sees the same tasks and the same episodes. Regression is scored by
+R2 relative to the meta-training mean, 1 - MSE / MSE of that mean, classification by
+log loss. Methods: ``c_`` a pooled estimator and its adaptations, ``d_`` mixed-effects
+models and a ridge with a shared process, ``ours`` with default parameters.
 """
 
 import argparse
@@ -202,9 +202,11 @@ def report(frame):
             table[known].idxmax(axis=1) if regression else table[known].idxmin(axis=1)
         )
         ours = one[one.method == "ours"]
-        print(f"\n{name}: {'R2' if regression else 'log loss'}, seeds "
-              f"{sorted(one.seed.unique())}, meta_fit "
-              f"{ours.groupby('seed').seconds.first().round().tolist()} s of CPU time")  # fmt: skip
+        seconds = ours.groupby("seed").seconds.first().round().tolist()
+        print(
+            f"\n{name}: {'R2' if regression else 'log loss'}, seeds "
+            f"{one.seed.unique().tolist()}, meta_fit {seconds} s of CPU time"
+        )
         for k in table.index:
             line = f"  K={k:2d} ours {table.ours[k]:.4f} best rival {better[k]:.4f} "
             line += f"({which[k]}) difference {table.ours[k] - better[k]:+.4f}"
@@ -212,8 +214,8 @@ def report(frame):
             if regression:
                 line += f" coverage of 90% intervals {at.covered.mean():.3f}"
             else:
-                error = calibration_error(at.p.explode().astype(float).to_numpy(),
-                                          at.hit.explode().astype(float).to_numpy())  # fmt: skip
+                p, hit = (at[c].explode().astype(float) for c in ("p", "hit"))
+                error = calibration_error(p, hit)
                 line += f" calibration error {error:.3f}"
             print(line, flush=True)
 

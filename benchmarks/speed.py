@@ -54,8 +54,8 @@ def main():
         looped = time.perf_counter() - start
         gap = max(np.abs(a - b).max() for a, b in zip(together, alone, strict=True))
         print(
-            f"  {N_EPISODES} tasks: predict_episodes {1e3 * batched / N_EPISODES:.3f} ms "
-            f"a task, loop {1e3 * looped / N_EPISODES:.2f} ms, {looped / batched:.0f} "
+            f"  {N_EPISODES} tasks: predict_episodes "
+            f"{1e3 * batched / N_EPISODES:.3f} ms a task, loop {1e3 * looped / N_EPISODES:.2f} ms, {looped / batched:.0f} "
             f"times; largest difference {gap:.1e}"
         )
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from ._validation import validate_rows
 from .exceptions import NotMetaFittedWarning
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
@@ -169,7 +170,7 @@ class Baseline(BaseEstimator):
             check_is_fitted(
                 self, msg="This %(name)s is new: call meta_fit, or fit, first."
             )
-        X = validate_data(self, X, reset=False, dtype=np.float64)
+        X = validate_rows(self, X, dtype=np.float64)
         task = getattr(self, "_task", None)
         if task is None:
             task = self._condition(self._prior, X[:0], np.empty(0))
@@ -202,7 +203,7 @@ class RegressorBaseline(RegressorMixin, Baseline):
         return (mean, np.sqrt(variance)) if return_std else mean
 
     def _validated(self, X, y, reset):
-        return validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        return validate_rows(self, X, y, reset=reset, dtype=np.float64, numeric=True)
 
 
 class ClassifierBaseline(ClassifierMixin, Baseline):
@@ -243,7 +244,7 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         return self.classes_[probabilities.argmax(axis=1)]
 
     def _validated(self, X, y, reset):
-        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64)
+        X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)
         check_classification_targets(y)
         if not reset:
             unknown = np.setdiff1d(y, self.classes_)

@@ -21,17 +21,11 @@ from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    _check_sample_weight,
-    _get_feature_names,
-    check_array,
-    check_X_y,
-)
+from sklearn.utils.validation import _check_sample_weight
 from skorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
+from ._validation import NO_TARGETS, validate_rows
 from .base_learner import BASE_LEARNERS
 from .episodes import pad
 from .exceptions import NotMetaFittedWarning
@@ -40,7 +34,6 @@ from .task_encoder import Rows
 from .tasks import check_tasks
 
 FLOATS = (np.float64, np.float32)
-NO_TARGETS = object()
 EPISODES_AT_ONCE = 256
 QUERIES_AT_ONCE = 4096
 
@@ -63,12 +56,11 @@ def _comparable(value):
 
 @contextmanager
 def single_thread():
-    """Run on one thread, fastest for small tensors, and as before after."""
+    """Run torch on one thread, fastest for small tensors, and as before after."""
     n = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
-            yield
+        yield
     finally:
         torch.set_num_threads(n)
 
@@ -191,7 +183,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure()
-        with single_thread():
+        with single_thread(), threadpool_limits(1):
             state, failure = meta_train(
                 self._settings(),
                 self._structure(),
@@ -371,20 +363,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         return getattr(self, "_state", None) or self.meta_state_
 
     def _check_rows(self, X, y=NO_TARGETS, reset=False):
-        """Validate rows, and targets where there are any.
-
-        Rows without column names are as good as rows with them: what a task of a
-        named collection gives as ``X`` is an array.
-        """
-        if reset or _get_feature_names(X) is not None:
-            _check_feature_names(self, X, reset=reset)
-        if y is NO_TARGETS:
-            X = check_array(X, dtype=FLOATS, estimator=self, input_name="X")
-        else:
-            numeric = not is_classifier(self)
-            X, y = check_X_y(X, y, dtype=FLOATS, y_numeric=numeric, estimator=self)
-        _check_n_features(self, X, reset=reset)
-        return X if y is NO_TARGETS else (X, y)
+        numeric = not is_classifier(self)
+        return validate_rows(self, X, y, reset=reset, dtype=FLOATS, numeric=numeric)
 
     def _check_structure(self):
         """Refuse structural parameters other than those that were meta-trained."""

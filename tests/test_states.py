@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -497,14 +498,14 @@ def test_random_state_instance_goes_on(meta_fitted, tiny):
     assert not np.array_equal(first["encoder.queries"], second["encoder.queries"])
 
 
-@pytest.fixture
-def global_states():
+@contextmanager
+def global_states_left_alone():
     """Fail unless random states and the number of threads stay as they are."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(2)
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()
-    yield
     try:
+        yield
         assert torch.get_num_threads() == 2
         assert torch.equal(torch.get_rng_state(), before[0])
         np.testing.assert_equal(np.random.get_state(), before[1])
@@ -515,44 +516,43 @@ def global_states():
 
 
 @pytest.mark.parametrize("name", ["regressor", "regressor-mlp", "three"])
-def test_adaptation_leaves_global_states_alone(name, meta_fitted, global_states):
+def test_adaptation_leaves_global_states_alone(name, meta_fitted):
     estimator = meta_fitted(name).set_params(random_state=None)
     X, y, X_query = meta_fitted.task(name)
-    estimator.predict(X_query)
-    estimator.fit(X, y).partial_fit(X, y).predict(X_query)
-    estimator.transform(X_query)
-    estimator.support_attention(X_query)
-    estimator.predict_episodes([(X, y, X_query)])
+    with global_states_left_alone():
+        estimator.predict(X_query)
+        estimator.fit(X, y).partial_fit(X, y).predict(X_query)
+        estimator.transform(X_query)
+        estimator.support_attention(X_query)
+        estimator.predict_episodes([(X, y, X_query)])
 
 
 @pytest.mark.parametrize("pooled", [None, Ridge(), "auto"], ids=str)
-def test_meta_training_leaves_global_states_alone(
-    pooled, meta_fitted, tiny, global_states
-):
-    estimator = AttentionMetaRegressor("linear", pooled, **tiny)
-    estimator.meta_fit(meta_fitted.tasks("regressor"))
+def test_meta_training_leaves_global_states_alone(pooled, meta_fitted, tiny):
+    tasks = meta_fitted.tasks("regressor")
+    with global_states_left_alone():
+        AttentionMetaRegressor("linear", pooled, **tiny).meta_fit(tasks)
 
 
 @pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
 @pytest.mark.parametrize("base_learner", ["gp", "mlp"])
-def test_fit_when_new_leaves_global_states_alone(
-    base_learner, meta_fitted, global_states
-):
+def test_fit_when_new_leaves_global_states_alone(base_learner, meta_fitted):
     X, y, X_query = meta_fitted.task("three")
-    estimator = AttentionMetaClassifier(base_learner, random_state=0)
-    estimator.fit(X, y).predict(X_query)
+    with global_states_left_alone():
+        estimator = AttentionMetaClassifier(base_learner, random_state=0)
+        estimator.fit(X, y).predict(X_query)
 
 
-def test_failed_meta_training_leaves_global_states_alone(
-    meta_fitted, tiny, global_states
-):
+def test_failed_meta_training_leaves_global_states_alone(meta_fitted, tiny):
     class Broken(Callback):
         def on_epoch_end(self, net, **kwargs):
             raise RuntimeError("broken callback")
 
     estimator = AttentionMetaRegressor("linear", None, callbacks=[Broken()], **tiny)
-    with pytest.raises(RuntimeError, match="broken callback"):
-        estimator.meta_fit(meta_fitted.tasks("regressor"))
+    tasks = meta_fitted.tasks("regressor")
+    broken = pytest.raises(RuntimeError, match="broken callback")
+    with global_states_left_alone(), broken:
+        estimator.meta_fit(tasks)
 
 
 # Going on, and failing

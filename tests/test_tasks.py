@@ -204,7 +204,7 @@ def test_task_errors(X, y, error, words):
 
 
 def test_task_errors_without_a_name():
-    with pytest.raises(ValueError, match="^X has 2 rows and y has 1"):
+    with pytest.raises(ValueError, match=r"^X has 2 rows and y has 1"):
         Task([[1], [2]], [1])
 
 
@@ -285,7 +285,7 @@ def test_collection_of_a_dict():
 def test_collection_leaves_the_callers_arrays_alone():
     pairs = make_pairs()
     tasks = TaskCollection(pairs)
-    for (X, y), (X_before, y_before) in zip(pairs, make_pairs(), strict=True):
+    for (X, y), (X_before, _) in zip(pairs, make_pairs(), strict=True):
         np.testing.assert_array_equal(X, X_before)
         assert X.flags.writeable
         assert y.flags.writeable

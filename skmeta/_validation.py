@@ -1,0 +1,43 @@
+"""Validation of the rows that estimators are given, shared by all of them."""
+
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _get_feature_names,
+    check_array,
+    check_X_y,
+)
+
+NO_TARGETS = object()
+
+
+def validate_rows(estimator, X, y=NO_TARGETS, *, reset=False, dtype, numeric=False):
+    """Validate rows, and targets where there are any.
+
+    As scikit-learn's ``validate_data``, but for rows without column names, which are
+    as good as rows with them: what a task of a named collection gives as ``X`` is an
+    array.
+
+    Parameters
+    ----------
+    estimator : estimator
+    X : array-like of shape (n_rows, n_features)
+    y : array-like of shape (n_rows,), optional
+    reset : bool
+        Learn the columns from ``X``; else check them.
+    dtype : type or tuple of types
+    numeric : bool
+        Whether ``y`` must be numbers.
+
+    Returns
+    -------
+    X : ndarray, or (X, y) where ``y`` was given
+    """
+    if reset or _get_feature_names(X) is not None:
+        _check_feature_names(estimator, X, reset=reset)
+    if y is NO_TARGETS:
+        X = check_array(X, dtype=dtype, estimator=estimator, input_name="X")
+    else:
+        X, y = check_X_y(X, y, dtype=dtype, y_numeric=numeric, estimator=estimator)
+    _check_n_features(estimator, X, reset=reset)
+    return X if y is NO_TARGETS else (X, y)
