@@ -53,10 +53,10 @@ def main():
         alone = [learner.fit(X, y).predict(Q) for X, y, Q in episodes]
         looped = time.perf_counter() - start
         gap = max(np.abs(a - b).max() for a, b in zip(together, alone, strict=True))
+        each, one = 1e3 * batched / N_EPISODES, 1e3 * looped / N_EPISODES
         print(
-            f"  {N_EPISODES} tasks: predict_episodes "
-            f"{1e3 * batched / N_EPISODES:.3f} ms a task, loop {1e3 * looped / N_EPISODES:.2f} ms, {looped / batched:.0f} "
-            f"times; largest difference {gap:.1e}"
+            f"  {N_EPISODES} tasks: predict_episodes {each:.3f} ms a task, loop "
+            f"{one:.2f} ms, {one / each:.0f} times; largest difference {gap:.1e}"
         )
 
 
