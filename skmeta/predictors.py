@@ -5,10 +5,10 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from .base import MetaLearner
+from .prediction import QueryLearner
 
 
-class MetaRegressor(RegressorMixin, MetaLearner):
+class MetaRegressor(RegressorMixin, QueryLearner):
     """A meta-learner of numbers."""
 
     def _check_target(self, y):
@@ -67,7 +67,7 @@ class MetaRegressor(RegressorMixin, MetaLearner):
         return y, targets.scale * np.sqrt(variance.astype(np.float64))
 
 
-class MetaClassifier(ClassifierMixin, MetaLearner):
+class MetaClassifier(ClassifierMixin, QueryLearner):
     """A meta-learner of classes, whose labels mean the same in every task."""
 
     def _check_target(self, y):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor, base, gp_regression
+from skmeta import AttentionMetaRegressor, gp_regression
+from skmeta import prediction as prediction_module
 from skmeta.datasets import make_linear_tasks
 
 ALL = [
@@ -52,7 +53,7 @@ def test_rows_that_are_too_many_at_once(case, monkeypatch):
         estimator.transform(X_query),
         estimator.support_attention(X_query),
     ]
-    monkeypatch.setattr(base, "QUERIES_AT_ONCE", 3)
+    monkeypatch.setattr(prediction_module, "QUERIES_AT_ONCE", 3)
     parts = [
         predict(estimator, X_query),
         estimator.transform(X_query),
@@ -163,7 +164,7 @@ def test_episodes_are_the_loop_of_fit_and_predict(name, meta_fitted, episodes):
 def test_episodes_that_are_too_many_at_once(name, meta_fitted, episodes, monkeypatch):
     estimator = meta_fitted(name)
     whole = predict_episodes(estimator, episodes)
-    monkeypatch.setattr(base, "EPISODES_AT_ONCE", 2)
+    monkeypatch.setattr(prediction_module, "EPISODES_AT_ONCE", 2)
     parts = predict_episodes(estimator, iter(episodes))
     for a, b in zip(whole, parts, strict=True):
         assert_close(a, b, 1e-5)

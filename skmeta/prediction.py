@@ -1,0 +1,136 @@
+"""What an adapted meta-learner computes for query rows, of one task or of many."""
+
+import numpy as np
+import torch
+
+from .base import MetaLearner, single_thread
+from .episodes import pad
+from .task_encoder import Rows
+
+EPISODES_AT_ONCE = 256
+QUERIES_AT_ONCE = 4096
+
+
+class QueryLearner(MetaLearner):
+    """A meta-learner with everything that is asked of it row by row."""
+
+    @torch.no_grad()
+    def _per_query(self, X, compute):
+        """Apply ``compute(learner, adapted, rows)`` to chunks of query rows.
+
+        Returns
+        -------
+        outputs : list of ndarray, one for each output of ``compute``
+        """
+        if not hasattr(self, "_support"):
+            self._check_meta_fitted()
+        X = self._check_rows(X)
+        with single_thread():
+            state, adapted = self._adaptation()
+            learner = self._network(state).learner
+            device = next(learner.parameters()).device
+            chunks = []
+            for i in range(0, len(X), QUERIES_AT_ONCE):
+                rows = state.rows(X[i : i + QUERIES_AT_ONCE])
+                rows = Rows(*(t.to(device) for t in rows))
+                outputs = compute(learner, adapted, rows)
+                chunks.append([t[0].cpu().numpy() for t in outputs])
+        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
+
+    def transform(self, X):
+        """Features of each row for this task: what its base learner computes with.
+
+        State change: none. Meta-fitted and not adapted, the prior's.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        features : ndarray of shape (n_query, n_base_features)
+            Of a process, the features whose inner products are its kernel, but for
+            the RBF part; of a perceptron, its last hidden layer.
+        """
+        (features,) = self._per_query(
+            X, lambda m, a, rows: (m.features(a, rows).double(),)
+        )
+        return features
+
+    @property
+    def _n_features_out(self):
+        """How many columns `transform` gives, as `get_feature_names_out` asks."""
+        return self._current_state().network.learner.n_base_features
+
+    def support_attention(self, X):
+        """How much each support row decides the prediction of each query row.
+
+        State change: none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        attention : ndarray of shape (n_query, n_support)
+            Rows sum to 1 (without support rows there are no columns). For a process,
+            the size of the posterior mean's weight on each support target.
+        """
+        (weights,) = self._per_query(
+            X, lambda m, a, rows: (m.support_weights(a, rows).double(),)
+        )
+        total = weights.sum(1, keepdims=True)
+        return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
+
+    @torch.no_grad()
+    def _predict_episodes(self, episodes, select):
+        """Apply ``select`` to the prediction of every episode, a batch at a time."""
+        state = self._check_meta_fitted()
+        episodes = [
+            self._check_episode(i, episode) for i, episode in enumerate(episodes)
+        ]
+        by_size = sorted(range(len(episodes)), key=lambda i: len(episodes[i][0]))
+        network = self._network(state)
+        device = next(network.parameters()).device
+        results = [None] * len(episodes)
+        for i in range(0, len(by_size), EPISODES_AT_ONCE):
+            at = by_size[i : i + EPISODES_AT_ONCE]
+            inputs = self._padded(state, [episodes[j] for j in at])
+            with single_thread():
+                outputs = select(
+                    network(**{k: v.to(device) for k, v in inputs.items()})
+                )
+            for row, j in enumerate(at):
+                n_query = len(episodes[j][2])
+                results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
+        return results
+
+    def _check_episode(self, i, episode):
+        try:
+            X_support, y_support, X_query = episode
+            X_query = self._check_rows(X_query)
+            if len(X_support) == 0:
+                empty = np.empty((0, self.n_features_in_))
+                return empty, np.empty(0, self.meta_state_.targets.dtype), X_query
+            X_support, y_support = self._check_rows(X_support, y_support)
+            y_support = self._check_target(y_support)
+            self.meta_state_.targets.transform(y_support)  # refuses unknown labels
+            return X_support, y_support, X_query
+        except (TypeError, ValueError) as error:
+            message = f"Episode {i} (X_support, y_support, X_query): {error}"
+            raise type(error)(message) from error
+
+    @staticmethod
+    def _padded(state, episodes):
+        """Inputs of the network for many episodes, their rows prepared all at once."""
+        X = np.concatenate([part for s, _, q in episodes for part in (s, q)])
+        ends = np.cumsum([len(part) for s, _, q in episodes for part in (s, q)])
+        rows = [np.split(t[0].numpy(), ends[:-1]) for t in state.rows(X)]
+        support, query = ([pad(parts[side::2]) for parts in rows] for side in (0, 1))
+        y = pad([state.targets.transform(y) for _, y, _ in episodes])
+        names = ("x_support", "prior_support", "weight_support", "y_support")
+        return dict(zip(names, [*support, y], strict=True)) | {
+            "x_query": query[0],
+            "prior_query": query[1],
+        }
