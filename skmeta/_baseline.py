@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -271,9 +270,3 @@ def design_matrix(X, scaler, clip=np.inf):
     """A column of ones and the standardised columns, (n_rows, 1 + n_features)."""
     scaled = np.clip((X - scaler.mean) / scaler.scale, -clip, clip)
     return np.column_stack([np.ones(len(X)), scaled])
-
-
-def varying_columns(design, offsets):
-    """Columns that vary within more than a fifth of the tasks: they may have slopes."""
-    std = [design[start:end].std(axis=0) for start, end in pairwise(offsets)]
-    return np.flatnonzero((np.array(std) > 1e-6).mean(axis=0) > 0.2)

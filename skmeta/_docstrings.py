@@ -8,7 +8,7 @@ PARAMETERS = """Parameters
     pooled_estimator : None, "auto" or estimator, default="auto"
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
         learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
-        boosting and the last two's average, what does best on held-out tasks.
+        boosting and the last two's average, what does best on tasks it has not seen.
     task_attention : {"auto", True, False}, default="auto"
         Learn again from the meta-training tasks that are worth it, where some are
         not. "auto" keeps that only where it has the lower query loss on held-out

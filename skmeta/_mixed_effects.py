@@ -9,10 +9,13 @@ from ._baseline import (
     ClassifierBaseline,
     RegressorBaseline,
     design_matrix,
-    varying_columns,
 )
 from .logistic_mixed_model import LogisticMixedModel, fit_logistic_mixed_model
-from .mixed_model import LinearMixedModel, fit_linear_mixed_model
+from .mixed_model import (
+    LinearMixedModel,
+    fit_linear_mixed_model,
+    varying_columns,
+)
 from .scaling import FeatureScaler
 
 

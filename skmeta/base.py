@@ -6,49 +6,28 @@
 import warnings
 from contextlib import contextmanager
 from copy import deepcopy
-from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import (
-    BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
-    clone,
     is_classifier,
 )
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
-from skorch.callbacks import Callback
 from threadpoolctl import threadpool_limits
 
+from ._parameters import Parameters, resolve_device
 from ._validation import NO_TARGETS, validate_rows
-from .base_learner import BASE_LEARNERS
 from .exceptions import NotMetaFittedWarning
-from .meta_training import meta_train, train_alone
+from .meta_training import meta_train
 from .task_encoder import Rows
 from .tasks import check_tasks
+from .training_alone import train_alone
 
 FLOATS = (np.float64, np.float32)
-
-
-def resolve_device(device):
-    """The torch device that ``device`` names; "auto" is a GPU where there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
-
-
-def _comparable(value):
-    """What of a parameter matters: of an estimator, all but its random states."""
-    if hasattr(value, "get_params"):
-        value = clone(value)
-        names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
-        value.set_params(**dict.fromkeys(names))
-    return repr(value)
 
 
 @contextmanager
@@ -62,88 +41,12 @@ def single_thread():
         torch.set_num_threads(n)
 
 
-class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
     """What the meta-learners of all three systems have in common.
 
     A system says which task encoder it has (``_make_encoder``); a regressor or
     classifier how targets are checked and predictions read.
     """
-
-    _structural = (
-        "base_learner",
-        "pooled_estimator",
-        "embed_dim",
-        "n_heads",
-        "n_layers",
-    )
-    _parameter_constraints: dict = {
-        "base_learner": [StrOptions(set(BASE_LEARNERS))],
-        "pooled_estimator": [
-            None,
-            StrOptions({"auto"}),
-            HasMethods(["fit", "predict"]),
-        ],
-        "task_attention": ["boolean", StrOptions({"auto"})],
-        "embed_dim": [Interval(Integral, 1, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "n_layers": [Interval(Integral, 1, None, closed="left")],
-        "n_support": [Interval(Integral, 0, None, closed="left"), tuple, list],
-        "n_query": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
-        "steps_per_epoch": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [None, list],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-    }
-
-    def __init__(
-        self,
-        base_learner="gp",
-        pooled_estimator="auto",
-        *,
-        task_attention="auto",
-        embed_dim=48,
-        n_heads=4,
-        n_layers=2,
-        n_support=(0, 25),
-        n_query=32,
-        max_epochs=200,
-        steps_per_epoch=50,
-        batch_size=32,
-        lr=1e-3,
-        validation_fraction=0.2,
-        patience=15,
-        callbacks=None,
-        device="auto",
-        random_state=None,
-        verbose=0,
-        warm_start=False,
-    ):
-        self.base_learner = base_learner
-        self.pooled_estimator = pooled_estimator
-        self.task_attention = task_attention
-        self.embed_dim = embed_dim
-        self.n_heads = n_heads
-        self.n_layers = n_layers
-        self.n_support = n_support
-        self.n_query = n_query
-        self.max_epochs = max_epochs
-        self.steps_per_epoch = steps_per_epoch
-        self.batch_size = batch_size
-        self.lr = lr
-        self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.callbacks = callbacks
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.warm_start = warm_start
 
     # -- meta-training --------------------------------------------------------------
 
@@ -179,7 +82,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             validation_tasks = check_tasks(validation_tasks)
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
-            self._check_structure()
+            self._check_structure(self.meta_state_.parameters)
         with single_thread(), threadpool_limits(1):
             state, failure = meta_train(
                 self._settings(),
@@ -197,42 +100,6 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if failure is not None:
             raise failure
         return self
-
-    def _check_parameters(self):
-        self._validate_params()
-
-        def refuse(name, wanted):
-            raise ValueError(
-                f"The {name!r} parameter of {type(self).__name__} must be {wanted}. "
-                f"Got {getattr(self, name)!r} instead."
-            )
-
-        if not isinstance(self.n_support, Integral):
-            integers = all(isinstance(n, Integral) for n in self.n_support)
-            if not integers or len(self.n_support) != 2 or not (
-                0 <= self.n_support[0] <= self.n_support[1]
-            ):  # fmt: skip
-                refuse("n_support", "an int from 0, or a range (low, high) of them")
-        if self.embed_dim % self.n_heads:
-            refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
-        try:
-            resolve_device(self.device)
-        except RuntimeError:
-            refuse("device", '"auto" or what torch.device takes')
-        for callback in self.callbacks or []:
-            one = callback[-1] if isinstance(callback, tuple) else callback
-            if not isinstance(one, Callback):
-                refuse("callbacks", "a list of skorch callbacks or (name, callback)")
-
-    def _settings(self):
-        return self.get_params(deep=False)
-
-    def _structure(self):
-        return {n: clone(getattr(self, n), safe=False) for n in self._structural}
-
-    def _seed(self):
-        rng = check_random_state(self.random_state)
-        return int(rng.randint(np.iinfo(np.int32).max))
 
     def _take_over(self, state):
         """Take the attributes that show what was meta-learned from ``state``."""
@@ -299,7 +166,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _fit(self, X, y, sample_weight, add_to=None, classes=None):
         meta_fitted = hasattr(self, "meta_state_")
         if meta_fitted:
-            self._check_structure()
+            self._check_structure(self.meta_state_.parameters)
         else:
             self._check_parameters()
             warnings.warn(
@@ -353,7 +220,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 "meta_fit(tasks) to learn from other tasks, then fit(X, y) to adapt "
                 "to one; after meta_fit alone it predicts from the prior."
             )
-        self._check_structure()
+        self._check_structure(self.meta_state_.parameters)
         return self.meta_state_
 
     def _current_state(self):
@@ -362,20 +229,6 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     def _check_rows(self, X, y=NO_TARGETS, reset=False):
         numeric = not is_classifier(self)
         return validate_rows(self, X, y, reset=reset, dtype=FLOATS, numeric=numeric)
-
-    def _check_structure(self):
-        """Refuse structural parameters other than those that were meta-trained."""
-        trained = self.meta_state_.parameters
-        changed = [
-            f"{name}={getattr(self, name)!r} (meta_fit had {value!r})"
-            for name, value in trained.items()
-            if _comparable(getattr(self, name)) != _comparable(value)
-        ]
-        if changed:
-            raise ValueError(
-                f"Parameters of {type(self).__name__} were changed after meta_fit: "
-                f"{'; '.join(changed)}. Set them back, or call meta_fit again."
-            )
 
     def _network(self, state):
         """The network of ``state`` on the resolved device."""

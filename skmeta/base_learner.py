@@ -11,6 +11,7 @@ A base learner is a torch module over a batch of tasks with
 ``relevance(adapted)``         how much hangs on each column
 ``choices``, ``configure``     settings of the training on the support, chosen on
                                held-out tasks
+``alone``                      the setting where no other task is known
 =============================  =========================================================
 
 and, where it has a prior to start from, ``log_evidence(adapted)`` and ``sample(rows,

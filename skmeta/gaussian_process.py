@@ -92,15 +92,17 @@ class GaussianProcessPrior(nn.Module):
         n_basis = 0 if self.linear_only else self.to_basis.out_features
         return self.factor.shape[0] + n_basis
 
+    def linear_parameters(self):
+        """What all tasks share of the linear part: mean and covariance."""
+        return [self.factor, *self.coefficients.parameters()]
+
+    def log_parameters(self):
+        """Logarithms of the other hyperparameters that all tasks share."""
+        return [self.signal, self.length_scale, self.noise]
+
     def shared_parameters(self):
         """What all tasks share: hyperparameters and the linear mean."""
-        return [
-            self.factor,
-            self.signal,
-            self.length_scale,
-            self.noise,
-            *self.coefficients.parameters(),
-        ]
+        return self.linear_parameters() + self.log_parameters()
 
     def hyperparameters(self, encoding):
         """Read each task's hyperparameters off its encoding."""

@@ -33,7 +33,7 @@ class GaussianProcessClassification(nn.Module):
         With one output a class; its noise has no part.
     """
 
-    choices = ((),)
+    choices, alone = ((),), ()
 
     def __init__(self, prior):
         super().__init__()

@@ -50,7 +50,7 @@ class GaussianProcessRegression(nn.Module):
         it from where the encoding put it. 0: no training on the support.
     """
 
-    choices = ((0.1,), (0.3,), (1.0,), (2.0,))
+    choices, alone = ((0.1,), (0.3,), (1.0,), (2.0,)), (2.0,)
 
     def __init__(self, prior):
         super().__init__()

@@ -10,25 +10,19 @@ from sklearn.utils.multiclass import check_classification_targets
 from .base_learner import MetaNetwork, make_base_learner, seeded
 from .episodes import Episodes, log_uniform_sizes
 from .exceptions import NonFiniteLossError
-from .gaussian_process import representatives
 from .meta_state import MetaState
-from .mlp import MultilayerPerceptron
-from .prior_fitting import Start, choose_start, draw_from_prior, fit_prior, resume_start
-from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
+from .scaling import LabelEncoder
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
 from .task_encoder import COLUMN_DIM
-from .tasks import SampledTasks
+from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, held_out_batches, held_out_loss, train
 
 PRIOR_TASKS = 50
 """Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
 their targets drawn anew from that prior. On them nothing beats it, which keeps a
 network that has seen few tasks from seeing more in a task than there is."""
-
-N_STEPS_ALONE, N_ROWS_ALONE = 300, 128
-"""Without meta-training: gradient steps of a perceptron, and rows that fit the
-hyperparameters of a process."""
 
 N_ENCODED_ROWS = 64
 """Rows of a meta-training task that its embedding is made of, at most."""
@@ -278,11 +272,16 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
     return Learned(network.cpu().eval(), start, history, failure)
 
 
-def class_labels(sources):
-    """The sorted labels of all tasks in memory."""
-    y = np.concatenate([sources.examples.y, sources.held_out.y])
-    check_classification_targets(y)
-    return np.unique(y)
+def class_labels(sources, chunk=256):
+    """The sorted labels of all tasks; of a distribution, of those drawn as examples."""
+    labels = [sources.examples.y, sources.held_out.y]
+    if isinstance(sources.tasks, LazyTasks):
+        n = len(sources.tasks)
+        some = (range(i, min(i + chunk, n)) for i in range(0, n, chunk))
+        labels += [np.unique(sources.tasks.take(at).y) for at in some]
+    for y in labels:
+        check_classification_targets(y)
+    return np.unique(np.concatenate(labels))
 
 
 def share_prior(fitted, learner):
@@ -321,36 +320,3 @@ def embed_tasks(learned, tasks, chunk=256):
         embeddings[at] = network.encoder(batch.support(), target).task.numpy()
         names[at] = np.fromiter(some.names, object, len(some))
     return names, embeddings
-
-
-def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
-    """Learn from one task alone: the base learner without anything to start from.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,)
-    weight : ndarray of shape (n_rows,) or None
-
-    Returns
-    -------
-    state : MetaState
-    """
-    features = FeatureScaler.fit(X, weight)
-    if classes is None:
-        targets = TargetScaler.fit(y, weight=weight)
-    else:
-        targets = LabelEncoder(classes)
-    network = make_network(settings, make_encoder, X.shape[1], targets, False, seed)
-    network.double()  # one small task: exact where it costs nothing
-    state = MetaState(network, structure, features, targets, None)
-    if isinstance(network.learner, MultilayerPerceptron):
-        network.learner.configure(N_STEPS_ALONE)
-        return state
-    rows, target = representatives(
-        state.rows(X, weight), state.encoded(y), N_ROWS_ALONE
-    )
-    network.requires_grad_(True).train()
-    fit_prior(network.learner, lambda: (rows, target), n_steps=60)
-    network.eval().requires_grad_(False)
-    return state

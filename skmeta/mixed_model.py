@@ -255,6 +255,12 @@ def first_variances(n_random):
     return np.diag(np.r_[0.5, np.full(n_random, 0.1)][:n_random])
 
 
+def varying_columns(design, offsets):
+    """Columns that vary within more than a fifth of the tasks: they may have slopes."""
+    std = [design[start:end].std(axis=0) for start, end in pairwise(offsets)]
+    return np.flatnonzero((np.array(std) > 1e-6).mean(axis=0) > 0.2)
+
+
 def ridge_matrix(penalty, X):
     """Penalty of each column of `X`, as a diagonal matrix."""
     return np.diag(np.broadcast_to(penalty, X.shape[1]).astype(float))

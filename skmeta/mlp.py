@@ -43,7 +43,7 @@ class MultilayerPerceptron(nn.Module):
         Gradient steps on the support.
     """
 
-    choices = ((3,), (10,), (30,))
+    choices, alone = ((3,), (10,), (30,)), (300,)
 
     def __init__(self, n_features, n_prior, n_outputs, embed_dim, column_dim,
                  classification, n_hidden=40, n_steps=3):  # fmt: skip
@@ -164,5 +164,8 @@ class MultilayerPerceptron(nn.Module):
         output, _ = self._forward(parameters, gate, rows)
         if self.classification:
             return F.cross_entropy(output.transpose(1, 2), y, reduction="none")
+        # the noise follows the errors but does not scale their steps, which would
+        # otherwise grow without bound as the fit gets better
+        square = (output[..., 0] - y) ** 2
         noise = self._noise(parameters)
-        return 0.5 * (noise.log() + (output[..., 0] - y) ** 2 / noise)
+        return 0.5 * (square + noise.log() + square.detach() / noise)

@@ -14,13 +14,18 @@ from sklearn.ensemble import VotingClassifier, VotingRegressor
 
 from .base_learner import make_base_learner
 from .episodes import Episodes
+from .mixed_start import candidate_starts
 from .pooled import PooledPredictor, fit_pooled, polynomial_ridge, tuned_boosting
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .task_encoder import Rows, TaskEncoding
 from .training_loop import held_out_batches, row_losses
 
 N_STEPS = 100
-SPREAD = 1.0
+LINEAR_RATE, LOG_RATE = 0.03, 0.1
+LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
+"""Learning rates, and sds of the normal priors, of the linear part's parameters and of
+the logarithms of the other hyperparameters."""
+
 N_TASKS = 48
 N_ROWS = 32
 JUDGED_EVERY = 25
@@ -39,7 +44,8 @@ class Start:
     learner : module
         A base learner with its prior fitted, its conditioning on the task still idle.
     loss : float
-        Its query loss on held-out tasks, in the units of the targets.
+        Its query loss on tasks that the pooled estimator has not seen, in the units of
+        the targets.
     """
 
     examples: Episodes
@@ -54,8 +60,8 @@ class Start:
 def choose_start(pooled_estimator, base_learner, sources, classes, n_support, seed):
     """Fit the start.
 
-    With ``"auto"`` it is that of the pooled estimator which does best on held-out
-    tasks, once the process has adapted it.
+    With ``"auto"`` it is that of the pooled estimator which does best, once the process
+    has adapted it, on held-out tasks and, out of fold, on the others.
 
     Parameters
     ----------
@@ -159,15 +165,24 @@ def _start(estimator, base_learner, sources, classes, n_support, seed):
         return batch.support(), batch.y_support
 
     batches = held_out_batches(held_out, n_support, 32, rng)
-    loss = fit_prior(learner, draw, lambda: _unconditioned_loss(learner, batches))
+    learners = candidate_starts(learner, examples, rng)
+    losses = [
+        fit_prior(one, draw, len(examples), lambda one=one: judge(one, batches))
+        for one in learners
+    ]
+    learner = learners[np.argmin(losses)]
+    # few held-out tasks tell little of the pooled estimator; these are out of fold
+    batches = held_out_batches(examples, n_support, 32, rng)
+    sizes = len(held_out), len(examples)
+    loss = np.average([min(losses), judge(learner, batches)], weights=sizes)
     loss += math.log(targets.unit)
     return Start(examples, held_out, features, targets, pooled, learner, loss)
 
 
-def fit_prior(learner, draw, judge=None, n_steps=N_STEPS, lr=0.1):
+def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
     """Maximise a marginal likelihood by the hyperparameters that all tasks share.
 
-    Each has a normal prior around where it starts, with `SPREAD` as its sd.
+    Each has a normal prior around where it starts.
 
     Parameters
     ----------
@@ -175,37 +190,43 @@ def fit_prior(learner, draw, judge=None, n_steps=N_STEPS, lr=0.1):
         A Gaussian-process base learner, changed in place.
     draw : callable
         ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
+    n_tasks : int
+        Tasks that batches are drawn from.
     judge : callable, optional
         ``judge()`` gives the learner's loss on held-out tasks; the state of the
-        lowest is left in it.
+        lowest, which may be the first, is left in it.
     n_steps : int
-    lr : float
 
     Returns
     -------
     loss : float
-        The lowest that ``judge`` gave; NaN without one.
+        The lowest that ``judge`` gave; infinite without one.
     """
-    parameters = learner.prior.shared_parameters()
-    first = [p.detach().clone() for p in parameters]
-    optimizer = torch.optim.Adam(parameters, lr=lr, eps=1e-3)  # no steps on rounding
-    lowest, best = np.nan, None
+    groups = [
+        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
+        (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
+    ]
+    parameters = [p for group, _, _ in groups for p in group]
+    spreads = [spread for group, _, spread in groups for _ in group]
+    first = best = [p.detach().clone() for p in parameters]
+    lowest = np.inf if judge is None else judge()
+    optimizer = torch.optim.Adam([{"params": p, "lr": lr} for p, lr, _ in groups])
     for step in range(1, n_steps + 1):
-        optimizer.param_groups[0]["lr"] = lr * (1 - 0.9 * step / n_steps)
+        for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
+            group["lr"] = lr * (1 - 0.9 * step / n_steps)
         rows, y = draw()
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        loss = -learner.log_evidence(adapted).sum()
-        moved = zip(parameters, first, strict=True)
-        loss = loss + sum(((p - q) ** 2).sum() for p, q in moved) / 2 / SPREAD**2
-        loss = loss / rows.weight.sum()
+        moved = zip(parameters, first, spreads, strict=True)
+        penalty = sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in moved)
+        loss = penalty * len(y) / n_tasks - learner.log_evidence(adapted).sum()
         optimizer.zero_grad()
-        loss.backward()
+        (loss / rows.weight.sum()).backward()
         optimizer.step()
         if judge is not None and step % JUDGED_EVERY == 0:
             judged = judge()
-            if not judged >= lowest:
+            if judged < lowest:
                 lowest, best = judged, [p.detach().clone() for p in parameters]
-    if best is not None:
+    if judge is not None:
         with torch.no_grad():
             for p, q in zip(parameters, best, strict=True):
                 p.copy_(q)
@@ -237,7 +258,8 @@ def no_encoding(learner, rows):
 
 
 @torch.no_grad()
-def _unconditioned_loss(learner, batches):
+def judge(learner, batches):
+    """Loss of an unconditioned learner on batches of held-out episodes."""
     total = n = 0.0
     for batch in batches:
         rows = batch.support()

@@ -7,6 +7,9 @@ import numpy as np
 CLIP = 8.0
 """Standard deviations from the mean beyond which a feature is cut off."""
 
+MAX_TARGET = 1e15
+"""Scaled targets beyond which squares and their sums lose all meaning in float32."""
+
 CHUNK = 100_000
 
 
@@ -82,8 +85,22 @@ class TargetScaler:
         return cls(mean, scale if scale > 1e-12 * (1 + abs(mean)) else 1.0)
 
     def transform(self, y, dtype=np.float32):
-        """Scale targets (...)."""
-        return ((y - self.mean) / self.scale).astype(dtype)
+        """Scale targets (...).
+
+        Raises
+        ------
+        ValueError
+            If a target is out of all proportion to those of meta-training.
+        """
+        scaled = (y - self.mean) / self.scale
+        if np.max(np.abs(scaled), initial=0) > MAX_TARGET:
+            furthest = np.ravel(y)[np.argmax(np.abs(scaled))]
+            raise ValueError(
+                f"The target {furthest:.3g} is more than {MAX_TARGET:.0e} standard "
+                f"deviations ({self.scale:.3g}) from the mean ({self.mean:.3g}) of the "
+                "targets learned from. Look for an error in the data, or in its units."
+            )
+        return scaled.astype(dtype)
 
     def transform_prior(self, prior):
         """Scale pooled predictions (..., 1), to float32."""

@@ -186,9 +186,10 @@ class LearningRate(Callback):
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if training and self.n_steps < self.warm_up:
-            self.n_steps += 1
+            n, self.n_steps = self.n_steps, self.n_steps + 1
+            rise = (n + 1) / n if n else 1 / self.warm_up
             for group in net.optimizer_.param_groups:
-                group["lr"] = net.lr * self.n_steps / self.warm_up
+                group["lr"] *= rise
 
     def on_epoch_end(self, net, **kwargs):
         better = net.history[-1, "valid_loss_best"]

@@ -82,8 +82,9 @@ def trained(learner, rows, y, encoding, task, n_steps):
         if learner.classification:
             losses = F.cross_entropy(output, y[task], reduction="none")
         else:
-            error = (output[:, 0] - y[task]) ** 2 / network.noise()
-            losses = 0.5 * (error + network.noise().log())
+            error, noise = (output[:, 0] - y[task]) ** 2, network.noise()
+            # the weights descend the squared error, the noise the likelihood
+            losses = 0.5 * (error + error.detach() / noise + noise.log())
         loss = (losses * weight).sum() / weight.sum()
         slopes = torch.autograd.grad(
             loss, list(network.weights), materialize_grads=True

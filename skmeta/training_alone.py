@@ -1,0 +1,53 @@
+"""Behind `fit` in the state new: the base learner alone, on the rows of one task."""
+
+from .gaussian_process import representatives
+from .meta_state import MetaState
+from .meta_training import make_network
+from .prior_fitting import fit_prior
+from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+
+MAX_ROWS = 128
+"""Rows that the hyperparameters of a latent process are fitted to."""
+
+
+def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
+    """Learn from one task alone: the base learner without anything to start from.
+
+    Its ``alone`` says how the rows train it; a latent process of classes has its
+    hyperparameters fitted first.
+
+    Parameters
+    ----------
+    settings : dict
+        The estimator's parameters.
+    structure : dict
+        Those of them that what is learned cannot do without.
+    make_encoder : callable
+        Gives the system's task encoder.
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+    weight : ndarray of shape (n_rows,) or None
+    classes : ndarray of shape (n_classes,) or None
+        None for regression.
+    seed : int
+
+    Returns
+    -------
+    state : MetaState
+    """
+    features = FeatureScaler.fit(X, weight)
+    if classes is None:
+        targets = TargetScaler.fit(y, weight=weight)
+    else:
+        targets = LabelEncoder(classes)
+    network = make_network(settings, make_encoder, X.shape[1], targets, False, seed)
+    network.double()  # one small task: exact where it costs nothing
+    learner = network.learner
+    learner.configure(*learner.alone)
+    state = MetaState(network, structure, features, targets, None)
+    if classes is not None and hasattr(learner, "prior"):
+        rows = representatives(state.rows(X, weight), state.encoded(y), MAX_ROWS)
+        network.requires_grad_(True).train()
+        fit_prior(learner, lambda: rows, n_tasks=1)
+        network.eval().requires_grad_(False)
+    return state
