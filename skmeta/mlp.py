@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .gaussian_process import MAX_LOG_NOISE, MIN_LOG_NOISE
 from .task_encoder import TaskEncoding
 
 MAX_GRADIENT = 10.0
@@ -94,10 +95,13 @@ class MultilayerPerceptron(nn.Module):
                 parameters = parameters.detach().requires_grad_()
             for _ in range(int(self.n_steps)):
                 loss = self._loss(parameters, gate, support, y)
-                loss = (support.weight / total * loss).sum()
+                loss = (support.weight / total * loss).sum(1)
                 (slope,) = torch.autograd.grad(
-                    loss, parameters, create_graph=higher_order
+                    loss.sum(), parameters, create_graph=higher_order
                 )
+                if not self.classification:
+                    share = (support.weight / total).sum(1)  # 0 without rows, else 1
+                    slope = slope + self._noise_slope(parameters, loss, share)
                 norm = slope.norm(dim=1, keepdim=True)
                 slope = slope * (MAX_GRADIENT / norm.clamp(min=MAX_GRADIENT))
                 parameters = parameters - rates * slope
@@ -150,7 +154,19 @@ class MultilayerPerceptron(nn.Module):
         return [p.unflatten(1, s) for p, s in zip(parts, self.shapes, strict=True)]
 
     def _noise(self, parameters):
-        return parameters[:, -1:].clamp(-14, 4).exp()
+        return parameters[:, -1:].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE).exp()
+
+    def _noise_slope(self, parameters, loss, share):
+        """Slope (B, P) of the negative log likelihood, along the noise alone.
+
+        The noise follows the errors but does not scale their steps, which would
+        otherwise grow without bound as the fit gets better.
+        """
+        noise = self._noise(parameters)
+        slope = 0.5 * share[:, None] - loss[:, None] / noise
+        log_noise = parameters[:, -1:].detach()
+        inside = (log_noise >= MIN_LOG_NOISE) & (log_noise <= MAX_LOG_NOISE)
+        return F.pad(slope * inside, (sum(self.sizes) - 1, 0))
 
     def _forward(self, parameters, gate, rows):
         w1, b1, w2, b2, w3, b3, _ = self._layers(parameters)
@@ -164,8 +180,4 @@ class MultilayerPerceptron(nn.Module):
         output, _ = self._forward(parameters, gate, rows)
         if self.classification:
             return F.cross_entropy(output.transpose(1, 2), y, reduction="none")
-        # the noise follows the errors but does not scale their steps, which would
-        # otherwise grow without bound as the fit gets better
-        square = (output[..., 0] - y) ** 2
-        noise = self._noise(parameters)
-        return 0.5 * (square + noise.log() + square.detach() / noise)
+        return 0.5 * (output[..., 0] - y) ** 2
