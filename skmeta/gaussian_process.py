@@ -120,21 +120,38 @@ class GaussianProcessPrior(nn.Module):
             -columns[:, 1],
         )
 
-    def design(self, rows, encoding, theta):
-        """See rows as the process of each task does."""
-        u = torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
-        z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
-        features = z @ self.factor
+    def network(self, rows, encoding, theta):
+        """What does not move while the support trains the hyperparameters.
+
+        Returns
+        -------
+        basis : tensor of shape (n_tasks, n_rows, n_basis)
+            ``phi``, before its variance; no columns where all is linear.
+        mean : tensor of shape (n_tasks, n_rows, n_outputs)
+        """
+        u = self._columns(rows)
         mean = rows.prior + self.coefficients(u)
-        if not self.linear_only:
-            a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
-            h = F.gelu(self.hidden1(u * theta.gate.exp()[:, None]) * (1 + a1) + b1)
-            h = F.gelu(self.hidden2(h) * (1 + a2) + b2)
-            basis = self.to_basis(h) * (0.5 * theta.basis).exp()[:, None]
-            features = torch.cat([features, basis], -1)
-            mean = mean + self.to_mean(h)
+        if self.linear_only:
+            return u[..., :0], mean
+        a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
+        h = F.gelu(self.hidden1(u * theta.gate.exp()[:, None]) * (1 + a1) + b1)
+        h = F.gelu(self.hidden2(h) * (1 + a2) + b2)
+        return self.to_basis(h), mean + self.to_mean(h)
+
+    def design(self, rows, encoding, theta, network=None):
+        """See rows as the process of each task does, ``network`` known or not."""
+        if network is None:
+            network = self.network(rows, encoding, theta)
+        basis, mean = network
+        u = self._columns(rows)
+        z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
+        basis = basis * (0.5 * theta.basis).exp()[:, None]
+        features = torch.cat([z @ self.factor, basis], -1)
         columns = u * (-theta.length_scale).exp()[:, None]
         return Design(*(t.double() for t in (columns, z, features, mean)))
+
+    def _columns(self, rows):
+        return torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
 
     def kernel(self, a, b, theta):
         """Covariance of two designs, (n_tasks, n_a, n_b)."""

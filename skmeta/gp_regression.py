@@ -85,8 +85,8 @@ class GaussianProcessRegression(nn.Module):
             theta = self._train(support, y, encoding, theta)
         return self._condition(support, y, encoding, theta)
 
-    def _condition(self, support, y, encoding, theta):
-        design = self.prior.design(support, encoding, theta)
+    def _condition(self, support, y, encoding, theta, network=None):
+        design = self.prior.design(support, encoding, theta, network)
         weight = support.weight.double()
         K = self.prior.kernel(design, design, theta)
         K, noise = masked_covariance(K, weight, theta.noise.double().exp())
@@ -162,7 +162,8 @@ class GaussianProcessRegression(nn.Module):
         information; a task whose objective would fall keeps what it has.
         """
         support, y = representatives(support, y, MAX_TRAINING_ROWS)
-        adapted = self._condition(support, y, encoding, theta)
+        network = self.prior.network(support, encoding, theta)
+        adapted = self._condition(support, y, encoding, theta, network)
         precision = 1.0 / self.spread.double() ** 2
         start = at = _flat(theta)
         damping = torch.full_like(at[:, :1], 1e-3)
@@ -174,7 +175,8 @@ class GaussianProcessRegression(nn.Module):
             system = information + torch.diag_embed(precision + damping * scale)
             step = torch.linalg.solve(system, score[..., None])[..., 0]
             trial = at + step.clamp(-MAX_STEP, MAX_STEP)
-            candidate = self._condition(support, y, encoding, _unflat(trial, theta))
+            moved = _unflat(trial, theta)
+            candidate = self._condition(support, y, encoding, moved, network)
             penalty = 0.5 * precision * ((trial - start) ** 2).sum(1)
             value = self.log_evidence(candidate) - penalty
             better = value > best

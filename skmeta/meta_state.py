@@ -20,7 +20,7 @@ class MetaState:
     Attributes
     ----------
     network : MetaNetwork
-        On the CPU, in evaluation mode, its parameters frozen.
+        On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
         Structural parameters of the estimator that it was trained with.
     features : FeatureScaler

@@ -207,7 +207,7 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
         )
     names, embeddings = embed_tasks(learned, sources.memory)
     state = MetaState(
-        network=learned.network,
+        network=learned.network.double(),  # what `fit` does must not amplify rounding
         parameters=structure,
         features=learned.start.features,
         targets=learned.start.targets,
@@ -249,7 +249,7 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
                 "anew."
             )
         start = resume_start(previous, sources, seed)
-        network = copy.deepcopy(previous.network).requires_grad_(True)
+        network = copy.deepcopy(previous.network).float().requires_grad_(True)
     n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)
     prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
     if not hasattr(start.learner, "sample"):

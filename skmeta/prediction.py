@@ -7,7 +7,7 @@ from .base import MetaLearner, single_thread
 from .episodes import pad
 from .task_encoder import Rows
 
-EPISODES_AT_ONCE = 256
+EPISODES_AT_ONCE = 128
 QUERIES_AT_ONCE = 4096
 
 
@@ -87,9 +87,7 @@ class QueryLearner(MetaLearner):
     def _predict_episodes(self, episodes, select):
         """Apply ``select`` to the prediction of every episode, a batch at a time."""
         state = self._check_meta_fitted()
-        episodes = [
-            self._check_episode(i, episode) for i, episode in enumerate(episodes)
-        ]
+        episodes = self._check_episodes(list(episodes))
         by_size = sorted(range(len(episodes)), key=lambda i: len(episodes[i][0]))
         network = self._network(state)
         device = next(network.parameters()).device
@@ -105,6 +103,31 @@ class QueryLearner(MetaLearner):
                 n_query = len(episodes[j][2])
                 results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
         return results
+
+    def _check_episodes(self, episodes):
+        """Check all at once, or one by one to name the one that is not valid."""
+        try:
+            return self._check_arrays(episodes)
+        except (TypeError, ValueError):
+            return [self._check_episode(i, e) for i, e in enumerate(episodes)]
+
+    def _check_arrays(self, episodes):
+        """Check episodes of plain arrays, or raise whatever comes first."""
+        if not all(isinstance(part, np.ndarray) for e in episodes for part in e):
+            raise TypeError
+        supports, targets, queries = map(list, zip(*episodes, strict=True))
+        if [*map(len, supports)] != [*map(len, targets)] or not all(map(len, queries)):
+            raise ValueError
+        X = self._check_rows(np.concatenate(supports + queries))
+        y = self._check_target(np.concatenate(targets))
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            raise ValueError
+        self.meta_state_.targets.transform(y)  # refuses unknown labels
+        parts = _split_like(X, supports + queries)
+        n = len(episodes)
+        return list(
+            zip(parts[:n], _split_like(y, targets), parts[n:], strict=True)
+        )  # fmt: skip
 
     def _check_episode(self, i, episode):
         try:
@@ -124,9 +147,10 @@ class QueryLearner(MetaLearner):
     @staticmethod
     def _padded(state, episodes):
         """Inputs of the network for many episodes, their rows prepared all at once."""
-        X = np.concatenate([part for s, _, q in episodes for part in (s, q)])
-        ends = np.cumsum([len(part) for s, _, q in episodes for part in (s, q)])
-        rows = [np.split(t[0].numpy(), ends[:-1]) for t in state.rows(X)]
+        both = [part for support, _, query in episodes for part in (support, query)]
+        rows = [
+            _split_like(t[0].numpy(), both) for t in state.rows(np.concatenate(both))
+        ]
         support, query = ([pad(parts[side::2]) for parts in rows] for side in (0, 1))
         y = pad([state.targets.transform(y) for _, y, _ in episodes])
         names = ("x_support", "prior_support", "weight_support", "y_support")
@@ -134,3 +158,9 @@ class QueryLearner(MetaLearner):
             "x_query": query[0],
             "prior_query": query[1],
         }
+
+
+def _split_like(array, parts):
+    """Split an array into pieces as long as ``parts``."""
+    ends = np.cumsum([len(part) for part in parts])
+    return [array[i:j] for i, j in zip([0, *ends[:-1]], ends, strict=True)]

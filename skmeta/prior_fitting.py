@@ -4,6 +4,7 @@ A pooled estimator, and a Gaussian process on what it leaves open, its hyperpara
 shared by all tasks and fitted to their joint marginal likelihood (empirical Bayes).
 """
 
+import copy
 import math
 from dataclasses import dataclass, replace
 
@@ -113,7 +114,8 @@ def resume_start(previous, sources, seed):
     return Start(
         Episodes(sources.examples, features, targets, prior),
         Episodes(sources.held_out, features, targets, held_out_prior),
-        features, targets, pooled, previous.network.learner, np.nan,
+        features, targets, pooled,
+        copy.deepcopy(previous.network.learner).float(), np.nan,
     )  # fmt: skip
 
 

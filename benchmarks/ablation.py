@@ -1,0 +1,104 @@
+"""What each part of the attention-based meta-learner brings on real collections.
+
+    python benchmarks/ablation.py DATA [NAME ...] [--seeds 0] [--out FILE]
+
+Protocol of ``real_collections.py``; each line leaves one part out of the default
+estimator, all on the same tasks and episodes: R2 at each number of support rows K, and
+the mean over K of the difference to the whole. A layer that is zero before
+meta-training and is kept there is a part left out; nothing else changes.
+"""
+
+import argparse
+import platform
+from contextlib import ExitStack
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import pandas as pd
+from real_collections import SHOTS, draw_episodes, load, split
+
+from skmeta import AttentionMetaRegressor, meta_training
+from skmeta.gp_regression import GaussianProcessRegression
+
+PARTS = {
+    "whole": {},
+    "attention on the task": {"idle": ("shift", "column_shift", "modulation")},
+    "feature attention": {"idle": ("column_shift",)},
+    "learned features": {"idle": ("to_basis",)},
+    "learned mean": {"idle": ("to_mean",)},
+    "pooled estimator": {"parameters": {"pooled_estimator": None}},
+    "task attention": {"parameters": {"task_attention": False}},
+    "training on the support": {"choices": ((0.0,),)},
+    "tasks drawn from the prior": {"prior_tasks": 0},
+}
+"""Part -> how the estimator is made to do without it."""
+
+
+def without(idle=(), choices=None, prior_tasks=None):
+    """A context in which meta-training does without a part."""
+    make_network = meta_training.make_network
+
+    def make_idle_network(*args):
+        network = make_network(*args)
+        for name in idle:
+            for parameter in getattr(network.learner.prior, name).parameters():
+                parameter.requires_grad_(False).zero_()
+        return network
+
+    stack = ExitStack()
+    stack.enter_context(patch.object(meta_training, "make_network", make_idle_network))
+    if choices is not None:
+        stack.enter_context(patch.object(GaussianProcessRegression, "choices", choices))
+    if prior_tasks is not None:
+        stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
+    return stack
+
+
+def scores(part, train, validation, episodes, seed):
+    """R2 of the estimator without ``part``, one for each K."""
+    how = dict(PARTS[part])
+    estimator = AttentionMetaRegressor(random_state=seed, **how.pop("parameters", {}))
+    with without(**how):
+        estimator.meta_fit(train, validation_tasks=validation)
+    predictions = estimator.predict_episodes(
+        [(X, y, X_query) for _, _, X, y, X_query, _ in episodes]
+    )
+    rows = [
+        (k, np.mean((p - y) ** 2), np.mean((train.y.mean() - y) ** 2))
+        for (k, *_, y), p in zip(episodes, predictions, strict=True)
+    ]
+    losses = pd.DataFrame(rows, columns=["K", "loss", "mean"]).groupby("K").mean()
+    return 1 - losses.loss / losses["mean"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seeds", default="0")
+    options = parser.parse_args()
+    names = options.names or ["suzuki", "nox", "vietnam", "baseball"]
+    print(f"{platform.processor() or platform.machine()}, R2, one part left out a line")
+    print("collection, seed, part left out, " + ", ".join(f"K={k}" for k in SHOTS)
+          + ", mean difference")  # fmt: skip
+    differences = {}
+    for name in names:
+        tasks, _ = load(options.data / f"{name}.npz")
+        for seed in map(int, options.seeds.split(",")):
+            train, validation, test, positions = split(tasks, seed)
+            episodes = list(draw_episodes(test, positions, seed))
+            of = {}
+            for part in PARTS:
+                of[part] = scores(part, train, validation, episodes, seed)
+                difference = (of[part] - of["whole"]).mean()
+                differences[name, seed, part] = difference
+                values = ", ".join(f"{v:.4f}" for v in of[part])
+                line = f"{name}, {seed}, {part}, {values}, {difference:+.4f}"
+                print(line, flush=True)
+    table = pd.Series(differences).groupby(level=[2, 0], sort=False).mean().unstack()
+    print("\nMean difference over K and seeds\n" + table.round(4).to_string())
+
+
+if __name__ == "__main__":
+    main()
