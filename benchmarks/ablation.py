@@ -1,6 +1,6 @@
 """What each part of the attention-based meta-learner brings on real collections.
 
-    python benchmarks/ablation.py DATA [NAME ...] [--seeds 0] [--out FILE]
+    python benchmarks/ablation.py DATA [NAME ...] [--seeds 0] [--parts PART,PART]
 
 Protocol of ``real_collections.py``; each line leaves one part out of the default
 estimator, all on the same tasks and episodes: R2 at each number of support rows K, and
@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from real_collections import SHOTS, draw_episodes, load, split
 
-from skmeta import AttentionMetaRegressor, meta_training
+from skmeta import AttentionMetaRegressor, meta_training, prior_fitting
 from skmeta.gp_regression import GaussianProcessRegression
 
 PARTS = {
@@ -31,11 +31,12 @@ PARTS = {
     "task attention": {"parameters": {"task_attention": False}},
     "training on the support": {"choices": ((0.0,),)},
     "tasks drawn from the prior": {"prior_tasks": 0},
+    "start at the mixed model": {"mixed_start": False},
 }
 """Part -> how the estimator is made to do without it."""
 
 
-def without(idle=(), choices=None, prior_tasks=None):
+def without(idle=(), choices=None, prior_tasks=None, mixed_start=True):
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
 
@@ -52,6 +53,11 @@ def without(idle=(), choices=None, prior_tasks=None):
         stack.enter_context(patch.object(GaussianProcessRegression, "choices", choices))
     if prior_tasks is not None:
         stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
+    if not mixed_start:
+        only = patch.object(
+            prior_fitting, "candidate_starts", lambda learner, *rest: [learner]
+        )
+        stack.enter_context(only)
     return stack
 
 
@@ -77,7 +83,9 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", default="0")
+    parser.add_argument("--parts", default=",".join(PARTS))
     options = parser.parse_args()
+    parts = ["whole", *(p for p in options.parts.split(",") if p != "whole")]
     names = options.names or ["suzuki", "nox", "vietnam", "baseball"]
     print(f"{platform.processor() or platform.machine()}, R2, one part left out a line")
     print("collection, seed, part left out, " + ", ".join(f"K={k}" for k in SHOTS)
@@ -89,7 +97,7 @@ def main():
             train, validation, test, positions = split(tasks, seed)
             episodes = list(draw_episodes(test, positions, seed))
             of = {}
-            for part in PARTS:
+            for part in parts:
                 of[part] = scores(part, train, validation, episodes, seed)
                 difference = (of[part] - of["whole"]).mean()
                 differences[name, seed, part] = difference
