@@ -239,8 +239,12 @@ def representatives(support, y, n):
     The order of the rows plays no part, and a row of weight w is w rows; a task of at
     most ``n`` rows keeps them all.
     """
-    if support.weight.shape[1] <= n:
-        return support, y
+    n_rows = support.weight.shape[1]
+    if n_rows <= n:
+        if (support.weight.sum(1) <= n).all():
+            return support, y
+        support = Rows(*(_padded(t, n - n_rows) for t in support))
+        y = _padded(y, n - n_rows)
     direction = torch.arange(1, support.x.shape[2] + 1, device=y.device).sin()
     tie_breaker = (support.x * direction.to(support.x)).sum(-1)
     order = tie_breaker.argsort(1)
@@ -262,3 +266,8 @@ def representatives(support, y, n):
 
     weight = torch.where(few, weight[:, :n], 1.0)
     return Rows(take(support.x), take(support.prior), weight), y.gather(1, rows)
+
+
+def _padded(rows, n):
+    """``rows`` (B, n_rows, ...) with ``n`` rows of zeros behind them."""
+    return torch.cat([rows, rows.new_zeros(len(rows), n, *rows.shape[2:])], 1)

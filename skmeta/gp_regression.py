@@ -1,6 +1,7 @@
 """The Gaussian process as base learner of regression tasks: all in closed form."""
 
 import math
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from .task_encoder import TaskEncoding
 LOG_2PI = math.log(2 * math.pi)
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
+N_OUTLIER_STEPS = 5
 MAX_TRAINING_ROWS = 256
 """Rows of the support that train the hyperparameters; all rows are conditioned on."""
 
@@ -48,18 +50,23 @@ class GaussianProcessRegression(nn.Module):
     spread : tensor of shape ()
         How far, in standard deviations of a log hyperparameter, the support may take
         it from where the encoding put it. 0: no training on the support.
+    dof : tensor of shape ()
+        Degrees of freedom of the noise, Student's t; infinite where it is normal.
     """
 
-    choices, alone = ((0.1,), (0.3,), (1.0,), (2.0,)), (2.0,)
+    choices = tuple(product((0.1, 0.3, 1.0, 2.0), (math.inf, 4.0)))
+    alone = (2.0, math.inf)
 
     def __init__(self, prior):
         super().__init__()
         self.prior = prior
         self.register_buffer("spread", torch.tensor(0.0))
+        self.register_buffer("dof", torch.tensor(math.inf))
 
-    def configure(self, spread):
-        """Set how the support trains: the spread of the hyperparameters."""
+    def configure(self, spread, dof=math.inf):
+        """Set how the support trains: hyperparameters' spread, and the noise's tail."""
         self.spread.fill_(spread)
+        self.dof.fill_(dof)
 
     def targets(self, rows, y):
         """What the task encoder reads of each row's target: its residual."""
@@ -81,6 +88,8 @@ class GaussianProcessRegression(nn.Module):
         adapted : Adapted
         """
         theta = self.prior.hyperparameters(encoding)
+        if not self.training and self.dof.isfinite():
+            support = self._without_outliers(support, y, encoding, theta)
         if not self.training and self.spread > 0:
             theta = self._train(support, y, encoding, theta)
         return self._condition(support, y, encoding, theta)
@@ -152,6 +161,29 @@ class GaussianProcessRegression(nn.Module):
         white = torch.randn(*K.shape[:2], 1, generator=generator, dtype=K.dtype)
         draw = torch.linalg.cholesky(K) @ white.to(K.device)
         return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
+
+    @torch.no_grad()
+    def _without_outliers(self, support, y, encoding, theta):
+        """Weigh each row by the expected precision of its noise under Student's t.
+
+        EM (Lange, Little and Taylor 1989, Robust statistical modeling using the t
+        distribution, eq. 6): ``(dof + 1) / (dof + E[error^2] / noise)``, with the
+        error's posterior in place of its value.
+        """
+        network = self.prior.network(support, encoding, theta)
+        present = support.weight > 0
+        weight = support.weight
+        for _ in range(N_OUTLIER_STEPS):
+            rows = support._replace(weight=weight)
+            adapted = self._condition(rows, y, encoding, theta, network)
+            own = adapted.noise / adapted.weight.where(present, 1.0)
+            precision = torch.cholesky_inverse(adapted.factor)
+            error = own * adapted.alpha
+            variance = own - own**2 * precision.diagonal(dim1=1, dim2=2)
+            squared = (error**2 + variance.clamp(min=0)) / adapted.noise
+            expected = (self.dof + 1) / (self.dof + squared)
+            weight = (support.weight * expected).to(support.weight)
+        return support._replace(weight=weight)
 
     @torch.no_grad()
     def _train(self, support, y, encoding, theta):

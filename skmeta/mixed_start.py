@@ -19,9 +19,12 @@ from .mixed_model import fit_linear_mixed_model, varying_columns
 from .scaling import LabelEncoder
 
 MAX_ITER = 50
-MAX_TASKS = 500
 MAX_COLUMNS = 64
 """Columns above which EM, cubic in them, is left out."""
+
+MAX_TASKS, MAX_COST = 500, 500_000
+"""Tasks that EM sees, at most, and the product of these, the square of the columns and
+the number of models."""
 
 RBF_SHARE, MIN_RBF = 0.2, 1e-4
 """Share of the noise (for classes, of the variance of the intercept) that the RBF part
@@ -77,7 +80,9 @@ class _Rows:
 
     def __init__(self, episodes, rng):
         tasks, targets = episodes.tasks, episodes.targets
-        chosen = np.sort(rng.permutation(len(tasks))[:MAX_TASKS])
+        n_columns = 1 + tasks.n_features + targets.n_outputs
+        n_tasks = max(2, MAX_COST // (n_columns**2 * targets.n_outputs))
+        chosen = np.sort(rng.permutation(len(tasks))[: min(n_tasks, MAX_TASKS)])
         starts, ends = tasks.offsets[chosen], tasks.offsets[chosen + 1]
         rows = np.concatenate([*map(np.arange, starts, ends)])
         x = episodes.features.transform(tasks.X[rows], np.float64)

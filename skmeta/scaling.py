@@ -81,7 +81,14 @@ class TargetScaler:
         y = y.astype(np.float64, copy=False)
         mean = float(np.average(y, weights=weight))
         residual = y - (mean if prior is None else prior[:, 0])
-        scale = float(np.sqrt(np.average(np.square(residual), weights=weight)))
+        with np.errstate(over="ignore"):
+            scale = float(np.sqrt(np.average(np.square(residual), weights=weight)))
+        if not np.isfinite(scale):
+            raise ValueError(
+                f"The targets, from {y.min():.3g} to {y.max():.3g}, are too large to "
+                "compute their standard deviation. Look for an error in the data, or "
+                "in its units."
+            )
         return cls(mean, scale if scale > 1e-12 * (1 + abs(mean)) else 1.0)
 
     def transform(self, y, dtype=np.float32):

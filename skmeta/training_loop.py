@@ -183,13 +183,23 @@ class LearningRate(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.n_steps = self.n_waited = 0
+        self.full_rates = None
 
     def on_batch_begin(self, net, training=False, **kwargs):
         if training and self.n_steps < self.warm_up:
-            n, self.n_steps = self.n_steps, self.n_steps + 1
-            rise = (n + 1) / n if n else 1 / self.warm_up
-            for group in net.optimizer_.param_groups:
-                group["lr"] *= rise
+            self.n_steps += 1
+            groups = net.optimizer_.param_groups
+            self.full_rates = [group["lr"] for group in groups]
+            for group in groups:
+                group["lr"] *= self.n_steps / self.warm_up
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training and self.full_rates is not None:
+            for group, rate in zip(
+                net.optimizer_.param_groups, self.full_rates, strict=True
+            ):
+                group["lr"] = rate
+            self.full_rates = None
 
     def on_epoch_end(self, net, **kwargs):
         better = net.history[-1, "valid_loss_best"]

@@ -394,6 +394,39 @@ def test_targets_of_the_wrong_kind(meta_fitted):
         meta_fitted("regressor").fit(X, list("ababab"))
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize("target", [-1e200, 3e15])
+def test_targets_out_of_all_proportion(meta_fitted, method, target):
+    estimator = meta_fitted("regressor")
+    X, y, X_query = meta_fitted.task("regressor")
+    before = meta_fitted.predict(estimator.fit(X, y), X_query)
+    attention = estimator.feature_attention_.copy()
+    targets = estimator.meta_state_.targets
+    bad = np.array(y)
+    bad[2] = target * targets.scale
+    words = (
+        f"The target {bad[2]:.3g} is more than 1e+15 standard deviations",
+        f"({targets.scale:.3g}) from the mean ({targets.mean:.3g}) of the targets",
+        "Look for an error in the data, or in its units.",
+    )
+    with raises(ValueError, *words):
+        getattr(estimator, method)(X[::-1], bad)
+    assert meta_fitted.predict(estimator, X_query).tobytes() == before.tobytes()
+    assert estimator.feature_attention_.tobytes() == attention.tobytes()
+    after = meta_fitted.predict(estimator.fit(X, y), X_query)
+    assert after.tobytes() == before.tobytes()
+    with raises(ValueError, "Episode 1 (X_support, y_support, X_query)", *words):
+        estimator.predict_episodes([(X, y, X_query), (X, bad, X_query)])
+
+
+def test_targets_far_but_in_proportion(meta_fitted):
+    estimator = meta_fitted("regressor")
+    X, y, X_query = meta_fitted.task("regressor")
+    far = np.array(y)
+    far[2] = 1e14 * estimator.meta_state_.targets.scale
+    assert np.isfinite(meta_fitted.predict(estimator.fit(X, far), X_query)).all()
+
+
 # Episodes
 
 

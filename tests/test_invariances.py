@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor, gp_regression
+from skmeta import AttentionMetaRegressor, NotMetaFittedWarning, gp_regression
 from skmeta import prediction as prediction_module
 from skmeta.datasets import make_linear_tasks
 
@@ -117,6 +117,51 @@ def test_sample_weights_of_one_are_none(case):
     before = predict(estimator.fit(X, y), X_query)
     after = predict(estimator.fit(X, y, sample_weight=np.ones(8)), X_query)
     assert after.tobytes() == before.tobytes()
+
+
+# Without meta-training
+
+
+@pytest.fixture(params=["regressor", "binary"])
+def alone(request, meta_fitted):
+    """``alone(base_learner, X, y)`` fits to these rows and predicts for others."""
+    X, y, X_query = meta_fitted.task(request.param, n_support=10)
+    cls = type(meta_fitted.original(request.param))
+
+    def fit_and_predict(base_learner, X, y, **fit_params):
+        estimator = cls(base_learner, random_state=0)
+        with pytest.warns(NotMetaFittedWarning):
+            estimator.fit(X, y, **fit_params)
+        return meta_fitted.predict(estimator, X_query)
+
+    return fit_and_predict, X, y
+
+
+every_base_learner = pytest.mark.parametrize("base_learner", ["gp", "linear", "mlp"])
+
+
+@every_base_learner
+def test_order_of_rows_alone_plays_no_part(base_learner, alone):
+    fit_and_predict, X, y = alone
+    before = fit_and_predict(base_learner, X, y)
+    order = np.random.default_rng(0).permutation(len(y))
+    assert_close(fit_and_predict(base_learner, X[order], y[order]), before, 1e-9)
+    assert np.ptp(before[0]) > 0.1  # something is predicted
+    reversed_targets = fit_and_predict(base_learner, X, y[::-1])
+    assert np.abs(reversed_targets - before).max() > 0.01
+
+
+@every_base_learner
+def test_sample_weight_alone_is_a_number_of_rows(base_learner, alone):
+    fit_and_predict, X, y = alone
+    weight = np.array([2, 1, 0, 3, 1, 0, 1, 2, 1, 0])
+    repeated = fit_and_predict(base_learner, X.repeat(weight, 0), y.repeat(weight))
+    far = np.where(weight[:, None] > 0, X, 1e5)
+    weighted = fit_and_predict(base_learner, far, y, sample_weight=weight)
+    assert_close(weighted, repeated, 1e-9)
+    assert np.ptp(weighted[0]) > 0.1
+    once = fit_and_predict(base_learner, X[weight > 0], y[weight > 0])
+    assert np.abs(weighted - once).max() > 0.01
 
 
 # Many tasks at once

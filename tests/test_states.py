@@ -24,8 +24,11 @@ from skmeta import (
     NonFiniteLossError,
     NotMetaFittedWarning,
     TaskCollection,
+    sources,
 )
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.meta_training import class_labels
+from skmeta.tasks import Task, check_tasks
 
 KINDS = ["regressor", "binary", "three"]
 ALL = [
@@ -762,6 +765,34 @@ def test_lazy_tasks(linear, meta_fitted):
     assert linear.task_attention_.tolist() == [1.0] * 30
     X, y, X_query = meta_fitted.task("regressor")
     assert np.isfinite(linear.fit(X, y).predict(X_query)).all()
+
+
+@pytest.mark.parametrize("pooled", [None, LogisticRegression()], ids=str)
+def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
+    """Also those of a single task, of which neither example nor held-out task tells."""
+    monkeypatch.setattr(sources, "MAX_EXAMPLES", 4)
+    tasks = make_classification_tasks(
+        n_tasks=12, n_rows=10, n_features=2, random_state=0
+    )
+    own = [f"only in {i:02}" for i in range(12)]
+    labelled = [
+        Task(task.X, np.r_[["b", "d"], [label] * 3, np.array(["b", "d"])[task.y[5:]]])
+        for task, label in zip(tasks, own, strict=True)
+    ]
+    split = sources.Sources.split(
+        check_tasks(Lazy(labelled)), None, 0.2, np.random.default_rng(0)
+    )
+    told = np.unique(np.concatenate([split.examples.y, split.held_out.y]))
+    assert len(told) == 2 + 4 + 2
+    assert class_labels(split, chunk=4).tolist() == ["b", "d", *own]
+
+    estimator = AttentionMetaClassifier("linear", pooled, **tiny)
+    estimator.meta_fit(Lazy(labelled))
+    assert estimator.classes_.tolist() == ["b", "d", *own]
+    for task in labelled:
+        probabilities = estimator.fit(task.X, task.y).predict_proba(task.X)
+        assert probabilities.shape == (10, 14)
+        assert np.isfinite(probabilities).all()
 
 
 def test_task_distribution(linear, meta_fitted):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.stats import norm
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
+from skorch.history import History
 from torch import nn
 
 from skmeta.datasets import make_linear_tasks
@@ -17,6 +18,7 @@ from skmeta.exceptions import NonFiniteLossError
 from skmeta.scaling import FeatureScaler, TargetScaler
 from skmeta.training_loop import (
     EpisodeBatches,
+    LearningRate,
     QueryLoss,
     held_out_batches,
     held_out_loss,
@@ -289,6 +291,80 @@ def test_learning_rate_schedule_of_a_callback_is_followed(run):
     assert not torch.equal(weights.seen[18], weights.seen[19])
     for seen in weights.seen[20:]:
         assert torch.equal(seen, weights.seen[19])
+
+
+class Rates(Callback):
+    """Remember the learning rate that every step is taken with."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.seen = []
+
+    def on_grad_computed(self, net, named_parameters, **kwargs):
+        self.seen += [group["lr"] for group in net.optimizer_.param_groups]
+
+
+def test_learning_rate_rises_linearly_and_is_then_left_alone(run):
+    rates = Rates()
+    run(max_epochs=16, patience=50, lr=0.02, callbacks=[rates])
+    steps = np.arange(1, 16 * N_STEPS + 1)
+    assert steps[-1] > 50  # the rise is over
+    np.testing.assert_allclose(rates.seen, 0.02 * np.minimum(steps / 50, 1))
+
+
+@pytest.mark.parametrize("warm_up", [1, 3])
+def test_learning_rate_of_others_is_multiplied_in_the_rise(warm_up):
+    """Each group has its own, and it may change between steps."""
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}, {"lr": 2.0}])
+    net = SimpleNamespace(optimizer_=optimizer)
+    rate = LearningRate(patience=5, warm_up=warm_up)
+    rate.on_train_begin(net)
+    for step in range(1, 7):
+        rate.on_batch_begin(net, training=True)
+        rise = min(step / warm_up, 1)
+        for group, lr in zip(optimizer.param_groups, (0.1, 2.0), strict=True):
+            assert group["lr"] == pytest.approx(lr * 0.5 ** (step - 1) * rise)
+        rate.on_batch_end(net, training=True)
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.5
+        before = [dict(group) for group in optimizer.param_groups]
+        rate.on_batch_begin(net, training=False)
+        assert optimizer.param_groups == before
+        rate.on_batch_end(net, training=False)
+        assert optimizer.param_groups == before
+
+
+def test_schedule_of_a_callback_acts_from_the_first_step_on(run):
+    rates = Rates()
+    schedule = LRScheduler("StepLR", step_size=3, gamma=0.5, step_every="batch")
+    run(max_epochs=16, patience=50, lr=0.02, callbacks=[rates, schedule])
+    step = np.arange(16 * N_STEPS)
+    rise = np.minimum((step + 1) / 50, 1)
+    np.testing.assert_allclose(rates.seen, 0.02 * rise * 0.5 ** (step // 3))
+
+
+def test_learning_rate_is_cut_where_nothing_is_better(run):
+    """A third of the patience without a better state is a plateau."""
+    rates = Rates()
+    run(max_epochs=20, patience=6, lr=0.02, callbacks=[rates, Spoil(50.0)])
+    by_epoch = np.array(rates.seen).reshape(-1, N_STEPS)
+    assert len(by_epoch) == 6
+    rise = (np.arange(6 * N_STEPS) + 1).reshape(-1, N_STEPS) / 50
+    cut = np.array([1, 1, 0.3, 0.3, 0.09, 0.09])[:, None]
+    np.testing.assert_allclose(by_epoch, 0.02 * rise * cut)
+
+
+def test_better_state_begins_the_waiting_anew():
+    net = SimpleNamespace(
+        history=History(), optimizer_=SimpleNamespace(param_groups=[{"lr": 1.0}])
+    )
+    rate, seen = LearningRate(patience=2, factor=0.5), []
+    rate.on_train_begin(net)
+    for better in (True, False, True, False, False, False, False, True, False):
+        net.history.new_epoch()
+        net.history.record("valid_loss_best", better)
+        rate.on_epoch_end(net)
+        seen.append(net.optimizer_.param_groups[0]["lr"])
+    assert seen == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
 
 
 def test_error_of_a_callback_is_not_swallowed(run):

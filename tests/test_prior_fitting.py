@@ -1,0 +1,351 @@
+"""Where meta-training starts: a pooled estimator, and a prior fitted to all tasks."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
+
+from skmeta import prior_fitting
+from skmeta.base_learner import make_base_learner
+from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.episodes import Episodes
+from skmeta.prior_fitting import (
+    choose_start,
+    draw_from_prior,
+    fit_prior,
+    judge,
+    no_encoding,
+)
+from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta.sources import Sources
+from skmeta.task_encoder import Rows
+from skmeta.tasks import TaskCollection
+from skmeta.training_loop import held_out_batches
+
+N_SUPPORT = 1, 8
+
+
+def make_learner(name="gp", n_classes=None, n_features=2, seed=0):
+    return make_base_learner(
+        name,
+        classification=n_classes is not None,
+        n_features=n_features,
+        n_prior=0,
+        n_outputs=n_classes or 1,
+        embed_dim=1,
+        column_dim=1,
+        seed=seed,
+    )
+
+
+def known_process(n_classes=None):
+    """A learner far from what a new one is: strong effects, little noise."""
+    learner = make_learner(n_classes=n_classes, seed=1)
+    prior = learner.prior
+    with torch.no_grad():
+        prior.factor.copy_(torch.tensor([[1.0, 0, 0], [1.0, 0.5, 0], [0, 0, 0.1]]))
+        prior.coefficients.weight[0] += torch.tensor([1.0, -1.0])
+        prior.signal.fill_(-4.0)
+        prior.noise.fill_(-3.0)
+    return learner
+
+
+def sampled(learner, n_tasks=60, n_rows=10, seed=0):
+    """Rows, and targets drawn from the prior of ``learner``."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n_tasks, n_rows, 2, generator=generator)
+    prior = torch.zeros(n_tasks, n_rows, learner.prior.to_mean.out_features)
+    rows = Rows(x, prior, torch.ones(n_tasks, n_rows))
+    with torch.no_grad():
+        return rows, learner.sample(rows, no_encoding(learner, rows), generator)
+
+
+@torch.no_grad()
+def evidence(learner, rows, y):
+    """Log marginal likelihood a row."""
+    adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+    return learner.log_evidence(adapted).sum().item() / y.numel()
+
+
+def parameters(learner):
+    return {k: p.detach().clone() for k, p in learner.named_parameters()}
+
+
+def distance(one, other):
+    return sum(((one[k] - other[k]) ** 2).sum().item() for k in one) ** 0.5
+
+
+# The marginal likelihood
+
+
+@pytest.mark.parametrize("n_classes", [None, 2])
+def test_marginal_likelihood_rises_to_that_of_what_made_the_data(n_classes):
+    truth, learner = known_process(n_classes), make_learner(n_classes=n_classes)
+    rows, y = sampled(truth)
+    fresh = sampled(truth, seed=1)
+    before, there = evidence(learner, *fresh), evidence(truth, *fresh)
+    assert before < there - 0.05
+    assert fit_prior(learner, lambda: (rows, y), len(y)) == np.inf
+    after = evidence(learner, *fresh)
+    assert before + 0.7 * (there - before) < after < there + 0.02
+
+
+def test_only_what_all_tasks_share_is_fitted():
+    learner = make_learner()
+    rows, y = sampled(known_process())
+    before = parameters(learner)
+    fit_prior(learner, lambda: (rows, y), len(y), n_steps=3)
+    after = parameters(learner)
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        "prior.factor",
+        "prior.coefficients.weight",
+        "prior.coefficients.bias",
+        "prior.signal",
+        "prior.length_scale",
+        "prior.noise",
+    }
+
+
+def test_few_tasks_move_the_prior_less_than_many():
+    """A batch stands for all tasks: the more there are, the less its priors weigh."""
+    rows, y = sampled(known_process(), n_tasks=4)
+    moved = []
+    for n_tasks in (1, 4, 400):
+        learner = make_learner()
+        before = parameters(learner)
+        fit_prior(learner, lambda: (rows, y), n_tasks)
+        moved.append(distance(before, parameters(learner)))
+    assert 0.1 < moved[0] < 0.9 * moved[1]
+    assert moved[1] < 0.9 * moved[2]
+
+
+def test_no_encoding_leaves_the_prior_as_it_is():
+    learner = make_learner()
+    with torch.no_grad():  # as if it had been conditioned
+        learner.prior.shift.weight.normal_(generator=torch.Generator().manual_seed(0))
+        learner.prior.column_shift.weight.fill_(1.0)
+    rows, _ = sampled(learner, n_tasks=3)
+    theta = learner.prior.hyperparameters(no_encoding(learner, rows))
+    for name in ("signal", "length_scale", "noise"):
+        expected = getattr(learner.prior, name).expand(3, -1)
+        assert torch.equal(getattr(theta, name), expected)
+    assert (theta.linear == 0).all()
+    assert (theta.gate == 0).all()
+
+
+# The state that is kept
+
+
+class Script:
+    """A judge that gives these losses, and remembers what it was shown."""
+
+    def __init__(self, learner, losses):
+        self.learner, self.losses, self.shown = learner, losses, []
+
+    def __call__(self):
+        self.shown.append(parameters(self.learner))
+        return self.losses[len(self.shown) - 1]
+
+
+@pytest.mark.parametrize(
+    ("losses", "kept"),
+    [
+        ([0.0, 1.0, 2.0, 3.0, 4.0], 0),
+        ([3.0, -1.0, 2.0, 0.0, 4.0], 1),
+        ([3.0, 4.0, 2.0, 1.0, 4.0], 3),
+        ([3.0, 2.0, 1.0, 0.0, -1.0], 4),
+    ],
+    ids=["the first", "an early one", "a late one", "the last"],
+)
+def test_state_of_the_lowest_judged_loss_is_kept(losses, kept):
+    learner = make_learner()
+    before = parameters(learner)
+    rows, y = sampled(known_process())
+    script = Script(learner, losses)
+    assert fit_prior(learner, lambda: (rows, y), len(y), script) == min(losses)
+    assert len(script.shown) == len(losses)
+    assert distance(script.shown[0], before) == 0
+    distances = [distance(shown, parameters(learner)) for shown in script.shown]
+    assert distances[kept] == 0
+    assert np.delete(distances, kept).min() > 0.01
+
+
+def ragged_tasks():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, 2)) for n in (3, 9, 5, 7)]
+    return TaskCollection([(x, x @ [2.0, -1] + rng.normal(size=len(x))) for x in X])
+
+
+def test_judge_is_the_mean_over_rows_that_are_there():
+    tasks, learner = ragged_tasks(), make_learner()
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
+    rng = np.random.default_rng(0)
+    batches = [episodes.draw(np.array(i), 2, 6, rng) for i in ([1, 0, 3], [2])]
+    assert any((batch.weight_query == 0).any() for batch in batches)
+    losses = []
+    for batch in batches:
+        for task in range(len(batch)):
+            s, q = batch.weight_support[task] > 0, batch.weight_query[task] > 0
+            support, query = (
+                Rows(*(t[task : task + 1, kept] for t in rows))
+                for rows, kept in ((batch.support(), s), (batch.query(), q))
+            )
+            with torch.no_grad():
+                y = batch.y_support[task : task + 1, s]
+                adapted = learner.adapt(support, y, no_encoding(learner, support))
+                mean, variance = learner.predict(adapted, query)
+            losses += list(
+                -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
+            )
+    assert judge(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+# The start of meta-training
+
+
+def split(tasks):
+    return Sources.split(tasks, None, 0.2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("pooled", [None, Ridge()], ids=str)
+def test_loss_is_in_the_units_of_the_targets(pooled):
+    tasks = make_linear_tasks(n_tasks=12, n_rows=12, n_features=2, random_state=0)
+    scaled = TaskCollection([(task.X, 1000 * task.y) for task in tasks])
+    one, other = (
+        choose_start(pooled, "linear", split(t), None, N_SUPPORT, 0)
+        for t in (tasks, scaled)
+    )
+    assert other.loss - one.loss == pytest.approx(np.log(1000), abs=1e-3)
+    assert other.targets.scale == pytest.approx(1000 * one.targets.scale)
+
+
+def test_loss_is_that_of_held_out_and_of_other_tasks():
+    """Each task counts the same."""
+    tasks = make_linear_tasks(n_tasks=15, n_rows=12, n_features=2, random_state=0)
+    noise = np.random.default_rng(1).normal(size=(5, 12))
+    harder = [
+        (task.X, task.y + 2 * e) for task, e in zip(tasks[:5], noise, strict=True)
+    ]
+    sources = Sources.split(
+        tasks, TaskCollection(harder), 0.2, np.random.default_rng(0)
+    )
+    start = choose_start(None, "linear", sources, None, N_SUPPORT, 0)
+    rng = np.random.default_rng(2)
+    losses = [
+        judge(start.learner, held_out_batches(episodes, N_SUPPORT, 32, rng))
+        for episodes in (start.held_out, start.examples)
+    ]
+    assert losses[0] > losses[1] + 1
+    expected = np.average(losses, weights=[5, 15]) + np.log(start.targets.scale)
+    assert start.loss == pytest.approx(expected, abs=0.05)
+
+
+def test_loss_of_classes_is_below_that_of_guessing():
+    tasks = make_classification_tasks(
+        n_tasks=12, n_rows=12, n_features=2, random_state=0
+    )
+    start = choose_start(None, "linear", split(tasks), np.arange(2), N_SUPPORT, 0)
+    assert 0 < start.loss < np.log(2)
+    one_class = TaskCollection([(task.X, np.zeros(12, int)) for task in tasks])
+    start = choose_start(None, "linear", split(one_class), np.arange(1), N_SUPPORT, 0)
+    assert start.loss == pytest.approx(0, abs=1e-6)
+
+
+FAMILIES = {
+    "steps": (lambda x: 3 * np.sign(np.sin(4 * x)), HistGradientBoostingRegressor),
+    "squares": (lambda x: 2 * x**2, Pipeline),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
+    function, kind = FAMILIES[family]
+    boosting = HistGradientBoostingRegressor(max_iter=30, random_state=0)
+    monkeypatch.setattr(prior_fitting, "tuned_boosting", lambda *_, **__: boosting)
+    rng = np.random.default_rng(0)
+    tasks = TaskCollection(
+        [
+            (x, function(x[:, 0]) + rng.normal() + 0.3 * rng.normal(size=25))
+            for x in rng.uniform(-2, 2, size=(20, 25, 2))
+        ]
+    )
+    auto, alone = (
+        choose_start(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
+        for pooled in ("auto", None)
+    )
+    assert isinstance(auto.pooled.estimator, kind | VotingRegressor)
+    assert auto.loss < alone.loss - 0.5
+    assert alone.pooled is None
+
+
+# Targets drawn from the prior
+
+
+@pytest.fixture
+def batch():
+    """Of tasks of several sizes: support and query rows with padding."""
+    tasks = ragged_tasks()
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
+    return episodes.draw(np.arange(4), 4, 3, np.random.default_rng(0))
+
+
+def drawn_from_prior(learner, batch, n_tasks, seed=0):
+    return draw_from_prior(learner, batch, n_tasks, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("n_tasks", [1, 3, 4])
+def test_targets_of_the_first_tasks_alone_are_drawn(batch, n_tasks):
+    before = {f.name: getattr(batch, f.name).clone() for f in fields(batch)}
+    drawn = drawn_from_prior(make_learner(), batch, n_tasks)
+    for name, value in before.items():
+        assert torch.equal(getattr(batch, name), value)
+        after = getattr(drawn, name)
+        assert after.dtype == value.dtype
+        if not name.startswith("y_"):
+            assert torch.equal(after, value)
+            continue
+        there = getattr(batch, name.replace("y_", "weight_")) > 0
+        assert torch.equal(after[n_tasks:], value[n_tasks:])
+        assert (after != value)[:n_tasks][there[:n_tasks]].all()
+        assert (after[~there] == 0).all()
+
+
+def test_drawn_targets_are_those_of_the_generator(batch):
+    learner = make_learner()
+    one, same, other = (drawn_from_prior(learner, batch, 2, seed) for seed in (0, 0, 1))
+    state = torch.get_rng_state()
+    for name in ("y_support", "y_query"):
+        assert torch.equal(getattr(one, name), getattr(same, name))
+        assert not torch.equal(getattr(one, name), getattr(other, name))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_drawn_support_and_query_belong_to_one_function(batch):
+    """The same row in both, with next to no noise, has the same target."""
+    learner = known_process()
+    with torch.no_grad():
+        learner.prior.noise.fill_(-14.0)
+    batch.x_query[:, 0] = batch.x_support[:, 0]
+    drawn = drawn_from_prior(learner, batch, 4)
+    np.testing.assert_allclose(drawn.y_query[:, 0], drawn.y_support[:, 0], atol=0.02)
+    assert drawn.y_support[:, 0].std() > 0.2
+
+
+def test_drawn_labels_are_labels():
+    tasks = make_classification_tasks(
+        n_tasks=6, n_rows=9, n_features=2, n_classes=3, random_state=0
+    )
+    targets = LabelEncoder(np.arange(3))
+    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), targets)
+    batch = episodes.draw(np.arange(6), 4, 5, np.random.default_rng(0))
+    drawn = drawn_from_prior(make_learner(n_classes=3), batch, 5)
+    labels = torch.cat([drawn.y_support, drawn.y_query], 1)
+    assert labels.dtype == batch.y_query.dtype
+    assert set(labels[:5].unique().tolist()) == {0, 1, 2}
+    assert torch.equal(drawn.y_query[5], batch.y_query[5])
+    assert not torch.equal(drawn.y_query[:5], batch.y_query[:5])
