@@ -25,7 +25,8 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
 
     where z, the task embedding, is read off the support by attention pooling and
     shifts every hyperparameter, the features phi and the mean m. The support trains
-    the hyperparameters on by its marginal likelihood; the weights have a closed form.
+    the hyperparameters on by its marginal likelihood; the weights have a closed form,
+    with normal noise or, if held-out tasks fare better so, with Student's t.
     Meta-training starts from the process that all tasks share, fitted by marginal
     likelihood, and minimises the negative log likelihood of query rows.
 
@@ -46,6 +47,8 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
        Bayesian regression. WAFR. (Meta-learned features with a Bayesian head, sec. 4.)
     .. [3] Rasmussen, Williams (2006). Gaussian Processes for Machine Learning. (The
        posterior, eqs. 2.25 and 2.26; the marginal likelihood, eqs. 5.8 and 5.9.)
+    .. [4] Lange, Little, Taylor (1989). Robust statistical modeling using the t
+       distribution. JASA. (Noise with long tails by EM, eq. 6.)
 
     Examples
     --------

@@ -12,6 +12,7 @@ from skmeta.gp_regression import GaussianProcessRegression
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
 COUNTS = [2, 1, 3, 0, 1]
+SETTINGS = [(0.0,), (1.0,), (0.0, 4.0), (1.0, 4.0)]
 
 PROCESSES = {
     "gp": {},
@@ -179,10 +180,10 @@ def outcome(learner, rows, y, encoding, query):
     return mean, variance, learner.log_evidence(adapted), theta
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0])
-def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, spread):
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, setting):
     rows, y = support
-    learner.configure(spread)
+    learner.configure(*setting)
     repeated, index = gp.repeated(rows, COUNTS)
     one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
     other = outcome(learner, repeated, y[:, index], encoding, query)
@@ -192,12 +193,12 @@ def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, sprea
         assert_close(a, b, 1e-6)
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_weight_is_a_number_of_rows_but_for_the_jitter(
-    learner, encoding, support, query, gp, spread, no_jitter
+    learner, encoding, support, query, gp, setting, no_jitter
 ):
     rows, y = support
-    learner.configure(spread)
+    learner.configure(*setting)
     repeated, index = gp.repeated(rows, COUNTS)
     one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
     other = outcome(learner, repeated, y[:, index], encoding, query)
@@ -218,10 +219,10 @@ def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, que
         assert_close(mean[task], true.mean(query)[:, 0] + expected, 1e-4)
 
 
-@pytest.mark.parametrize("spread", [0.0, 1.0])
-def test_padding_plays_no_part(learner, encoding, support, query, gp, spread):
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_padding_plays_no_part(learner, encoding, support, query, gp, setting):
     rows, y = support
-    learner.configure(spread)
+    learner.configure(*setting)
     one = outcome(learner, *gp.padded(rows, y), encoding, query)
     other = outcome(learner, rows, y, encoding, query)
     for a, b in zip(one, other, strict=True):
@@ -234,7 +235,7 @@ def test_padding_plays_no_part(learner, encoding, support, query, gp, spread):
 
 def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
     rows, y = support
-    learner.configure(1.0)
+    learner.configure(1.0, 4.0)
     together = outcome(learner, rows, y, encoding, query)
     for task in range(N_TASKS):
         alone = outcome(
@@ -243,6 +244,60 @@ def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
         )  # fmt: skip
         for a, b in zip(together, alone, strict=True):
             assert_close(a[task], b[0])
+
+
+# Noise with long tails
+
+
+@pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], COUNTS])
+def test_rows_weigh_what_student_t_noise_expects(
+    encoding, support, gp, counts, monkeypatch, no_jitter
+):
+    monkeypatch.setattr(gp_regression, "N_OUTLIER_STEPS", 300)
+    rows, y = gp.weighted(support[0], counts), support[1].clone()
+    y[:, 2] += 20.0
+    learner = GaussianProcessRegression(gp.prior()).eval()
+    learner.configure(0.0, 4.0)
+    found = learner.adapt(rows, y, encoding).weight.numpy()
+    present = np.array(counts) > 0
+    for task in range(N_TASKS):
+        true = gp.formula(learner.prior, encoding, task)
+        K = true.kernel(rows, rows)[np.ix_(present, present)]
+        own = np.diag(true.noise / found[task][present])
+        gain = K @ np.linalg.inv(K + own)
+        residual = (y[task].numpy() - true.mean(rows)[:, 0])[present]
+        error, variance = residual - gain @ residual, np.diag(K - gain @ K)
+        expected = 5 / (4 + (error**2 + variance) / true.noise)
+        assert_close(found[task][present] / np.array(counts)[present], expected, 1e-6)
+        assert (found[task][~present] == 0).all()
+
+
+def test_wild_target_counts_for_little_where_tails_are_long(
+    encoding, support, query, gp
+):
+    rows, y = support
+    wild = y.clone()
+    wild[:, 2] += 50.0
+    learner = GaussianProcessRegression(gp.prior(log_noise=-2.0)).eval()
+    moved = []
+    for dof in (np.inf, 4.0):
+        learner.configure(0.0, dof)
+        one, other = (outcome(learner, rows, t, encoding, query)[0] for t in (y, wild))
+        moved.append((one - other).abs().max())
+    assert moved[1] < 0.1 * moved[0]
+
+
+def test_meta_training_takes_noise_to_be_normal(encoding, support, query, gp):
+    rows, y = support
+    learner = GaussianProcessRegression(gp.prior()).eval()
+    expected = outcome(learner, rows, y, encoding, query)
+    learner.configure(0.0, 4.0)
+    assert not torch.allclose(
+        outcome(learner, rows, y, encoding, query)[0], expected[0]
+    )
+    found = outcome(learner.train(), rows, y, encoding, query)
+    for a, b in zip(found, expected, strict=True):
+        assert_close(a, b)
 
 
 # Training on the support
