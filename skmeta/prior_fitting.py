@@ -211,7 +211,7 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
     parameters = [p for group, _, _ in groups for p in group]
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
-    lowest = np.inf if judge is None else judge()
+    lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
     optimizer = torch.optim.Adam([{"params": p, "lr": lr} for p, lr, _ in groups])
     for step in range(1, n_steps + 1):
         for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
