@@ -9,8 +9,10 @@ largest difference of their predictions. One thread.
 """
 
 import time
+import warnings
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
@@ -30,6 +32,7 @@ def median_time(estimator, tasks):
 
 
 def main():
+    warnings.simplefilter("ignore", ConvergenceWarning)  # of the rival's search
     tasks = make_linear_tasks(
         100 + N_EPISODES, K + N_QUERY, N_FEATURES, within=1.0, random_state=0
     )
