@@ -88,11 +88,12 @@ class GaussianProcessRegression(nn.Module):
         adapted : Adapted
         """
         theta = self.prior.hyperparameters(encoding)
+        network = self.prior.network(support, encoding, theta)
         if not self.training and self.dof.isfinite():
-            support = self._without_outliers(support, y, encoding, theta)
+            support = self._without_outliers(support, y, encoding, theta, network)
         if not self.training and self.spread > 0:
             theta = self._train(support, y, encoding, theta)
-        return self._condition(support, y, encoding, theta)
+        return self._condition(support, y, encoding, theta, network)
 
     def _condition(self, support, y, encoding, theta, network=None):
         design = self.prior.design(support, encoding, theta, network)
@@ -163,14 +164,13 @@ class GaussianProcessRegression(nn.Module):
         return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
 
     @torch.no_grad()
-    def _without_outliers(self, support, y, encoding, theta):
+    def _without_outliers(self, support, y, encoding, theta, network):
         """Weigh each row by the expected precision of its noise under Student's t.
 
         EM (Lange, Little and Taylor 1989, Robust statistical modeling using the t
         distribution, eq. 6): ``(dof + 1) / (dof + E[error^2] / noise)``, with the
         error's posterior in place of its value.
         """
-        network = self.prior.network(support, encoding, theta)
         present = support.weight > 0
         weight = support.weight
         for _ in range(N_OUTLIER_STEPS):

@@ -89,6 +89,7 @@ class MultilayerPerceptron(nn.Module):
             [r.exp().expand(n) for r, n in zip(self.log_rate, self.sizes, strict=True)]
         )
         total = support.weight.sum(1, keepdim=True).clamp(min=1e-12)
+        share = (support.weight / total).sum(1)  # 0 without rows, else 1
         higher_order = torch.is_grad_enabled()
         with torch.enable_grad():
             if not higher_order:
@@ -100,7 +101,6 @@ class MultilayerPerceptron(nn.Module):
                     loss.sum(), parameters, create_graph=higher_order
                 )
                 if not self.classification:
-                    share = (support.weight / total).sum(1)  # 0 without rows, else 1
                     slope = slope + self._noise_slope(parameters, loss, share)
                 norm = slope.norm(dim=1, keepdim=True)
                 slope = slope * (MAX_GRADIENT / norm.clamp(min=MAX_GRADIENT))
