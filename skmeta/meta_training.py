@@ -10,6 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from .base_learner import MetaNetwork, make_base_learner, seeded
 from .episodes import Episodes, log_uniform_sizes
 from .exceptions import NonFiniteLossError
+from .held_out import held_out_batches, held_out_loss, return_to_start
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
 from .scaling import LabelEncoder
@@ -17,7 +18,7 @@ from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
 from .task_encoder import COLUMN_DIM
 from .tasks import LazyTasks, SampledTasks
-from .training_loop import EpisodeBatches, held_out_batches, held_out_loss, train
+from .training_loop import EpisodeBatches, train
 
 PRIOR_TASKS = 50
 """Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
@@ -260,7 +261,7 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
     )
     held_out = held_out_batches(start.held_out, n_support, settings["n_query"], rng)
     loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
-    failure = None
+    failure, untrained = None, copy.deepcopy(network.state_dict())
     try:
         history = train(
             network, batches, held_out, device=device,
@@ -268,6 +269,7 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
         )  # fmt: skip
     except NonFiniteLossError as error:
         failure, history = error, error.history
+    return_to_start(network, untrained, held_out, len(start.held_out), device)
     choose_training(network, held_out, device)
     return Learned(network.cpu().eval(), start, history, failure)
 

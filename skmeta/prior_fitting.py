@@ -15,11 +15,11 @@ from sklearn.ensemble import VotingClassifier, VotingRegressor
 
 from .base_learner import make_base_learner
 from .episodes import Episodes
+from .held_out import held_out_batches, row_losses
 from .mixed_start import candidate_starts
 from .pooled import PooledPredictor, fit_pooled, polynomial_ridge, tuned_boosting
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .task_encoder import Rows, TaskEncoding
-from .training_loop import held_out_batches, row_losses
 
 N_STEPS = 100
 LINEAR_RATE, LOG_RATE = 0.03, 0.1

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from scipy.stats import gaussian_kde, norm
 
-from .training_loop import row_losses
+from .held_out import row_losses
 
 MIN_WORTHLESS = 0.05
 """Estimated share of worthless tasks below which all tasks are attended to alike."""

@@ -9,29 +9,16 @@ import copy
 import math
 import warnings
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, GradientNormClipping
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from .episodes import log_uniform_sizes
 from .exceptions import NonFiniteLossError
+from .held_out import held_out_loss, row_losses
 
 N_WINDOWS = 4
-
-
-def row_losses(prediction, y):
-    """Negative log likelihood of each query row, (n_tasks, n_rows).
-
-    ``prediction`` is a mean and a variance, or logits.
-    """
-    if isinstance(prediction, tuple):
-        mean, variance = prediction
-        error = (y - mean) ** 2 / variance
-        return 0.5 * (error + variance.log() + math.log(2 * math.pi))
-    return F.cross_entropy(prediction.transpose(1, 2), y, reduction="none")
 
 
 class QueryLoss(torch.nn.Module):
@@ -69,36 +56,6 @@ class EpisodeBatches(torch.utils.data.Dataset):
         quantiles = (window + self.rng.random(self.batch_size)) / N_WINDOWS
         batch = self.draw(log_uniform_sizes(*self.n_support, quantiles))
         return batch.inputs(), batch.target()
-
-
-def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episodes=512):
-    """Fixed episodes of the held-out tasks, support sizes spread as in training."""
-    n_batches = math.ceil(n_episodes / batch_size)
-    order = [
-        rng.permutation(len(episodes)) for _ in range(1 + n_episodes // len(episodes))
-    ]
-    order = np.concatenate(order)[: n_batches * batch_size]
-    batches = []
-    for i, tasks in enumerate(np.array_split(order, n_batches)):
-        quantile = np.full(len(tasks), (i + 0.5) / n_batches)
-        sizes = log_uniform_sizes(*n_support, quantile)
-        batches.append(episodes.draw(tasks, sizes, n_query, rng))
-    return batches
-
-
-@torch.no_grad()
-def held_out_loss(network, batches, device="cpu"):
-    """Mean query loss of a network over batches of episodes, in evaluation mode."""
-    training = network.training
-    network.eval()
-    total = n = 0.0
-    for batch in batches:
-        inputs = {k: v.to(device) for k, v in batch.inputs().items()}
-        y, weight = (t.to(device) for t in batch.target())
-        total += float((row_losses(network(**inputs), y) * weight).sum())
-        n += float(weight.sum())
-    network.train(training)
-    return total / n
 
 
 class StopOnHeldOut(Callback):

@@ -14,6 +14,7 @@ from skmeta import prior_fitting
 from skmeta.base_learner import make_base_learner
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.episodes import Episodes
+from skmeta.held_out import held_out_batches
 from skmeta.prior_fitting import (
     choose_start,
     draw_from_prior,
@@ -25,7 +26,6 @@ from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
 from skmeta.sources import Sources
 from skmeta.task_encoder import Rows
 from skmeta.tasks import TaskCollection
-from skmeta.training_loop import held_out_batches
 
 N_SUPPORT = 1, 8
 

@@ -15,14 +15,12 @@ from torch import nn
 from skmeta.datasets import make_linear_tasks
 from skmeta.episodes import Episodes
 from skmeta.exceptions import NonFiniteLossError
+from skmeta.held_out import held_out_batches, held_out_loss
 from skmeta.scaling import FeatureScaler, TargetScaler
 from skmeta.training_loop import (
     EpisodeBatches,
     LearningRate,
     QueryLoss,
-    held_out_batches,
-    held_out_loss,
-    row_losses,
     train,
 )
 
@@ -125,20 +123,6 @@ class Interrupt(Callback):
 # The loss
 
 
-def test_row_losses_are_negative_log_densities():
-    rng = np.random.default_rng(0)
-    mean, y = rng.normal(size=(2, 3, 4))
-    variance = rng.uniform(0.1, 2, size=(3, 4))
-    losses = row_losses(tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y))
-    expected = -norm.logpdf(y, mean, np.sqrt(variance))
-    np.testing.assert_allclose(losses, expected, atol=1e-12)
-    logits, label = torch.from_numpy(rng.normal(size=(3, 4, 2))), torch.tensor(y > 0)
-    losses = row_losses(logits, label.long())
-    p = logits.softmax(-1)
-    expected = -torch.where(label, p[..., 1], p[..., 0]).log()
-    np.testing.assert_allclose(losses, expected, atol=1e-12)
-
-
 def test_query_loss_is_the_mean_over_rows_that_are_there():
     y = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]])
     weight = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
@@ -146,38 +130,6 @@ def test_query_loss_is_the_mean_over_rows_that_are_there():
     loss = QueryLoss()(prediction, (y, weight))
     expected = -norm.logpdf([0, 1, 2, 3]).mean()
     assert loss.item() == pytest.approx(expected, rel=1e-6)
-
-
-def test_held_out_loss_is_over_all_rows_in_evaluation_mode(run):
-    class Doubtful(Line):
-        def forward(self, x_query, **others):
-            assert not self.training
-            return super().forward(x_query)
-
-    network = Doubtful().train()
-    held_out = run.result.held_out
-    loss = held_out_loss(network, held_out)
-    y = np.concatenate([b.y_query[b.weight_query > 0] for b in held_out])
-    assert loss == pytest.approx(-norm.logpdf(y).mean(), rel=1e-6)
-    assert network.training
-
-
-def test_held_out_batches_are_the_same_for_the_same_seed():
-    tasks = make_linear_tasks(n_tasks=5, n_rows=12, n_features=2, random_state=0)
-    episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
-    one, same = (
-        held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
-        for _ in range(2)
-    )
-    assert len(one) == 10
-    assert sum(map(len, one)) == 40
-    for a, b in zip(one, same, strict=True):
-        assert torch.equal(a.x_support, b.x_support)
-        assert torch.equal(a.y_query, b.y_query)
-    sizes = [int(b.weight_support.sum(1).max()) for b in one]
-    assert sizes == sorted(sizes)
-    assert sizes[0] == 0
-    assert sizes[-1] >= 8
 
 
 def test_support_sizes_of_batches_are_in_range(run):

@@ -1,0 +1,113 @@
+"""What held-out tasks say of a network, and how far they let it be trained."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from .episodes import log_uniform_sizes
+
+RETURN_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How far from the start, where 1 is as far as training went."""
+
+
+def row_losses(prediction, y):
+    """Negative log likelihood of each query row, (n_tasks, n_rows).
+
+    ``prediction`` is a mean and a variance, or logits.
+    """
+    if isinstance(prediction, tuple):
+        mean, variance = prediction
+        error = (y - mean) ** 2 / variance
+        return 0.5 * (error + variance.log() + math.log(2 * math.pi))
+    return F.cross_entropy(prediction.transpose(1, 2), y, reduction="none")
+
+
+def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episodes=512):
+    """Fixed episodes of the held-out tasks, support sizes spread as in training."""
+    n_batches = math.ceil(n_episodes / batch_size)
+    order = [
+        rng.permutation(len(episodes)) for _ in range(1 + n_episodes // len(episodes))
+    ]
+    order = np.concatenate(order)[: n_batches * batch_size]
+    batches = []
+    for i, tasks in enumerate(np.array_split(order, n_batches)):
+        quantile = np.full(len(tasks), (i + 0.5) / n_batches)
+        sizes = log_uniform_sizes(*n_support, quantile)
+        batches.append(episodes.draw(tasks, sizes, n_query, rng))
+    return batches
+
+
+@torch.no_grad()
+def held_out_losses(network, batches, device="cpu"):
+    """Query loss of each held-out episode, in evaluation mode.
+
+    Returns
+    -------
+    total : ndarray of shape (n_episodes,)
+        Sum over the query rows of the episode.
+    n_rows : ndarray of shape (n_episodes,)
+    """
+    training = network.training
+    network.eval()
+    total, n_rows = [], []
+    for batch in batches:
+        inputs = {k: v.to(device) for k, v in batch.inputs().items()}
+        y, weight = (t.to(device) for t in batch.target())
+        losses = row_losses(network(**inputs), y) * weight
+        total.append(losses.double().sum(1).cpu().numpy())
+        n_rows.append(weight.double().sum(1).cpu().numpy())
+    network.train(training)
+    return np.concatenate(total), np.concatenate(n_rows)
+
+
+def held_out_loss(network, batches, device="cpu"):
+    """Mean query loss of a network over the rows of held-out episodes."""
+    total, n_rows = held_out_losses(network, batches, device)
+    return total.sum() / n_rows.sum()
+
+
+def return_to_start(network, start, batches, n_tasks, device="cpu"):
+    """Take a network back towards its start, as far as held-out tasks let it.
+
+    What was learned is kept where it shows. The weights move on the line to those of
+    the start in quarters, and the nearest to the start stays whose loss is within half
+    a standard error of the least: a rule of one standard error (Breiman et al. 1984,
+    sec. 3.4.3), less cautious, on the line of Wortsman et al. 2022 (Robust fine-tuning
+    of zero-shot models, eq. 2).
+
+    Parameters
+    ----------
+    network : module
+        Trained; changed in place.
+    start : dict
+        Its state before.
+    batches : list of TaskBatch
+    n_tasks : int
+        Tasks that the episodes are of; those of one task are no evidence of their own.
+    """
+    trained = copy.deepcopy(network.state_dict())
+    losses = []
+    for share in RETURN_SHARES:
+        network.load_state_dict(_between(start, trained, share))
+        total, n_rows = held_out_losses(network, batches, device)
+        losses.append(total / n_rows)
+    least = min(losses, key=np.mean)
+    excess = [loss - least for loss in losses]
+    n = min(n_tasks, len(least))
+    nearest = next(
+        share
+        for share, e in zip(RETURN_SHARES, excess, strict=True)
+        if e.mean() <= 0.5 * e.std() / n**0.5
+    )
+    network.load_state_dict(_between(start, trained, nearest))
+
+
+def _between(start, end, share):
+    """The state at ``share`` of the way from ``start`` to ``end``."""
+    return {
+        k: torch.lerp(start[k].to(v), v, share) if v.is_floating_point() else v
+        for k, v in end.items()
+    }
