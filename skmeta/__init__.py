@@ -2,6 +2,7 @@
 
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .exceptions import NonFiniteLossError, NotMetaFittedWarning
+from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tasks import Task, TaskCollection
 
 __version__ = "0.1.0"
@@ -11,6 +12,8 @@ __all__ = [
     "AttentionMetaRegressor",
     "NonFiniteLossError",
     "NotMetaFittedWarning",
+    "SelfAttentionMetaClassifier",
+    "SelfAttentionMetaRegressor",
     "Task",
     "TaskCollection",
 ]

@@ -2,9 +2,13 @@
 
 PARAMETERS = """Parameters
     ----------
-    base_learner : {"gp", "linear", "mlp"}, default="gp"
+    base_learner : {"gp", "linear", "mlp"} or estimator, default="gp"
         What predicts for one task: a Gaussian process with a meta-learned prior, its
-        linear part alone (a mixed-effects model), or a multilayer perceptron.
+        linear part alone (a mixed-effects model), a multilayer perceptron, or any
+        scikit-learn estimator. An estimator is cloned and trained by `fit` on the
+        rows of the task and on rows of related tasks, by their relation
+        (``sample_weight``, or resampling); it sees standardised columns and what the
+        process says of a row, and the two are averaged.
     pooled_estimator : None, "auto" or estimator, default="auto"
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
         learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
@@ -63,6 +67,8 @@ ATTRIBUTES = """meta_state_ : MetaState
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Where the tasks had column names.
+    base_learner_ : estimator
+        Trained for the task adapted to, where ``base_learner`` is an estimator.
     device_ : torch.device
         What ``device`` was resolved to."""
 

@@ -19,8 +19,13 @@ def resolve_device(device):
     return torch.device(device)
 
 
-def _comparable(value):
-    """What of a parameter matters: of an estimator, all but its random states."""
+def _comparable(name, value):
+    """What of a parameter matters: of an estimator, all but its random states.
+
+    Of an estimator that is the base learner it is no more than that it is one.
+    """
+    if name == "base_learner" and not isinstance(value, str):
+        return "an estimator"
     if hasattr(value, "get_params"):
         value = clone(value)
         names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
@@ -39,7 +44,10 @@ class Parameters(BaseEstimator):
         "n_layers",
     )
     _parameter_constraints: dict = {
-        "base_learner": [StrOptions(set(BASE_LEARNERS))],
+        "base_learner": [
+            StrOptions(set(BASE_LEARNERS)),
+            HasMethods(["fit", "predict"]),
+        ],
         "pooled_estimator": [
             None,
             StrOptions({"auto"}),
@@ -148,7 +156,7 @@ class Parameters(BaseEstimator):
         changed = [
             f"{name}={getattr(self, name)!r} (meta_fit had {value!r})"
             for name, value in trained.items()
-            if _comparable(getattr(self, name)) != _comparable(value)
+            if _comparable(name, getattr(self, name)) != _comparable(name, value)
         ]
         if changed:
             raise ValueError(

@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from ._parameters import Parameters, resolve_device
 from ._validation import NO_TARGETS, validate_rows
+from .any_estimator import EstimatorLearner, train_estimator
 from .exceptions import NotMetaFittedWarning
 from .meta_training import meta_train
 from .task_encoder import Rows
@@ -47,6 +48,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
     A system says which task encoder it has (``_make_encoder``); a regressor or
     classifier how targets are checked and predictions read.
     """
+
+    _relates = False
 
     # -- meta-training --------------------------------------------------------------
 
@@ -83,6 +86,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
+        keeps_tasks = not isinstance(self.base_learner, str)
         with single_thread(), threadpool_limits(1):
             state, failure = meta_train(
                 self._settings(),
@@ -91,6 +95,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
                 tasks,
                 validation_tasks,
                 classification=is_classifier(self),
+                relates=self._relates or keeps_tasks,
+                keeps_tasks=keeps_tasks,
                 seed=self._seed(),
                 device=resolve_device(self.device),
                 previous=previous,
@@ -188,8 +194,16 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
             X, y, weight = (np.concatenate(pair) for pair in support)
         state = self.meta_state_ if meta_fitted else self._alone(X, y, weight, classes)
         with single_thread():
-            adapted = self._adapt(state, X, y, weight)
+            adapted, model = self._adapt(state, X, y, weight), None
+            if not isinstance(self.base_learner, str):
+                model = train_estimator(
+                    self.base_learner, state, self._network(state), adapted,
+                    X, y, weight, self._seed(),
+                )  # fmt: skip
         self._state, self._support, self._adapted = state, (X, y, weight), adapted
+        vars(self).pop("base_learner_", None)
+        if model is not None:
+            self.base_learner_ = model
         self._show_targets(state.targets)
         self.device_ = resolve_device(self.device)
         self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
@@ -239,6 +253,13 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         if cached is None or cached[0] is not state or cached[1] != device:
             self._moved = (state, device, deepcopy(state.network).to(device))
         return self._moved[2]
+
+    def _learner(self, state):
+        """What predicts for the task adapted to."""
+        learner = self._network(state).learner
+        if not hasattr(self, "base_learner_"):
+            return learner
+        return EstimatorLearner(learner, self.base_learner_, helped=bool(state.tasks))
 
     @torch.no_grad()
     def _adapt(self, state, X, y, weight):

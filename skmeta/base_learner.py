@@ -32,6 +32,11 @@ from .task_encoder import Rows
 BASE_LEARNERS = ("gp", "linear", "mlp")
 
 
+def kind_of(base_learner):
+    """Which of `BASE_LEARNERS` a base learner is; an estimator is helped by "gp"."""
+    return base_learner if isinstance(base_learner, str) else "gp"
+
+
 def make_base_learner(name, *, classification, seed, **sizes):
     """Build the base learner called ``name``.
 
@@ -75,6 +80,10 @@ class MetaNetwork(nn.Module):
     def __init__(self, encoder, learner):
         super().__init__()
         self.encoder, self.learner = encoder, learner
+
+    def unrelated(self):
+        """The network of a base learner that borrows from no task."""
+        return MetaNetwork(self.encoder, getattr(self.learner, "base", self.learner))
 
     def adapt(self, support, y):
         """Encode the support of each task and train the base learner on it."""

@@ -47,6 +47,16 @@ class TaskBatch:
         """Query rows as the networks take them."""
         return Rows(self.x_query, self.prior_query, self.weight_query)
 
+    def rows(self):
+        """All rows, support and query, as the networks take them, and their targets."""
+        parts = zip(self.support(), self.query(), strict=True)
+        y = torch.cat([self.y_support, self.y_query], 1)
+        return Rows(*(torch.cat(pair, 1) for pair in parts)), y
+
+    def to(self, device):
+        """The batch on a device."""
+        return TaskBatch(**{k: t.to(device) for k, t in vars(self).items()})
+
     def inputs(self):
         """What a network's ``forward`` takes, as keyword arguments."""
         return {

@@ -22,6 +22,7 @@ from torch import nn
 from .task_encoder import Rows
 
 MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
+LOG_2PI = math.log(2 * math.pi)
 JITTER = 1e-6
 """Added to the diagonal of a covariance, relative to the mean of that diagonal."""
 
@@ -231,6 +232,31 @@ def masked_covariance(K, weight, noise):
     noise = noise + JITTER * level
     diagonal = noise / weight.where(weight > 0, 1.0)
     return K + torch.diag_embed(torch.where(weight > 0, diagonal, 1.0)), noise
+
+
+def log_density(squares, factor, weight, noise):
+    """Log normal density of each task's targets.
+
+    Parameters
+    ----------
+    squares : tensor of shape (B,) or (B, n)
+        Squared Mahalanobis distance of the targets from their mean.
+    factor : tensor of shape (B, S, S)
+        Cholesky factor of their covariance, as `masked_covariance` has it.
+    weight : tensor of shape (B, S)
+    noise : tensor of shape (B, 1)
+
+    Returns
+    -------
+    log_density : tensor shaped like ``squares``
+    """
+    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
+    present = weight > 0
+    # A row of weight w is w rows that agree: w - 1 more of pure noise.
+    w = weight.where(present, 1.0)
+    repeats = ((w - 1) * (LOG_2PI + noise.log()) + w.log()).sum(1)
+    constant = log_det + LOG_2PI * present.sum(1) + repeats
+    return -0.5 * (squares + constant.view(-1, *[1] * (squares.ndim - 1)))
 
 
 def representatives(support, y, n):

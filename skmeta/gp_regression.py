@@ -12,12 +12,12 @@ from .gaussian_process import (
     MIN_LOG_NOISE,
     Design,
     Hyperparameters,
+    log_density,
     masked_covariance,
     representatives,
 )
 from .task_encoder import TaskEncoding
 
-LOG_2PI = math.log(2 * math.pi)
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
 N_OUTLIER_STEPS = 5
@@ -144,14 +144,12 @@ class GaussianProcessRegression(nn.Module):
 
     def log_evidence(self, adapted):
         """Log marginal likelihood of each task's support, (B,)."""
-        log_det = adapted.factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        present = adapted.weight > 0
-        fit = (adapted.residual * adapted.alpha).sum(1)
-        once = -0.5 * (fit + LOG_2PI * present.sum(1)) - log_det
-        # A row of weight w is w rows that agree: w - 1 more of pure noise.
-        w = adapted.weight.where(present, 1.0)
-        repeats = (w - 1) * (LOG_2PI + adapted.noise.log())
-        return once - 0.5 * (repeats + w.log()).sum(1)
+        squares = self.squared_distance(adapted)
+        return log_density(squares, adapted.factor, adapted.weight, adapted.noise)
+
+    def squared_distance(self, adapted):
+        """Squared Mahalanobis distance of each support from what was expected, (B,)."""
+        return (adapted.residual * adapted.alpha).sum(1)
 
     def sample(self, rows, encoding, generator):
         """Draw targets (B, S) of ``rows`` from the prior."""

@@ -33,6 +33,8 @@ class MetaState:
         Mean 1.
     history : list of dict
         One entry an epoch of meta-training.
+    tasks : tuple of TaskCollection or lazy sequence
+        The tasks in the order of their names, where rows are borrowed from them.
     """
 
     network: torch.nn.Module = field(repr=False)
@@ -45,6 +47,7 @@ class MetaState:
     task_embeddings: np.ndarray = field(default=None, repr=False)
     task_attention: np.ndarray = field(default=None, repr=False)
     history: list = field(default_factory=list, repr=False)
+    tasks: tuple = field(default=(), repr=False)
 
     def __post_init__(self):
         self._freeze()

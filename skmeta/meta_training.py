@@ -7,16 +7,18 @@ import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets
 
-from .base_learner import MetaNetwork, make_base_learner, seeded
+from .base_learner import MetaNetwork, kind_of, make_base_learner, seeded
 from .episodes import Episodes, log_uniform_sizes
 from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_loss, return_to_start
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
+from .relation_training import relate
 from .scaling import LabelEncoder
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
-from .task_encoder import COLUMN_DIM
+from .task_encoder import COLUMN_DIM, Rows
+from .task_memory import TaskMemory, shared_process
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train
 
@@ -25,8 +27,10 @@ PRIOR_TASKS = 50
 their targets drawn anew from that prior. On them nothing beats it, which keeps a
 network that has seen few tasks from seeing more in a task than there is."""
 
-N_ENCODED_ROWS = 64
-"""Rows of a meta-training task that its embedding is made of, at most."""
+N_REMEMBERED_ROWS = 64
+"""Rows of a meta-training task that what is remembered of it is made of, at most."""
+
+REMEMBERED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,10 +95,12 @@ def attend(learned, settings, make_encoder, sources, classes, seed, device):
     attention : ndarray of shape (n_tasks,)
         To each task of ``sources.memory``, mean 1; all ones where ``learned`` is
         kept.
+    sources : Sources
+        The tasks that it was learned from.
     """
     alike = np.ones(len(sources.memory))
     if sources.tasks is not sources.examples:
-        return learned, alike
+        return learned, alike, sources
     rng = np.random.default_rng(seed)
     n_support, n_query = as_range(settings["n_support"])[1], settings["n_query"]
     scores = [
@@ -104,7 +110,7 @@ def attend(learned, settings, make_encoder, sources, classes, seed, device):
     worth = attention_weights(np.concatenate(scores))
     of_tasks, of_held_out = np.split(worth, [len(scores[0])])
     if worth.min() >= 0.5 or (of_tasks >= 0.5).sum() < 2 or of_held_out.max() < 0.5:
-        return learned, alike
+        return learned, alike, sources
     attended = sources.attended(of_tasks, of_held_out)
     again = learn(settings, make_encoder, attended, classes, seed, device)
     if settings["task_attention"] == "auto":
@@ -114,11 +120,12 @@ def attend(learned, settings, make_encoder, sources, classes, seed, device):
         ]
         gain = losses[0] - losses[1]
         if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-            return learned, alike
+            return learned, alike, sources
     attention = np.empty(len(sources.memory))
-    attention[sources.learned_from] = of_tasks
-    attention[sources.set_aside] = of_held_out[: len(sources.set_aside)]
-    return again, attention / attention.mean()
+    attention[sources.example_places] = of_tasks
+    inside = sources.held_out_places >= 0
+    attention[sources.held_out_places[inside]] = of_held_out[inside]
+    return again, attention / attention.mean(), attended
 
 
 def held_out_task_losses(learned, tasks, n_support, n_query):
@@ -159,7 +166,7 @@ def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
             **sizes,
         )
     learner = make_base_learner(
-        settings["base_learner"],
+        kind_of(settings["base_learner"]),
         classification=isinstance(targets, LabelEncoder),
         seed=seed,
         n_features=n_features,
@@ -171,7 +178,8 @@ def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
 
 
 def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
-               classification, seed, device, previous=None):  # fmt: skip
+               classification, relates, keeps_tasks, seed, device,
+               previous=None):  # fmt: skip
     """Learn across tasks.
 
     Parameters
@@ -184,6 +192,10 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
         Gives the system's task encoder.
     tasks, validation_tasks : as `check_tasks` gives them, or None for the second
     classification : bool
+    relates : bool
+        Whether tasks borrow from those remembered.
+    keeps_tasks : bool
+        Whether rows may be borrowed.
     seed : int
     device : torch.device
     previous : MetaState, optional
@@ -203,21 +215,29 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
     learned = learn(settings, make_encoder, sources, classes, seed, device, previous)
     attention = np.ones(len(sources.memory))
     if settings["task_attention"] and learned.failure is None:
-        learned, attention = attend(
+        learned, attention, sources = attend(
             learned, settings, make_encoder, sources, classes, seed, device
         )
-    names, embeddings = embed_tasks(learned, sources.memory)
+    process = None
+    if relates:
+        known = None if previous is None else previous.network.learner.process
+        process = shared_process(learned.start.learner, known, seed)
+    names, memory = remember(learned, sources, process)
+    network = learned.network
+    if relates:
+        network = relate(learned, process, memory, sources, settings, seed, device)
     state = MetaState(
-        network=learned.network.double(),  # what `fit` does must not amplify rounding
+        network=network.double(),  # what `fit` does must not amplify rounding
         parameters=structure,
         features=learned.start.features,
         targets=learned.start.targets,
         pooled=learned.start.pooled,
         feature_names=sources.examples.feature_names,
         task_names=names,
-        task_embeddings=embeddings,
+        task_embeddings=memory.keys.numpy(),
         task_attention=attention,
         history=learned.history,
+        tasks=(sources.memory,) if keeps_tasks else (),
     )
     return state, learned.failure
 
@@ -233,8 +253,8 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
     n_support = as_range(settings["n_support"])
     if previous is None:
         start = choose_start(
-            settings["pooled_estimator"], settings["base_learner"], sources, classes,
-            n_support, seed,
+            settings["pooled_estimator"], kind_of(settings["base_learner"]), sources,
+            classes, n_support, seed,
         )  # fmt: skip
         network = make_network(
             settings, make_encoder, sources.examples.n_features, start.targets,
@@ -250,7 +270,8 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
                 "anew."
             )
         start = resume_start(previous, sources, seed)
-        network = copy.deepcopy(previous.network).float().requires_grad_(True)
+        network = copy.deepcopy(previous.network.unrelated())
+        network = network.float().requires_grad_(True)
     n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)
     prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
     if not hasattr(start.learner, "sample"):
@@ -306,19 +327,46 @@ def choose_training(network, held_out, device):
     learner.configure(*min(learner.choices, key=loss))
 
 
+def remember(learned, sources, process=None):
+    """Names (n_tasks,) and memory of the tasks that meta-learning was given.
+
+    Of tasks that the pooled estimator was fitted to, what it left open is taken out
+    of fold. Without ``process`` their functions are not kept.
+    """
+    start, n = learned.start, len(sources.memory)
+    inside = np.flatnonzero(sources.held_out_places >= 0)
+    parts = [
+        (sources.example_places, start.examples, np.arange(len(start.examples))),
+        (sources.held_out_places[inside], start.held_out, inside),
+    ]
+    rest = np.setdiff1d(np.arange(n), np.concatenate([at for at, _, _ in parts]))
+    for at in np.split(rest, range(REMEMBERED_AT_ONCE, len(rest), REMEMBERED_AT_ONCE)):
+        parts.append((at, None, np.arange(len(at))))
+    names, memories, order = [], [], []
+    for places, episodes, index in parts:
+        if len(places) == 0:
+            continue
+        if episodes is None:
+            episodes = prepared(sources.memory.take(places), start)
+        names += [episodes.tasks.names[i] for i in index]
+        memories.append(memory_of(learned.network, process, episodes, index))
+        order.append(places)
+    back = np.argsort(np.concatenate(order))
+    memory = TaskMemory.joined(memories).take(torch.from_numpy(back))
+    return np.fromiter(names, object, n)[back], memory
+
+
 @torch.no_grad()
-def embed_tasks(learned, tasks, chunk=256):
-    """Names (n_tasks,) and embeddings (n_tasks, embed_dim) of tasks."""
-    network, rng = learned.network, np.random.default_rng(0)
-    n = len(tasks)
-    names = np.empty(n, dtype=object)
-    embeddings = np.empty((n, network.encoder.embed_dim), dtype=np.float32)
-    for i in range(0, n, chunk):
-        at = np.arange(i, min(i + chunk, n))
-        some = tasks.take(at)
-        index = np.arange(len(some))
-        batch = prepared(some, learned.start).draw(index, N_ENCODED_ROWS, 1, rng)
-        target = network.learner.targets(batch.support(), batch.y_support)
-        embeddings[at] = network.encoder(batch.support(), target).task.numpy()
-        names[at] = np.fromiter(some.names, object, len(some))
-    return names, embeddings
+def memory_of(network, process, episodes, index):
+    """`TaskMemory` of the tasks ``index`` (n_tasks,) of ``episodes``."""
+    rng, parts = np.random.default_rng(0), []
+    dtype = next(network.parameters()).dtype
+    for i in range(0, len(index), REMEMBERED_AT_ONCE):
+        chunk = index[i : i + REMEMBERED_AT_ONCE]
+        batch = episodes.draw(chunk, N_REMEMBERED_ROWS, 1, rng)
+        rows, y = batch.rows()
+        rows = Rows(*(part.to(dtype) for part in rows))
+        keys = network.encoder(rows, network.learner.targets(rows, y)).task.float()
+        functions = keys[:, :0] if process is None else process.functions(rows, y)
+        parts.append(TaskMemory(keys, functions))
+    return TaskMemory.joined(parts)

@@ -153,7 +153,7 @@ def fit_pooled(
             task_type, tasks, validation_tasks, classes=classes, random_state=rng
         )
     _check_outputs(estimator, task_type)
-    estimator = _seeded_clone(estimator, rng)
+    estimator = seeded_clone(estimator, rng)
 
     fold_of_task = rng.permutation(n_tasks) % min(n_folds, n_tasks)
     fold_of_row = np.repeat(fold_of_task, np.diff(tasks.offsets))
@@ -161,9 +161,9 @@ def fit_pooled(
     out_of_fold = np.empty((len(tasks.y), n_outputs), dtype=np.float32)
     for fold in range(fold_of_task.max() + 1):
         held_out = fold_of_row == fold
-        model = _fitted(estimator, tasks.X[~held_out], tasks.y[~held_out], classes)
+        model = fitted(estimator, tasks.X[~held_out], tasks.y[~held_out], classes)
         out_of_fold[held_out] = _outputs(model, tasks.X[held_out], classes)
-    estimator = _fitted(estimator, tasks.X, tasks.y, classes)
+    estimator = fitted(estimator, tasks.X, tasks.y, classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)
 
 
@@ -207,7 +207,7 @@ def fit_alone(estimator, X, y, *, task_type, random_state=None):
         estimator = untuned_boosting(task_type, random_state=rng)
     _check_outputs(estimator, task_type)
     classes = np.unique(y) if task_type == "classification" else None
-    model = _fitted(_seeded_clone(estimator, rng), X, y, classes)
+    model = fitted(seeded_clone(estimator, rng), X, y, classes)
     return PooledPredictor(model, task_type, classes)
 
 
@@ -225,7 +225,8 @@ def _check_outputs(estimator, task_type):
         )
 
 
-def _seeded_clone(estimator, rng):
+def seeded_clone(estimator, rng):
+    """Clone, with every random state that is unset drawn from ``rng``."""
     estimator = clone(estimator)
     unset = {
         name: draw_seed(rng)
@@ -235,10 +236,11 @@ def _seeded_clone(estimator, rng):
     return estimator.set_params(**unset)
 
 
-def _fitted(estimator, X, y, classes):
+def fitted(estimator, X, y, classes=None, **weights):
+    """Fit a clone; with ``classes``, one that also does where there is but one."""
     if classes is not None and len(np.unique(y)) == 1:
         return DummyClassifier().fit(X, y)  # many classifiers refuse a single class
-    return clone(estimator).fit(X, y)
+    return clone(estimator).fit(X, y, **weights)
 
 
 def _outputs(model, X, classes):

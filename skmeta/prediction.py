@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from sklearn.base import clone
 
 from .base import MetaLearner, single_thread
 from .episodes import pad
@@ -27,7 +28,7 @@ class QueryLearner(MetaLearner):
         X = self._check_rows(X)
         with single_thread():
             state, adapted = self._adaptation()
-            learner = self._network(state).learner
+            learner = self._learner(state)
             device = next(learner.parameters()).device
             chunks = []
             for i in range(0, len(X), QUERIES_AT_ONCE):
@@ -88,6 +89,8 @@ class QueryLearner(MetaLearner):
         """Apply ``select`` to the prediction of every episode, a batch at a time."""
         state = self._check_meta_fitted()
         episodes = self._check_episodes(list(episodes))
+        if not isinstance(self.base_learner, str):  # estimators train one by one
+            return [self._predict_episode(*episode, select) for episode in episodes]
         by_size = sorted(range(len(episodes)), key=lambda i: len(episodes[i][0]))
         network = self._network(state)
         device = next(network.parameters()).device
@@ -103,6 +106,12 @@ class QueryLearner(MetaLearner):
                 n_query = len(episodes[j][2])
                 results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
         return results
+
+    def _predict_episode(self, X, y, X_query, select):
+        one = clone(self)
+        if len(X):
+            one.fit(X, y)
+        return one._per_query(X_query, lambda m, a, rows: select(m.predict(a, rows)))
 
     def _check_episodes(self, episodes):
         """Check all at once, or one by one to name the one that is not valid."""

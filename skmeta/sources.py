@@ -36,16 +36,17 @@ class Sources:
     probability : ndarray of shape (n_tasks,) or None
         How often each of ``tasks`` is drawn, where they are in memory; None draws all
         alike.
-    learned_from, set_aside : ndarray of int
-        Positions in ``memory`` of ``tasks``, and of ``held_out`` where set aside.
+    example_places, held_out_places : ndarray of int
+        Positions in ``memory`` of ``examples`` and ``held_out``; -1 for those that are
+        not in it.
     """
 
     tasks: TaskCollection | LazyTasks | SampledTasks
     examples: TaskCollection
     held_out: TaskCollection
     memory: TaskCollection | LazyTasks
-    learned_from: np.ndarray
-    set_aside: np.ndarray
+    example_places: np.ndarray
+    held_out_places: np.ndarray
     probability: np.ndarray | None = None
 
     @classmethod
@@ -64,15 +65,15 @@ class Sources:
 
     @classmethod
     def _split(cls, tasks, validation_tasks, fraction, rng):
-        none = np.empty(0, int)
         if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
             tasks = LazyTasks(tasks)
         if isinstance(tasks, SampledTasks):
             examples = _in_memory(tasks, MAX_EXAMPLES, rng)
             held_out = tasks if validation_tasks is None else validation_tasks
             held_out = _in_memory(held_out, MAX_HELD_OUT, rng)
-            return cls(tasks, examples, held_out, examples, none, none)
-        memory, learned_from, set_aside = tasks, np.arange(len(tasks)), none
+            places = np.arange(len(examples)), np.full(len(held_out), -1)
+            return cls(tasks, examples, held_out, examples, *places)
+        memory, places, set_aside = tasks, np.arange(len(tasks)), None
         if validation_tasks is None:
             n = min(max(1, round(fraction * len(tasks))), MAX_HELD_OUT)
             if len(tasks) - n < 2:
@@ -82,20 +83,22 @@ class Sources:
                     "to learn from. Give more tasks, or validation_tasks."
                 )
             order = rng.permutation(len(tasks))
-            set_aside, learned_from = order[:n], np.sort(order[n:])
-            validation_tasks, tasks = tasks[set_aside], tasks[learned_from]
+            set_aside, places = order[:n], np.sort(order[n:])
+            validation_tasks, tasks = tasks[set_aside], tasks[places]
         elif len(tasks) < 2:
             raise ValueError(
                 f"meta_fit got {len(tasks)} task; it needs at least 2 to learn from."
             )
         held_out = _in_memory(validation_tasks, MAX_HELD_OUT, rng)
+        examples = tasks
         if isinstance(tasks, LazyTasks):
             order = rng.permutation(len(tasks))
             n = min(MAX_EXAMPLES, math.ceil(len(tasks) / 2))
-            examples, tasks = tasks.take(order[:n]), tasks[order[n:]]
-        else:
-            examples = tasks
-        return cls(tasks, examples, held_out, memory, learned_from, set_aside)
+            examples, places = tasks.take(order[:n]), places[order[:n]]
+            tasks = tasks[order[n:]]
+        if set_aside is None:
+            set_aside = np.full(len(held_out), -1)
+        return cls(tasks, examples, held_out, memory, places, set_aside)
 
     def _check(self):
         """Refuse rows that are no vectors, and held-out tasks of another kind."""
@@ -120,13 +123,15 @@ class Sources:
 
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""
-        kept = attention >= 0.5
+        kept, kept_out = attention >= 0.5, held_out_attention >= 0.5
         tasks = self.tasks[kept]
         return replace(
             self,
             tasks=tasks,
             examples=tasks,
-            held_out=self.held_out[held_out_attention >= 0.5],
+            held_out=self.held_out[kept_out],
+            example_places=self.example_places[kept],
+            held_out_places=self.held_out_places[kept_out],
             probability=attention[kept] / attention[kept].sum(),
         )
 
@@ -136,4 +141,5 @@ def _in_memory(tasks, n, rng):
         return tasks
     if isinstance(tasks, SampledTasks):
         return tasks.draw(n, int(rng.integers(2**31 - 1)))
-    return tasks.take(rng.permutation(len(tasks))[:n])
+    order = np.arange(len(tasks)) if len(tasks) <= n else rng.permutation(len(tasks))
+    return tasks.take(order[:n])

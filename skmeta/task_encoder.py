@@ -179,6 +179,23 @@ class ColumnEncoder(nn.Module):
         return self.norm(self.block(columns, columns))
 
 
+class TaskTokens(nn.Module):
+    """What a task encoder attends to: tokens of the rows, and of the columns."""
+
+    def __init__(self, n_features, n_prior, n_targets, dim, column_dim):
+        super().__init__()
+        self.rows = RowEncoder(n_features, n_prior, n_targets, dim)
+        self.columns = ColumnEncoder(n_features, n_targets, column_dim)
+        self.from_columns = nn.Linear(column_dim, dim)
+
+    def forward(self, rows, target):
+        """Tokens (B, 1 + n_rows + n_features, dim), log weights, and columns."""
+        tokens, log_weight = self.rows(rows, target)
+        columns = self.columns(rows, target)
+        tokens = torch.cat([tokens, self.from_columns(columns)], 1)
+        return tokens, F.pad(log_weight, (0, columns.shape[1])), columns
+
+
 class AttentionPooling(nn.Module):
     """Task embedding by attention pooling, refined over ``n_layers`` rounds.
 
@@ -190,9 +207,7 @@ class AttentionPooling(nn.Module):
                  column_dim=COLUMN_DIM, n_queries=4, dropout=0.1, seed=0):  # fmt: skip
         super().__init__()
         self.embed_dim = embed_dim
-        self.rows = RowEncoder(n_features, n_prior, n_targets, embed_dim)
-        self.columns = ColumnEncoder(n_features, n_targets, column_dim)
-        self.from_columns = nn.Linear(column_dim, embed_dim)
+        self.tokens = TaskTokens(n_features, n_prior, n_targets, embed_dim, column_dim)
         self.queries = nn.Parameter(torch.randn(1, n_queries, embed_dim) * 0.5)
         self.blocks = nn.ModuleList(
             AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)
@@ -202,12 +217,31 @@ class AttentionPooling(nn.Module):
         self.dropout = Dropout(dropout, seed)
 
     def forward(self, rows, target):
-        tokens, log_weight = self.rows(rows, target)
-        columns = self.columns(rows, target)
-        tokens = torch.cat([tokens, self.from_columns(columns)], 1)
-        log_weight = F.pad(log_weight, (0, columns.shape[1]))
+        tokens, log_weight, columns = self.tokens(rows, target)
+        return TaskEncoding(self._pool(tokens, log_weight), columns)
+
+    def _pool(self, tokens, log_weight):
         latent = self.queries.expand(len(tokens), -1, -1)
         for block in self.blocks:
             latent = block(latent, tokens, log_weight)
-        task = self.norm(self.out(latent.flatten(1)))
-        return TaskEncoding(self.dropout(task), columns)
+        return self.dropout(self.norm(self.out(latent.flatten(1))))
+
+
+class SelfAttentionPooling(AttentionPooling):
+    """Task embedding by self-attention among the rows, then attention pooling.
+
+    Row and column tokens attend to one another, and a learned query pools them over
+    ``n_layers`` rounds (Lee et al. 2019, Set Transformer, eqs. 8 and 11).
+    """
+
+    def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
+                 **settings):  # fmt: skip
+        super().__init__(
+            n_features, n_prior, n_targets, embed_dim, n_heads, n_layers, **settings
+        )
+        self.among_rows = AttentionBlock(embed_dim, n_heads)
+
+    def forward(self, rows, target):
+        tokens, log_weight, columns = self.tokens(rows, target)
+        tokens = self.among_rows(tokens, tokens, log_weight)
+        return TaskEncoding(self._pool(tokens, log_weight), columns)

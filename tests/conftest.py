@@ -9,7 +9,12 @@ from scipy.special import erf
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaClassifier,
+    SelfAttentionMetaRegressor,
+)
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.gaussian_process import GaussianProcessPrior
 from skmeta.task_encoder import Rows, TaskEncoding
@@ -36,6 +41,12 @@ ESTIMATORS = {
     "binary": AttentionMetaClassifier(pooled_estimator=LogisticRegression()),
     "binary-auto": AttentionMetaClassifier(task_attention=False),
     "three": AttentionMetaClassifier(pooled_estimator=None, task_attention=False),
+    "regressor-related": SelfAttentionMetaRegressor(pooled_estimator=Ridge()),
+    "regressor-mlp-related": SelfAttentionMetaRegressor("mlp", None),
+    "binary-related": SelfAttentionMetaClassifier(pooled_estimator=None),
+    "three-related": SelfAttentionMetaClassifier(
+        pooled_estimator=LogisticRegression(), task_attention=False
+    ),
     "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
 }
 

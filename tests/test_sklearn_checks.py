@@ -3,10 +3,22 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaClassifier,
+    SelfAttentionMetaRegressor,
+)
+
+ESTIMATORS = [
+    AttentionMetaRegressor(),
+    AttentionMetaClassifier(),
+    SelfAttentionMetaRegressor(),
+    SelfAttentionMetaClassifier(),
+]
 
 
-@parametrize_with_checks([AttentionMetaRegressor(), AttentionMetaClassifier()])
+@parametrize_with_checks(ESTIMATORS)
 @pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
 def test_scikit_learn_check(estimator, check):
     check(estimator)

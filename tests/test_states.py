@@ -34,6 +34,7 @@ KINDS = ["regressor", "binary", "three"]
 ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "binary-auto", "three", "three-mlp",
+    "regressor-related", "regressor-mlp-related", "binary-related", "three-related",
 ]  # fmt: skip
 
 kinds = pytest.mark.parametrize("name", KINDS)

@@ -10,6 +10,7 @@ from skmeta.task_encoder import (
     ColumnEncoder,
     Dropout,
     Rows,
+    SelfAttentionPooling,
 )
 
 N_TASKS, N_ROWS, N_FEATURES = 3, 6, 4
@@ -30,9 +31,9 @@ def target(gp):
     return gp.rows(N_TASKS, N_ROWS, N_FEATURES, seed=11)[1][..., None]
 
 
-@pytest.fixture
-def pooling(gp):
-    encoder = AttentionPooling(
+@pytest.fixture(params=[AttentionPooling, SelfAttentionPooling])
+def pooling(gp, request):
+    encoder = request.param(
         N_FEATURES, n_prior=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=2
     )
     return gp.randomise(encoder, seed=3).eval().requires_grad_(False)
@@ -101,9 +102,9 @@ def test_empty_task_among_others_leaves_gradients_finite(pooling, rows, target):
 
 
 def test_null_token_weighs_one_row(pooling, rows, target):
-    tokens, log_weight = pooling.rows(rows, target)
+    tokens, log_weight = pooling.tokens.rows(rows, target)
     assert tokens.shape == (N_TASKS, 1 + N_ROWS, 8)
-    assert_close(tokens[:, 0], pooling.rows.null[0].expand(N_TASKS, -1))
+    assert_close(tokens[:, 0], pooling.tokens.rows.null[0].expand(N_TASKS, -1))
     assert_close(log_weight, torch.zeros(N_TASKS, 1 + N_ROWS).double())
 
 
@@ -170,6 +171,24 @@ def test_identity_tells_columns_apart(columns, rows, target):
         columns.identity.zero_()
     alike = columns(same, target)
     assert_close(alike[:, 0], alike[:, 1])
+
+
+# Self-attention
+
+
+def test_rows_are_compared_with_one_another(gp, rows, target):
+    """What one row says of the task depends on the others, but for the pooling."""
+    encoder = SelfAttentionPooling(
+        N_FEATURES, n_prior=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=1
+    )
+    gp.randomise(encoder, seed=3).eval().requires_grad_(False)
+    tokens, log_weight, _ = encoder.tokens(rows, target)
+    mixed = encoder.among_rows(tokens, tokens, log_weight)
+    moved = rows.x.clone()
+    moved[:, 0] += 1.0
+    tokens, log_weight, _ = encoder.tokens(rows._replace(x=moved), target)
+    others = encoder.among_rows(tokens, tokens, log_weight)[:, 2:7]
+    assert (others - mixed[:, 2:7]).abs().amax((1, 2)).min() > 1e-3
 
 
 # Dropout

@@ -1,0 +1,116 @@
+"""What is remembered of the meta-training tasks: where each lies, and its function.
+
+A task's function is kept as the weights of features that all tasks share: those of the
+process fitted to all tasks, its linear part and random Fourier features of its RBF part
+(Rahimi and Recht 2007, Random features for large-scale kernel machines, algorithm 1).
+A task with d columns then costs some 4 (d + 100) bytes an output.
+"""
+
+import copy
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .gaussian_process import masked_covariance
+from .laplace import laplace
+from .prior_fitting import no_encoding
+
+N_FREQUENCIES = 32
+
+
+class TaskMemory(NamedTuple):
+    """Tasks remembered.
+
+    ``keys`` (n_tasks, embed_dim) their embeddings; ``functions`` (n_tasks, n_outputs,
+    n_features) the weights of each on the features of a `SharedProcess`.
+    """
+
+    keys: torch.Tensor
+    functions: torch.Tensor
+
+    @classmethod
+    def joined(cls, memories):
+        """One memory of those of several collections of tasks."""
+        return cls(*(torch.cat(part) for part in zip(*memories, strict=True)))
+
+    def take(self, index):
+        """The memory of some of the tasks."""
+        return TaskMemory(*(part[index] for part in self))
+
+
+class SharedProcess(nn.Module):
+    """The process that all tasks share, as a linear model of finitely many features.
+
+    Parameters
+    ----------
+    learner : module
+        A Gaussian-process base learner whose prior was fitted to all tasks.
+    seed : int
+        Draws the frequencies.
+    """
+
+    def __init__(self, learner, seed):
+        super().__init__()
+        self.learner = learner
+        n = learner.prior.length_scale.numel()
+        generator = torch.Generator().manual_seed(seed)
+        frequencies = torch.randn(n, N_FREQUENCIES, generator=generator)
+        self.register_buffer("frequencies", frequencies)
+
+    @property
+    def n_linear(self):
+        """How many of the features are of the linear part; they come first."""
+        return self.learner.prior.factor.shape[0]
+
+    def features(self, rows):
+        """Features (B, N, D) whose inner products are about the kernel, and the mean.
+
+        Returns
+        -------
+        features : tensor of shape (B, N, D)
+        mean : tensor of shape (B, N, n_outputs)
+        """
+        prior = self.learner.prior
+        encoding = no_encoding(self.learner, rows)
+        theta = prior.hyperparameters(encoding)
+        design = prior.design(rows, encoding, theta)
+        linear = design.features[..., : self.n_linear]
+        if prior.linear_only:
+            return linear, design.mean
+        angles = design.columns @ self.frequencies.to(design.columns)
+        level = (theta.signal.double().exp() / N_FREQUENCIES).sqrt()[..., None]
+        waves = torch.cat([angles.cos(), angles.sin()], -1) * level
+        return torch.cat([linear, waves], -1), design.mean
+
+    def noise(self, rows):
+        """Variance of the noise of each task, (B, 1)."""
+        encoding = no_encoding(self.learner, rows)
+        return self.learner.prior.hyperparameters(encoding).noise.double().exp()
+
+    @torch.no_grad()
+    def functions(self, rows, y):
+        """Fit each task: weights (B, n_outputs, D) of the posterior mean."""
+        features, mean = self.features(rows)
+        features = features * (rows.weight > 0)[..., None]
+        K = features @ features.transpose(1, 2)
+        weight = rows.weight.double()
+        if y.is_floating_point():
+            K, _ = masked_covariance(K, weight, self.noise(rows))
+            residual = (y - mean[..., 0]) * (weight > 0)
+            alpha = torch.linalg.solve(K, residual[..., None]).transpose(1, 2)
+        else:
+            alpha = laplace(K, mean, y, weight).alpha
+        return (alpha @ features).float()
+
+
+def shared_process(learner, known, seed):
+    """The `SharedProcess` of a fitted learner, which it does not share or change.
+
+    A learner without a prior has gone on from what was ``known``, and so does this.
+    """
+    if hasattr(learner, "prior"):
+        process = SharedProcess(copy.deepcopy(learner), seed)
+    else:
+        process = copy.deepcopy(known).float()
+    return process.eval().requires_grad_(False)

@@ -1,0 +1,420 @@
+"""How a task relates to those remembered, against the formulas written out."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import expit, logsumexp, softmax
+from scipy.stats import multivariate_normal, multivariate_t
+from sklearn.base import clone
+
+from skmeta import SelfAttentionMetaRegressor, TaskCollection
+from skmeta.task_memory import TaskMemory
+from skmeta.task_relations import MAX_CANDIDATES
+
+RELATED = ["regressor-related", "binary-related", "three-related"]
+related = pytest.mark.parametrize("name", RELATED)
+
+
+@pytest.fixture
+def borrowing(meta_fitted):
+    """Meta-fitted estimators that surely borrow, whatever held-out tasks said."""
+
+    def make(name):
+        estimator = meta_fitted(name)
+        network = copy.deepcopy(estimator.meta_state_.network)
+        network.learner.relations.none.fill_(-1.0)
+        estimator._take_over(replace(estimator.meta_state_, network=network))
+        return estimator
+
+    return make
+
+
+def recalled(estimator, X, y):
+    """What a support meets in memory, and the network's learner."""
+    state = estimator.meta_state_
+    learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
+    encoding = state.network.encoder(rows, learner.targets(rows, y))
+    return learner, learner.recall(rows, y, encoding)
+
+
+def predict(estimator, X):
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba(X)
+    return estimator.predict(X)[:, None]
+
+
+def local_features(learner, features):
+    """Features (n_rows, n_features) of a departure, by their definition."""
+    n = learner.process.n_linear
+    scale = np.exp(learner.relations.local.numpy() / 2)
+    return features.numpy() * scale.repeat([n, features.shape[-1] - n])
+
+
+def test_evidence_is_the_likelihood_of_the_rows_around_a_function(
+    borrowing, meta_fitted
+):
+    state = borrowing("regressor-related").meta_state_
+    X, y, _ = meta_fitted.task("regressor-related")
+    learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
+    view = learner.view(rows, y)
+    local = local_features(learner, view.features[0])
+    noise = float(view.noise) * np.exp(float(learner.relations.noise))
+    K = local @ local.T
+    K += np.eye(len(X)) * (noise + 1e-6 * K.trace() / len(X))
+    for j, found in enumerate(learner.evidence_of_all(rows, y)[0]):
+        function = learner.memory.functions[j, 0].double().numpy()
+        mean = view.mean[0, :, 0].numpy() + view.features[0].numpy() @ function
+        expected = multivariate_normal.logpdf(y[0].numpy(), mean, K)
+        assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_evidence_of_classes_is_of_the_averaged_probabilities(borrowing, meta_fitted):
+    """Up to MacKay's approximation, with two classes, of the average of a sigmoid."""
+    state = borrowing("binary-related").meta_state_
+    X, y, _ = meta_fitted.task("binary-related")
+    learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
+    learner.relations.local.fill_(-4.0)
+    view = learner.view(rows, y)
+    variance = np.sum(local_features(learner, view.features[0]) ** 2, 1)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    sign = 2 * y[0].numpy() - 1
+    for j, found in enumerate(learner.evidence_of_all(rows, y)[0]):
+        functions = learner.memory.functions[j].double().numpy()
+        latent = view.mean[0].numpy() + view.features[0].numpy() @ functions.T
+        margin = sign * (latent[:, 1] - latent[:, 0])
+        margin = margin[:, None] + np.sqrt(2 * variance)[:, None] * nodes
+        p = expit(margin) @ weights / weights.sum()
+        assert float(found) == pytest.approx(np.log(p).sum(), rel=0.02)
+
+
+def test_evidence_of_none_is_that_of_a_t_process(borrowing, meta_fitted):
+    estimator = borrowing("regressor-related")
+    X, y, _ = meta_fitted.task("regressor-related")
+    estimator.meta_state_.network.learner.base.configure(1, np.inf)  # normal noise
+    _, found = recalled(estimator, X, y)
+    base = found.base
+    K = (base.factor @ base.factor.transpose(1, 2))[0].numpy()
+    expected = multivariate_t.logpdf(base.residual[0].numpy(), shape=K / 2, df=4)
+    assert float(found.evidence_of_none) == pytest.approx(expected, rel=1e-6)
+
+
+@related
+def test_relation_is_prior_times_evidence(name, borrowing, meta_fitted):
+    estimator = borrowing(name)
+    X, y, _ = meta_fitted.task(name)
+    learner, found = recalled(estimator, X, y)
+    scalars = learner.relations
+    similarity = found.similarity[0].double().numpy()
+    prior = np.exp(float(scalars.by_representation)) * similarity
+    prior -= logsumexp(prior)
+    weight = np.exp(float(scalars.by_evidence))
+    evidence = learner.evidence(found.support, found.at_rows)[0].numpy()
+    none = float(scalars.none) + weight * float(found.evidence_of_none)
+    log_relation = learner.relate(found).log_relation[0].numpy()
+    kept = np.sort(prior + weight * evidence)[::-1][: len(log_relation) - 1]
+    expected = np.append(kept, none)
+    np.testing.assert_allclose(log_relation, expected - logsumexp(expected), atol=1e-5)
+
+
+def test_similarity_is_the_product_of_query_and_key(borrowing):
+    learner = borrowing("regressor-related").meta_state_.network.learner
+    relations, keys = learner.relations, learner.memory.keys
+    task = torch.randn(3, keys.shape[1], dtype=torch.float64)
+    expected = relations.query(task) @ relations.key(keys.double()).T / 32**0.5
+    found = relations.similarity(task, keys)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_prediction_is_the_mixture_of_processes(borrowing, meta_fitted):
+    name = "regressor-related"
+    estimator = borrowing(name)
+    X, y, X_query = meta_fitted.task(name)
+    estimator.fit(X, y)
+    state, adapted = estimator._adaptation()
+    learner, query = state.network.learner, state.rows(X_query)
+    features, mean = learner.process.features(query)
+    _, found = recalled(estimator, X, y)
+    local = local_features(learner, found.support.features[0])
+    local_query = local_features(learner, features[0])
+    at_query, k = features[0].numpy(), local @ local_query.T
+    noise = adapted.departures.noise.numpy()[0]
+    K = local @ local.T + np.diag(noise / found.support.weight[0].numpy())
+    own = np.sum(local_query**2, 1) - np.sum(k * np.linalg.solve(K, k), 0)
+    base_mean, base_variance = learner.base.predict(adapted.base, query)
+    means, variances = [], []
+    for j in adapted.index[0]:
+        function = learner.memory.functions[j, 0].double().numpy()
+        residual = found.support.y[0].numpy() - found.at_rows[0, j, :, 0].numpy()
+        values = mean[0, :, 0].numpy() + at_query @ function
+        means.append(values + k.T @ np.linalg.solve(K, residual))
+        variances.append(own + noise)
+    means.append(base_mean[0].numpy())
+    variances.append(base_variance[0].numpy())
+    share = adapted.log_relation[0].exp().numpy()
+    expected = share @ means
+    spread = share @ (np.array(variances) + (np.array(means) - expected) ** 2)
+    predicted, std = estimator.predict(X_query, return_std=True)
+    targets = state.targets
+    np.testing.assert_allclose(predicted, targets.mean + targets.scale * expected)
+    np.testing.assert_allclose(std, targets.scale * np.sqrt(spread))
+
+
+@related
+def test_relations_sum_to_the_familiarity(name, borrowing, meta_fitted):
+    estimator = borrowing(name)
+    X, y, _ = meta_fitted.task(name)
+    relations = estimator.fit(X, y).task_relations_
+    assert relations.shape == (len(estimator.task_names_),)
+    assert (relations >= 0).all()
+    assert 0 < estimator.familiarity_ < 1
+    n_at_most = {"regressor-related": 64}.get(name, 4)
+    assert (relations > 0).sum() <= n_at_most
+    assert relations.sum() == pytest.approx(estimator.familiarity_)
+
+
+@related
+def test_relations_without_a_support_are_the_prior(name, borrowing):
+    estimator = borrowing(name)
+    relations = estimator.task_relations_
+    assert 0 < relations.sum() < 1
+    learner = estimator.meta_state_.network.learner
+    _, adapted = estimator._adaptation()
+    similarity = learner.relations.similarity(
+        adapted.encoding.task, learner.memory.keys
+    )
+    prior = softmax(
+        np.exp(float(learner.relations.by_representation)) * similarity[0].numpy()
+    )
+    none = np.exp(float(learner.relations.none))
+    shown = relations > 0
+    kept = prior[shown].sum()
+    np.testing.assert_allclose(
+        relations[shown], prior[shown] / (kept + none), rtol=1e-4
+    )
+
+
+@related
+def test_contributions_sum_to_the_prediction(name, borrowing, meta_fitted):
+    estimator = borrowing(name)
+    X, y, X_query = meta_fitted.task(name)
+    contributions = estimator.fit(X, y).contributions(X_query)
+    n = len(estimator.task_names_)
+    if name == "three-related":
+        assert contributions.shape == (len(X_query), n + 1, 3)
+        total = estimator.predict_proba(X_query)
+    elif name == "binary-related":
+        total = estimator.predict_proba(X_query)[:, 1]
+    else:
+        total = estimator.predict(X_query)
+    assert contributions.shape[:2] == (len(X_query), n + 1)
+    np.testing.assert_allclose(contributions.sum(1), total, rtol=1e-12)
+    given = np.abs(contributions[:, :n]).reshape(len(X_query), n, -1).max((0, 2))
+    np.testing.assert_array_equal(given > 0, estimator.task_relations_ > 0)
+
+
+def test_contribution_of_a_task_is_its_function_by_its_relation(borrowing, meta_fitted):
+    name = "regressor-related"
+    estimator = borrowing(name)
+    X, y, X_query = meta_fitted.task(name)
+    contributions = estimator.fit(X, y).contributions(X_query)
+    state = estimator.meta_state_
+    features, mean = state.network.learner.process.features(state.rows(X_query))
+    function = state.network.learner.memory.functions[4, 0].double()
+    values = (mean[0, :, 0] + features[0] @ function).numpy()
+    values = state.targets.mean + state.targets.scale * values
+    expected = estimator.task_relations_[4] * values
+    np.testing.assert_allclose(contributions[:, 4], expected, rtol=1e-10)
+
+
+@related
+def test_relations_of_many_are_those_of_each(name, borrowing, meta_fitted):
+    estimator = borrowing(name)
+    tasks = [meta_fitted.task(name, i) for i in range(3)]
+    tasks = TaskCollection([(X, y) for X, y, _ in tasks])
+    found = estimator.relations(tasks)
+    assert found.shape == (3, len(estimator.task_names_))
+    for task, relations in zip(tasks, found, strict=True):
+        one = clone(estimator).fit(task.X, task.y).task_relations_
+        np.testing.assert_allclose(relations, one, atol=1e-4)
+
+
+def test_task_does_not_see_itself_where_excluded(borrowing, meta_fitted):
+    estimator = borrowing("regressor-related")
+    X, y, _ = meta_fitted.task("regressor-related")
+    state = estimator.meta_state_
+    learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
+    encoding = state.network.encoder(rows, learner.targets(rows, y))
+    found = learner.recall(rows, y, encoding, exclude=torch.tensor([5]))
+    adapted = learner.relate(found)
+    share = adapted.log_relation[0, :-1].exp()
+    assert share[adapted.index[0] == 5].sum() == 0
+    assert (share[adapted.index[0] != 5] > 0).all()
+
+
+@related
+def test_added_tasks_are_related_to(name, borrowing, meta_fitted):
+    estimator = borrowing(name)
+    before, shared = estimator.meta_state_, clone(estimator)
+    names = list(estimator.task_names_)
+    X, y, X_query = meta_fitted.task(name, 0, 12)
+    first = predict(clone(estimator).fit(X[:4], y[:4]), X_query)
+    estimator.fit(X, y).add_tasks({"new": (X, y)})
+    assert not hasattr(estimator, "task_embedding_")
+    assert list(estimator.task_names_) == [*names, "new"]
+    assert estimator.task_embeddings_.shape == (len(names) + 1, 8)
+    assert estimator.task_attention_.mean() == pytest.approx(1)
+    relations = estimator.fit(X, y).task_relations_
+    assert relations.argmax() == len(names)
+    assert shared.meta_state_ is before
+    assert list(shared.task_names_) == names
+    np.testing.assert_array_equal(predict(shared.fit(X[:4], y[:4]), X_query), first)
+
+
+def test_tasks_added_one_by_one_or_together_are_the_same(borrowing, meta_fitted):
+    name = "regressor-related"
+    together, apart = borrowing(name), borrowing(name)
+    tasks = {key: meta_fitted.task(name, i)[:2] for i, key in enumerate("abc")}
+    together.add_tasks(tasks)
+    for key, task in tasks.items():
+        apart.add_tasks({key: task})
+    X, y, X_query = meta_fitted.task(name, 1, 3)
+    assert list(together.task_names_) == list(apart.task_names_)
+    one, other = (e.fit(X, y).predict(X_query) for e in (together, apart))
+    np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda X, y: (X[:, :2], y), "X has 2 features, but .* is expecting 3"),
+        (lambda X, y: (X, y * 1e30), "standard deviations .* units"),
+        (lambda X, y: (np.full_like(X, np.nan), y), "Task 'new': X is nan"),
+    ],
+)
+def test_tasks_that_do_not_fit_are_not_added(change, words, borrowing, meta_fitted):
+    name = "regressor-related"
+    estimator = borrowing(name)
+    X, y, _ = meta_fitted.task(name)
+    estimator.fit(X, y)
+    state, embedding = estimator.meta_state_, estimator.task_embedding_
+    with pytest.raises(ValueError, match=words):
+        estimator.add_tasks({"new": change(X, y)})
+    assert estimator.meta_state_ is state
+    assert estimator.task_embedding_ is embedding
+
+
+def test_unknown_labels_and_distributions_are_not_added(borrowing, meta_fitted):
+    X, y, _ = meta_fitted.task("three-related")
+    estimator = borrowing("three-related")
+    with pytest.raises(ValueError, match=r"Labels \[7\] were not in the meta-training"):
+        estimator.add_tasks([(X, np.full(len(y), 7))])
+
+    class Distribution:
+        def sample(self, n_tasks, random_state):
+            raise AssertionError
+
+    with pytest.raises(TypeError, match="Draw tasks from it"):
+        estimator.add_tasks(Distribution())
+
+
+def test_new_estimator_has_no_relations(meta_fitted):
+    X, y, X_query = meta_fitted.task("regressor")
+    estimator = SelfAttentionMetaRegressor(random_state=0)
+    with pytest.warns(match="was not meta-fitted"):
+        estimator.fit(X, y)
+    assert not hasattr(estimator, "task_relations_")
+    with pytest.raises(AttributeError, match="knows of no other task"):
+        estimator.contributions(X_query)
+
+
+def test_large_memory_is_searched_by_representation(borrowing, meta_fitted):
+    """Beyond the candidates, the nearest are found, and nothing else changes."""
+    name = "regressor-related"
+    estimator = borrowing(name)
+    X, y, X_query = meta_fitted.task(name)
+    state = estimator.meta_state_
+    learner = state.network.learner
+    n = MAX_CANDIDATES + 100
+    far = TaskMemory(  # representations against which attention is sure to turn away
+        -1e3 * _query_direction(learner, estimator).repeat(n, 1),
+        learner.memory.functions[:1].repeat(n, 1, 1),
+    )
+    few = clone(estimator).fit(X, y)
+    network = copy.copy(state.network)
+    network._modules = {**network._modules}
+    network.learner = learner.remembering(TaskMemory.joined([far, learner.memory]))
+    names = np.concatenate([np.arange(n), state.task_names])
+    estimator._take_over(replace(state, network=network, task_names=names))
+    many = estimator.fit(X, y)
+    np.testing.assert_allclose(many.task_relations_[n:], few.task_relations_, atol=1e-6)
+    np.testing.assert_allclose(many.predict(X_query), few.predict(X_query), rtol=1e-6)
+
+
+def _query_direction(learner, estimator):
+    _, adapted = estimator._adaptation()
+    relations = learner.relations
+    direction = relations.query(adapted.encoding.task) @ relations.key.weight
+    return torch.nn.functional.normalize(direction, dim=-1).float()
+
+
+# What it is for
+
+
+def clusters(rng, n_tasks, n_clusters=3, n_rows=30):
+    """Linear tasks whose slopes lie close to one of a few centres."""
+    centres = np.random.default_rng(7).normal(size=(n_clusters, 5)) * 1.5
+    which = rng.integers(n_clusters, size=n_tasks)
+    tasks = []
+    for c in which:
+        slopes = centres[c] + 0.1 * rng.normal(size=5)
+        X = rng.normal(size=(n_rows, 4))
+        y = slopes[0] + X @ slopes[1:] + 0.3 * rng.normal(size=n_rows)
+        tasks.append((X, y))
+    return TaskCollection(tasks), which
+
+
+@pytest.fixture(scope="module")
+def on_clusters():
+    rng = np.random.default_rng(0)
+    tasks, which = clusters(rng, 45)
+    estimator = SelfAttentionMetaRegressor(
+        pooled_estimator=None, max_epochs=3, embed_dim=16, random_state=0
+    )
+    return estimator.meta_fit(tasks), which, *clusters(rng, 12)
+
+
+def test_relations_find_the_cluster(on_clusters):
+    estimator, which, new, of_new = on_clusters
+    for task, cluster in zip(new, of_new, strict=True):
+        relations = estimator.fit(task.X[:4], task.y[:4]).task_relations_
+        assert relations[which == cluster].sum() > 0.8 * relations.sum()
+
+
+def test_borrowing_from_related_tasks_improves_the_prediction(on_clusters):
+    estimator, _, new, _ = on_clusters
+    alone = clone(estimator)
+    network = copy.deepcopy(estimator.meta_state_.network)
+    network.learner.relations.none.fill_(30.0)
+    alone._take_over(replace(estimator.meta_state_, network=network))
+    errors = []
+    for one in (estimator, alone):
+        episodes = [(t.X[:3], t.y[:3], t.X[3:]) for t in new]
+        predicted = one.predict_episodes(episodes)
+        pairs = zip(predicted, new, strict=True)
+        errors.append(np.mean([np.mean((p - t.y[3:]) ** 2) for p, t in pairs]))
+    assert errors[0] < 0.75 * errors[1]
+
+
+def test_unlike_tasks_are_less_familiar(on_clusters):
+    estimator, _, new, _ = on_clusters
+    rng = np.random.default_rng(1)
+    known, unknown = [], []
+    for task in new:
+        known.append(estimator.fit(task.X[:6], task.y[:6]).familiarity_)
+        other = 4 * np.sin(3 * task.X[:6, 0]) * rng.normal()
+        unknown.append(estimator.fit(task.X[:6], other).familiarity_)
+    assert np.mean(known) > 0.8
+    assert np.mean(unknown) < 0.2
