@@ -1,6 +1,7 @@
 """Ours against the classical rivals on real collections of tasks.
 
-    python benchmarks/real_collections.py DATA [NAME ...] [--seeds 0,1,2] [--out FILE]
+    python benchmarks/real_collections.py DATA [NAME ...] [--system attention]
+        [--seeds 0,1,2] [--out FILE]
 
 DATA is a folder of ``NAME.npz`` with X, y, groups and kind. Tasks are split 60/20/20
 into meta-training, validation and test tasks (at most 40 of these); on each test task
@@ -22,7 +23,13 @@ import pandas as pd
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaClassifier,
+    SelfAttentionMetaRegressor,
+    TaskCollection,
+)
 from skmeta.baselines import (
     MixedEffectsClassifier,
     MixedEffectsRegressor,
@@ -32,6 +39,10 @@ from skmeta.baselines import (
 
 SHOTS = (3, 5, 10, 20)
 N_EPISODES, MAX_TASKS, MAX_QUERY = 5, 40, 100
+SYSTEMS = {
+    "attention": (AttentionMetaRegressor, AttentionMetaClassifier),
+    "self-attention": (SelfAttentionMetaRegressor, SelfAttentionMetaClassifier),
+}
 
 
 def load(path):
@@ -132,9 +143,9 @@ def run_rival(name, estimator, train, validation, episodes, regression):
         yield {"method": name, "K": k, "task": task, "loss": loss}
 
 
-def run_ours(train, validation, episodes, regression, seed):
-    system = AttentionMetaRegressor if regression else AttentionMetaClassifier
-    estimator = system(random_state=seed)
+def run_ours(train, validation, episodes, regression, seed, system="attention"):
+    regressor, classifier = SYSTEMS[system]
+    estimator = (regressor if regression else classifier)(random_state=seed)
     start = time.process_time()
     estimator.meta_fit(train, validation_tasks=validation)
     seconds = time.process_time() - start
@@ -156,12 +167,12 @@ def run_ours(train, validation, episodes, regression, seed):
         yield row
 
 
-def run(path, seed):
+def run(path, seed, system):
     """Scores of all methods on one collection and split, a row an episode."""
     tasks, regression = load(path)
     train, validation, test, positions = split(tasks, seed)
     episodes = list(draw_episodes(test, positions, seed))
-    rows = list(run_ours(train, validation, episodes, regression, seed))
+    rows = list(run_ours(train, validation, episodes, regression, seed, system))
     for name, estimator in rivals(regression).items():
         rows += run_rival(name, estimator, train, validation, episodes, regression)
     if regression:
@@ -224,6 +235,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--system", choices=SYSTEMS, default="attention")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
         "--out", type=Path, help="json lines; runs in it are not redone"
@@ -231,7 +243,8 @@ def main():
     options = parser.parse_args()
     warnings.filterwarnings("ignore", module="sklearn")
     names = options.names or sorted(p.stem for p in options.data.glob("*.npz"))
-    print(f"{platform.processor() or platform.machine()}, settings: defaults")
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {options.system}, settings: defaults")
     frames = []
     if options.out and options.out.exists():
         frames = [pd.read_json(options.out, lines=True)]
@@ -240,7 +253,7 @@ def main():
         for name in names:
             if (name, seed) in done:
                 continue
-            frame = run(options.data / f"{name}.npz", seed)
+            frame = run(options.data / f"{name}.npz", seed, options.system)
             frames.append(frame)
             if options.out:
                 frame.to_json(options.out, orient="records", lines=True, mode="a")

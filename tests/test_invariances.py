@@ -13,6 +13,7 @@ from skmeta.datasets import make_linear_tasks
 ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "binary-auto", "three", "three-mlp",
+    "regressor-related", "regressor-mlp-related", "binary-related", "three-related",
 ]  # fmt: skip
 
 every = pytest.mark.parametrize("name", ALL)

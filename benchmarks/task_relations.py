@@ -1,0 +1,203 @@
+"""What relations between tasks bring, whom they find, and what a large memory costs.
+
+    python benchmarks/task_relations.py [PART ...]
+
+Parts, all with default parameters but for ``pooled_estimator=None``:
+
+clusters     four clusters of linear tasks (65 of 40 rows, noise .15 of the signal):
+             RMSE next to a mixed-effects model's, by both kinds of evidence and by
+             either alone; AUC of relations for tasks of the same cluster; coverage
+one_cluster  ordinary mixed-effects data: RMSE next to the mixed-effects model's
+familiarity  AUC of ``familiarity_`` for tasks of a family seen (clusters) against
+             others (sine waves of the same size), K = 5
+deletion     Suzuki reactions: MSE at K = 5 when the five most related tasks are
+             forgotten, or five at random
+memory       time of one fit with 1,000 and with 100,000 tasks in memory, and bytes a
+             task
+"""
+
+import copy
+import platform
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import train_test_split
+
+from skmeta import SelfAttentionMetaRegressor
+from skmeta.baselines import MixedEffectsRegressor
+from skmeta.datasets import load_suzuki_tasks, make_linear_tasks
+
+N_TRAIN, N_TEST = 65, 200
+OFF = -30.0
+"""Logarithm of a weight that counts for nothing."""
+
+
+def learner(**parameters):
+    return SelfAttentionMetaRegressor(
+        pooled_estimator=None, random_state=0, **parameters
+    )
+
+
+def changed(model, change):
+    """A copy whose relations are changed by ``change(learner)``."""
+    other = clone(model)
+    network = copy.deepcopy(model.meta_state_.network)
+    change(network.learner)
+    other._take_over(replace(model.meta_state_, network=network))
+    return other
+
+
+def errors(model, tasks, k, std=False):
+    """Mean squared error of each task from k rows."""
+    episodes = [(t.X[:k], t.y[:k], t.X[20:]) for t in tasks]
+    predicted = model.predict_episodes(episodes, return_std=std)
+    if std:
+        return [
+            np.mean(np.abs(mean - t.y[20:]) <= 1.6449 * sd)
+            for (mean, sd), t in zip(predicted, tasks, strict=True)
+        ]
+    return [np.mean((p - t.y[20:]) ** 2) for p, t in zip(predicted, tasks, strict=True)]
+
+
+def rivals_errors(model, tasks, k):
+    found = []
+    for t in tasks:
+        one = model.fit(t.X[:k], t.y[:k]) if k else model
+        found.append(np.mean((one.predict(t.X[20:]) - t.y[20:]) ** 2))
+    return found
+
+
+def clustered(seed=0):
+    tasks, details = make_linear_tasks(
+        N_TRAIN + N_TEST, n_clusters=4, random_state=seed, return_details=True
+    )
+    return tasks[:N_TRAIN], tasks[N_TRAIN:], np.split(details["cluster"], [N_TRAIN])
+
+
+def clusters():
+    train, test, (of_train, of_test) = clustered()
+    ours, mixed = learner().meta_fit(train), MixedEffectsRegressor("full")
+    mixed.meta_fit(train)
+    variants = {
+        "both": ours,
+        "by evidence": changed(
+            ours, lambda m: m.relations.by_representation.fill_(OFF)
+        ),
+        "by representation": changed(
+            ours, lambda m: m.relations.by_evidence.fill_(OFF)
+        ),
+        "no relations": changed(ours, lambda m: m.relations.none.fill_(-OFF)),
+    }
+    for k in (3, 5, 10, 20):
+        theirs = np.sqrt(np.mean(rivals_errors(mixed, test, k)))
+        line = f"  K={k:2d}: RMSE over the mixed-effects model's"
+        for name, model in variants.items():
+            line += f", {name} {np.sqrt(np.mean(errors(model, test, k))) / theirs:.3f}"
+        aucs = [
+            roc_auc_score(
+                of_train == c, clone(ours).fit(t.X[:k], t.y[:k]).task_relations_
+            )
+            for t, c in zip(test, of_test, strict=True)
+        ]
+        covered = np.mean(errors(ours, test, k, std=True))
+        print(f"{line}; AUC {np.mean(aucs):.3f}, coverage {covered:.3f}", flush=True)
+
+
+def one_cluster():
+    tasks = make_linear_tasks(N_TRAIN + N_TEST, within=1.0, random_state=1)
+    train, test = tasks[:N_TRAIN], tasks[N_TRAIN:]
+    ours, mixed = learner().meta_fit(train), MixedEffectsRegressor("full")
+    mixed.meta_fit(train)
+    for k in (0, 1, 2, 3, 5, 10, 20):
+        ratio = np.sqrt(
+            np.mean(errors(ours, test, k)) / np.mean(rivals_errors(mixed, test, k))
+        )
+        print(
+            f"  K={k:2d}: RMSE over the mixed-effects model's {ratio:.3f}", flush=True
+        )
+
+
+def familiarity():
+    train, test, _ = clustered()
+    ours = learner().meta_fit(train)
+    rng = np.random.default_rng(0)
+    known, unknown = [], []
+    for task in test:
+        X, y = task.X[:5], task.y[:5]
+        known.append(clone(ours).fit(X, y).familiarity_)
+        wave = np.sin(2 * X @ rng.normal(size=X.shape[1]) + rng.uniform(0, 6))
+        wave *= np.sqrt(2) * train.y.std()
+        unknown.append(clone(ours).fit(X, wave).familiarity_)
+    truth = np.repeat([1, 0], [len(known), len(unknown)])
+    print(
+        f"  K= 5: AUC {roc_auc_score(truth, known + unknown):.3f}, mean familiarity "
+        f"{np.mean(known):.3f} of known, {np.mean(unknown):.3f} of unknown"
+    )
+
+
+def deletion():
+    train, test = train_test_split(load_suzuki_tasks(), random_state=0)
+    ours = SelfAttentionMetaRegressor(random_state=0).meta_fit(train)
+    rng, found = np.random.default_rng(0), []
+    n = len(ours.task_names_)
+    for task in test:
+        rows = rng.permutation(len(task.y))
+        s, q = rows[:5], rows[5:]
+        one = clone(ours).fit(task.X[s], task.y[s])
+        top = np.argsort(-one.task_relations_)[:5]
+        line = [np.mean((one.predict(task.X[q]) - task.y[q]) ** 2)]
+        for forgotten in (top, rng.choice(n, 5, replace=False)):
+            kept = np.setdiff1d(np.arange(n), forgotten)
+            other = clone(ours)
+            network = copy.copy(ours.meta_state_.network)
+            network._modules = dict(network._modules)
+            memory = network.learner.memory.take(kept)
+            network.learner = network.learner.remembering(memory)
+            names = ours.task_names_[kept]
+            other._take_over(
+                replace(ours.meta_state_, network=network, task_names=names)
+            )
+            other.fit(task.X[s], task.y[s])
+            line.append(np.mean((other.predict(task.X[q]) - task.y[q]) ** 2))
+        found.append(line)
+    whole, top, random = np.mean(found, axis=0)
+    print(
+        f"  MSE with all {whole:.5f}, without the five most related {top:.5f}, "
+        f"without five at random {random:.5f} ({len(found)} reactions, K = 5)"
+    )
+
+
+def memory():
+    tasks = make_linear_tasks(1000, n_rows=30, n_features=10, random_state=0)
+    new = make_linear_tasks(30, n_rows=30, n_features=10, random_state=1)
+    ours = learner(max_epochs=3).meta_fit(tasks)
+    times = []
+    for n in (1000, 100_000):
+        if n > 1000:
+            more = make_linear_tasks(n - 1000, 30, 10, random_state=2)
+            start = time.perf_counter()
+            ours.add_tasks(more)
+            print(f"  add_tasks of {len(more)}: {time.perf_counter() - start:.0f} s")
+        each = []
+        for task in new:
+            start = time.perf_counter()
+            ours.fit(task.X[:10], task.y[:10])
+            each.append(time.perf_counter() - start)
+        times.append(np.median(each))
+        part = ours.meta_state_.network.learner.memory
+        size = sum(t.element_size() * t.nelement() for t in part) / n
+        print(f"  {n} tasks: fit {1e3 * times[-1]:.1f} ms, {size:.0f} bytes a task")
+    print(f"  ratio of the times {times[1] / times[0]:.2f}")
+
+
+PARTS = {f.__name__: f for f in (clusters, one_cluster, familiarity, deletion, memory)}
+
+if __name__ == "__main__":
+    print(platform.processor() or platform.machine())
+    for part in sys.argv[1:] or PARTS:
+        print(part, flush=True)
+        PARTS[part]()
