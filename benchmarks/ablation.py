@@ -31,12 +31,17 @@ PARTS = {
     "task attention": {"parameters": {"task_attention": False}},
     "training on the support": {"choices": ((0.0,),)},
     "tasks drawn from the prior": {"prior_tasks": 0},
+    "noise with long tails": {
+        "choices": [c for c in GaussianProcessRegression.choices if c[1] == np.inf]
+    },
     "start at the mixed model": {"mixed_start": False},
+    "return to the start": {"return_to_start": False},
 }
 """Part -> how the estimator is made to do without it."""
 
 
-def without(idle=(), choices=None, prior_tasks=None, mixed_start=True):
+def without(idle=(), choices=None, prior_tasks=None, mixed_start=True,
+            return_to_start=True):  # fmt: skip
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
 
@@ -58,6 +63,9 @@ def without(idle=(), choices=None, prior_tasks=None, mixed_start=True):
             prior_fitting, "candidate_starts", lambda learner, *rest: [learner]
         )
         stack.enter_context(only)
+    if not return_to_start:
+        stay = patch.object(meta_training, "return_to_start", lambda *args: None)
+        stack.enter_context(stay)
     return stack
 
 
