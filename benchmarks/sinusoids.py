@@ -1,6 +1,6 @@
 """Sinusoids in MAML's setting: squared error after 5 and 10 rows of a new sinusoid.
 
-    python benchmarks/sinusoids.py [SEED]
+    python benchmarks/sinusoids.py [--system attention] [--seed 0]
 
 Finn et al. (2017), section 5.1: amplitude U[.1, 5], phase U[0, pi], x U[-5, 5].
 Meta-trained with default parameters, without a pooled estimator, on 20,000 tasks on one
@@ -9,7 +9,7 @@ rows. The rival, in the same run, is a Gaussian process of scikit-learn tuned on
 same rows.
 """
 
-import sys
+import argparse
 import time
 import warnings
 
@@ -18,19 +18,31 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from skmeta import AttentionMetaRegressor
+from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor
 from skmeta.datasets import make_sinusoid_tasks
+
+SYSTEMS = {
+    "attention": AttentionMetaRegressor,
+    "self-attention": SelfAttentionMetaRegressor,
+}
 
 
 def main():
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--system", choices=SYSTEMS, default="attention")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    seed = options.seed
     train = make_sinusoid_tasks(20_000, 60, random_state=seed)
     test = make_sinusoid_tasks(600, 110, random_state=1000 + seed)
     start = time.process_time()
-    learner = AttentionMetaRegressor(pooled_estimator=None, random_state=seed)
+    learner = SYSTEMS[options.system](pooled_estimator=None, random_state=seed)
     learner.meta_fit(train)
     seconds = time.process_time() - start
-    print(f"seed {seed}, {len(learner.history_)} epochs, {seconds:.0f} s of CPU time")
+    print(
+        f"{options.system}, seed {seed}, {len(learner.history_)} epochs, "
+        f"{seconds:.0f} s of CPU time"
+    )
     warnings.simplefilter("ignore", ConvergenceWarning)
     kernel = ConstantKernel() * RBF() + WhiteKernel(1e-3)
     for k in (5, 10):
