@@ -53,8 +53,7 @@ class EstimatorLearner:
         columns = _columns(query, prediction if self.helped else None)
         if isinstance(prediction, tuple):
             mean, variance = prediction
-            learned = mean.new_tensor(self.model.predict(columns))[None]
-            return mean + learned / 2 if self.helped else learned, variance
+            return mean + self._correction(columns, mean), variance
         labels = np.arange(prediction.shape[-1])
         if hasattr(self.model, "predict_proba"):
             p = self.model.predict_proba(columns)
@@ -65,6 +64,19 @@ class EstimatorLearner:
         if self.helped:
             p = (p + prediction.softmax(-1)) / 2
         return p.log().clamp(min=torch.finfo(p.dtype).min)
+
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariances."""
+        prediction = self.learner.predict(adapted, query)
+        columns = _columns(query, prediction if self.helped else None)
+        correction = self._correction(columns, prediction[0])[:, None]
+        components = self.learner.components(adapted, query, joint)
+        return [c._replace(mean=c.mean + correction) for c in components]
+
+    def _correction(self, columns, mean):
+        """What the estimator adds to the mean (1, Q) of what helps it."""
+        learned = mean.new_tensor(self.model.predict(columns))[None]
+        return learned / 2 if self.helped else learned - mean
 
 
 @torch.no_grad()

@@ -14,8 +14,9 @@ A base learner is a torch module over a batch of tasks with
 ``alone``                      the setting where no other task is known
 =============================  =========================================================
 
-and, where it has a prior to start from, ``log_evidence(adapted)`` and ``sample(rows,
-encoding, generator)``.
+Those of numbers have ``components(adapted, query, joint)``, the whole distribution of
+the query rows' targets. Those with a prior to start from have ``log_evidence(adapted)``
+and ``sample(rows, encoding, generator)``; of numbers ``squared_distance(adapted)``, too.
 """
 
 from contextlib import contextmanager

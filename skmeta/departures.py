@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 
+from .distributions import Components
 from .gaussian_process import log_density, masked_covariance
 from .laplace import Posterior, laplace, predict_logits
 
@@ -103,10 +104,7 @@ class NumberLikelihood:
         base : (tensor, tensor)
             Mean and variance (B, Q) of the base learner.
         """
-        k = departures.local @ local.transpose(1, 2)
-        means = values[..., 0] + departures.alpha @ k
-        v = torch.linalg.solve_triangular(departures.factor, k, upper=False)
-        own = ((local**2).sum(-1) - (v**2).sum(1)).clamp(min=0) + departures.noise
+        means, _, own = self._posterior(departures, values, local)
         variances = own[:, None].expand(means.shape)
         means = torch.cat([means, base[0][:, None]], 1)
         variances = torch.cat([variances, base[1][:, None]], 1)
@@ -114,9 +112,37 @@ class NumberLikelihood:
         mean = (share * means).sum(1)
         return mean, (share * (variances + (means - mean[:, None]) ** 2)).sum(1)
 
+    def components(self, departures, log_share, values, local, base, joint):
+        """The distribution of the query rows' targets.
+
+        Parameters
+        ----------
+        departures, log_share, values, local : as of `mixture`
+        base : list of Components
+            Of the base learner.
+        joint : bool
+            Whether with covariances.
+        """
+        means, v, spread = self._posterior(departures, values, local)
+        if joint:
+            spread = local @ local.transpose(1, 2) - v.transpose(1, 2) @ v
+            noise = departures.noise.expand(spread.shape[:2])
+            spread = spread + torch.diag_embed(noise)
+        unrelated = log_share[:, -1:]
+        base = [c._replace(log_share=c.log_share + unrelated) for c in base]
+        return [Components(log_share[:, :-1], means, spread), *base]
+
     def shares(self, values):
         """What each function says of the prediction, (B, T, Q, C)."""
         return values
+
+    def _posterior(self, departures, values, local):
+        """Means (B, T, Q), whitened covariances (B, S, Q), and the variance (B, Q)."""
+        k = departures.local @ local.transpose(1, 2)
+        means = values[..., 0] + departures.alpha @ k
+        v = torch.linalg.solve_triangular(departures.factor, k, upper=False)
+        own = ((local**2).sum(-1) - (v**2).sum(1)).clamp(min=0) + departures.noise
+        return means, v, own
 
     def _factor(self, local, weight, noise):
         K, noise = masked_covariance(local @ local.transpose(1, 2), weight, noise)

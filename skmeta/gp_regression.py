@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from .distributions import Components
 from .gaussian_process import (
     MAX_LOG_NOISE,
     MIN_LOG_NOISE,
@@ -107,6 +108,21 @@ class GaussianProcessRegression(nn.Module):
 
     def predict(self, adapted, query):
         """Mean and variance of the query rows' targets, each (B, Q)."""
+        _, mean, variance = self._posterior(adapted, query)
+        return mean, variance
+
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariance."""
+        parts, mean, spread = self._posterior(adapted, query)
+        if joint:
+            design, v = parts
+            spread = self.prior.kernel(design, design, adapted.theta)
+            spread = spread - v.transpose(1, 2) @ v
+            noise = adapted.theta.noise.double().exp()
+            spread = spread + torch.diag_embed(noise.expand(mean.shape))
+        return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
+
+    def _posterior(self, adapted, query):
         theta = adapted.theta
         design = self.prior.design(query, adapted.encoding, theta)
         k = self._covariance(design, adapted)
@@ -116,7 +132,7 @@ class GaussianProcessRegression(nn.Module):
         )
         prior_variance = self.prior.variance(design, theta)
         variance = torch.maximum(prior_variance - (v**2).sum(1), 1e-9 * prior_variance)
-        return mean, variance + theta.noise.double().exp()
+        return (design, v), mean, variance + theta.noise.double().exp()
 
     def _covariance(self, design, adapted):
         k = self.prior.kernel(design, adapted.design, adapted.theta)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .distributions import Components
 from .gaussian_process import MAX_LOG_NOISE, MIN_LOG_NOISE
 from .task_encoder import TaskEncoding
 
@@ -123,6 +124,12 @@ class MultilayerPerceptron(nn.Module):
         if self.classification:
             return output
         return output[..., 0], self._noise(adapted.parameters).expand(output.shape[:2])
+
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariance."""
+        mean, variance = self.predict(adapted, query)
+        spread = torch.diag_embed(variance) if joint else variance
+        return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
 
     @property
     def n_base_features(self):

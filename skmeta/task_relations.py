@@ -211,6 +211,18 @@ class RelatedLearner(nn.Module):
             base,
         )
 
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariances."""
+        features, mean = self.process.features(query)
+        return self.likelihood.components(
+            adapted.departures,
+            adapted.log_relation,
+            self._values(features, mean, adapted.index),
+            self._local(features),
+            self.base.components(adapted.base, query, joint),
+            joint,
+        )
+
     def contributions(self, adapted, query):
         """What the function of each task that it borrows from gives, (B, T, Q, C).
 
