@@ -50,6 +50,9 @@ class NumberLikelihood:
     max_related = 64
     """Remembered tasks that a task borrows from, at most."""
 
+    max_log_weight = math.inf
+    """Of the evidence next to the prior of relations."""
+
     def evidence(self, y, at_rows, local, weight, noise):
         """Log marginal likelihood of the support under each task, (B, T).
 
@@ -157,6 +160,7 @@ class ClassLikelihood:
     """Targets that are classes, by a softmax of the latent functions."""
 
     max_related = 4  # each costs a Laplace approximation
+    max_log_weight = 0.0  # row by row, the evidence is overstated as it is
 
     def evidence(self, y, at_rows, local, weight, noise):
         """Log likelihood of the support under each task, row by row, (B, T).

@@ -185,7 +185,8 @@ class RelatedLearner(nn.Module):
         """Weigh what was recalled, and depart from the tasks of most weight."""
         by_representation = self.relations.by_representation.exp()
         prior = (by_representation * found.similarity).log_softmax(1).double()
-        by_evidence = self.relations.by_evidence.double().exp()
+        by_evidence = self.relations.by_evidence.double()
+        by_evidence = by_evidence.clamp(max=self.likelihood.max_log_weight).exp()
         evidence = self.evidence(found.support, found.at_rows)
         logits = prior.gather(1, found.index) + by_evidence * evidence
         none = self.relations.none + by_evidence * found.evidence_of_none

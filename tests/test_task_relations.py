@@ -110,7 +110,8 @@ def test_relation_is_prior_times_evidence(name, borrowing, meta_fitted):
     similarity = found.similarity[0].double().numpy()
     prior = np.exp(float(scalars.by_representation)) * similarity
     prior -= logsumexp(prior)
-    weight = np.exp(float(scalars.by_evidence))
+    scalars.by_evidence.fill_(0.5)
+    weight = 1.0 if "regressor" not in name else np.exp(0.5)  # of classes, 1 at most
     evidence = learner.evidence(found.support, found.at_rows)[0].numpy()
     none = float(scalars.none) + weight * float(found.evidence_of_none)
     log_relation = learner.relate(found).log_relation[0].numpy()
