@@ -591,6 +591,23 @@ def test_without_warm_start_the_weights_are_forgotten(meta_fitted):
     assert np.abs(moved[key] - before[key]).max() > 0.5
 
 
+@pytest.mark.parametrize("name", ["regressor-related", "regressor-mlp-related"])
+def test_warm_start_relates_to_the_tasks_that_it_goes_on_with(name, meta_fitted):
+    estimator = meta_fitted(name).set_params(warm_start=True, lr=1e-9)
+    encoder = estimator.meta_state_.network.encoder
+    tasks = make_linear_tasks(n_tasks=8, n_rows=10, n_features=3, random_state=5)
+    estimator.meta_fit(tasks)
+    learner = estimator.meta_state_.network.learner
+    assert len(learner.memory.keys) == len(estimator.task_names_) == 8
+    assert not hasattr(learner.base, "memory")
+    queries = estimator.meta_state_.network.encoder.queries
+    np.testing.assert_allclose(queries, encoder.queries, atol=1e-5)
+    X, y, X_query = meta_fitted.task(name)
+    estimator.fit(X, y)
+    total = estimator.contributions(X_query).sum(1)
+    np.testing.assert_allclose(total, estimator.predict(X_query))
+
+
 def test_warm_start_goes_on_to_other_tasks_of_another_number(meta_fitted):
     estimator = meta_fitted("regressor").set_params(warm_start=True)
     tasks = make_linear_tasks(n_tasks=8, n_rows=10, n_features=3, random_state=5)
