@@ -139,12 +139,12 @@ def _learn_similarity(network, examples, held_out, generator):
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
-    lowest, best = np.inf, None
+    lowest, best = np.inf, _values(parameters)
     for step in range(N_SIMILARITY_STEPS + 1):
         if step % JUDGED_EVERY == 0:
             loss = float(foresight(*judged).detach())
             if loss < lowest:
-                lowest, best = loss, [p.detach().clone() for p in parameters]
+                lowest, best = loss, _values(parameters)
         at = torch.randint(len(lessons[0]), (SIMILARITY_BATCH,), generator=generator)
         loss = foresight(*(part[at.to(part.device)] for part in lessons))
         optimizer.zero_grad()
@@ -174,7 +174,7 @@ def _fit_scalars(network, draw):
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=SCALAR_RATE)
-    lowest, best = np.inf, None
+    lowest, best = np.inf, _values(parameters)
     for _ in range(N_SCALAR_STEPS):
         optimizer.zero_grad()
         total = 0.0
@@ -183,7 +183,7 @@ def _fit_scalars(network, draw):
             loss.backward()
             total += float(loss.detach())
         if total < lowest:
-            lowest, best = total, [p.detach().clone() for p in parameters]
+            lowest, best = total, _values(parameters)
         optimizer.step()
     _settle(parameters, best)
     related = relations.none.clone()
@@ -191,6 +191,10 @@ def _fit_scalars(network, draw):
         relations.none.fill_(UNRELATED)
         if lowest < sum(float(query_loss(*one)) for one in recalled):
             relations.none.copy_(related)
+
+
+def _values(parameters):
+    return [p.detach().clone() for p in parameters]
 
 
 def _settle(parameters, best):
