@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
@@ -136,10 +136,23 @@ class Parameters(BaseEstimator):
             resolve_device(self.device)
         except RuntimeError:
             refuse("device", '"auto" or what torch.device takes')
+        self._check_base_learner()
         for callback in self.callbacks or []:
             one = callback[-1] if isinstance(callback, tuple) else callback
             if not isinstance(one, Callback):
                 refuse("callbacks", "a list of skorch callbacks or (name, callback)")
+
+    def _check_base_learner(self):
+        """Refuse an estimator that does not predict what this one does."""
+        given = self.base_learner
+        if isinstance(given, str):
+            return
+        kind = "classifier" if is_classifier(self) else "regressor"
+        if isinstance(given, type) or is_classifier(given) != is_classifier(self):
+            raise ValueError(
+                f"The 'base_learner' parameter of {type(self).__name__} must be one of "
+                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead."
+            )
 
     def _settings(self):
         return self.get_params(deep=False)

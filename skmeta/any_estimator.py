@@ -6,7 +6,8 @@ says of a row, of the task's own rows without having seen them. Of numbers it le
 what the process leaves open. By the weight of "no related task" there are rows, too,
 that are as the process says. What is predicted is the average of what the process says
 and what the estimator does, so that little but the process is left where there is
-little to learn from.
+little to learn from. The pooled estimator has seen the rows that are borrowed, so that
+less is left open there than of the task's own.
 """
 
 import numpy as np
@@ -24,7 +25,7 @@ MAX_BORROWED = 16
 MAX_ROWS = 64
 """Rows that are borrowed from a task, and made up by the process, at most."""
 
-MAX_FOLDS = 20
+MAX_FOLDS, FOLD_ROWS_AT_ONCE = 20, 2048
 MIN_WEIGHT = 1e-4
 
 
@@ -118,13 +119,13 @@ def train_estimator(estimator, state, network, adapted, X, y, weight, seed):
             prediction = _without_seeing(network, there, encoded.to(device))
             parts.append((*_lesson(rows, prediction, target), weight))
     columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
-    learned = weight > MIN_WEIGHT
-    columns, target, weight = columns[learned], target[learned], weight[learned]
     classes = None if encoded.is_floating_point() else np.unique(target)
     model = seeded_clone(estimator, rng)
     with threadpool_limits(1):
         if has_fit_parameter(model, "sample_weight"):
             return fitted(model, columns, target, classes, sample_weight=weight)
+        if not state.tasks:
+            weight = weight / weight.mean()  # each row about once
         drawn = _resampled(weight, rng)
         return fitted(model, columns[drawn], target[drawn], classes)
 
@@ -147,11 +148,12 @@ def _borrowed(state, learner, adapted, rng):
     prediction = _predicted(learner, adapted, rows)
     if isinstance(prediction, tuple):
         lesson = _lesson(rows, prediction, prediction[0][0].cpu().numpy())
-        yield *lesson, np.full(len(lesson[0]), share[-1])
+        yield *lesson, np.full(len(lesson[0]), max(share[-1], MIN_WEIGHT))
         return
     columns, p = _columns(rows, prediction), prediction[0].softmax(-1).cpu().numpy()
     for label, chosen in enumerate(p.T):
-        yield columns, np.full(len(columns), label), share[-1] * chosen
+        weight = np.maximum(share[-1] * chosen, MIN_WEIGHT)
+        yield columns, np.full(len(columns), label), weight
 
 
 def _rows_of(collections, index, n, rng):
@@ -171,19 +173,24 @@ def _predicted(learner, adapted, rows):
 
 
 def _without_seeing(network, rows, y):
-    """What the network says of each row when adapted to the others, fold by fold."""
+    """What the network says of each row when adapted to the others, fold by fold.
+
+    Of large supports, few folds are computed at once.
+    """
     n = y.shape[1]
     n_folds = min(n, MAX_FOLDS)
-    fold = torch.arange(n, device=y.device) % max(n_folds, 1)
-    seen = fold != torch.arange(n_folds, device=y.device)[:, None]
-    rows = Rows(*(part.expand(n_folds, *part.shape[1:]) for part in rows))
-    support = rows._replace(weight=rows.weight * seen)
-    adapted = network.adapt(support, y.expand(n_folds, -1))
-    at = fold, torch.arange(n, device=y.device)
-    prediction = network.learner.predict(adapted, rows)
-    if isinstance(prediction, tuple):
-        return tuple(part[at][None] for part in prediction)
-    return prediction[at][None]
+    place = torch.arange(n, device=y.device)
+    parts = []
+    for folds in torch.arange(n_folds).split(max(1, FOLD_ROWS_AT_ONCE // n)):
+        seen = place % n_folds != folds.to(y.device)[:, None]
+        many = Rows(*(part.expand(len(folds), *part.shape[1:]) for part in rows))
+        support = many._replace(weight=many.weight * seen)
+        adapted = network.adapt(support, y.expand(len(folds), -1))
+        prediction = network.learner.predict(adapted, many)
+        parts.append(prediction if isinstance(prediction, tuple) else (prediction,))
+    outputs = (torch.cat(part) for part in zip(*parts, strict=True))
+    outputs = tuple(output[place % n_folds, place][None] for output in outputs)
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
 def _lesson(rows, prediction, target):
@@ -206,6 +213,7 @@ def _columns(rows, prediction):
 
 
 def _resampled(weight, rng):
-    """Systematic resampling: rows each about as often as they weigh."""
+    """Systematic resampling: rows each about as often as they weigh, one at least."""
     ends = np.floor(np.cumsum(weight) + rng.uniform()).astype(int)
-    return np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
+    drawn = np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
+    return drawn if len(drawn) else np.array([np.argmax(weight)])

@@ -143,7 +143,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         X : array-like of shape (n_support, n_features)
         y : array-like of shape (n_support,)
         sample_weight : array-like of shape (n_support,), default=None
-            A row of weight w counts as w equal rows.
+            A row of weight w counts as w equal rows. To an estimator as base learner
+            it weighs what it does to that estimator.
 
         Returns
         -------
@@ -173,6 +174,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         meta_fitted = hasattr(self, "meta_state_")
         if meta_fitted:
             self._check_structure(self.meta_state_.parameters)
+            self._check_base_learner()
         else:
             self._check_parameters()
             warnings.warn(

@@ -70,6 +70,11 @@ class TaskBatch:
         return self.y_query, self.weight_query
 
 
+def as_range(size):
+    """``(low, high)`` of a size given as an int or a range."""
+    return (size, size) if isinstance(size, int | np.integer) else tuple(size)
+
+
 def log_uniform_sizes(low, high, quantiles):
     """Support sizes from ``low`` to ``high``, uniform on the scale of log(1 + size).
 

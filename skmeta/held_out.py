@@ -94,20 +94,23 @@ def return_to_start(network, start, batches, n_tasks, device="cpu"):
         network.load_state_dict(_between(start, trained, share))
         total, n_rows = held_out_losses(network, batches, device)
         losses.append(total / n_rows)
-    least = min(losses, key=np.mean)
+    least = min(losses, key=lambda loss: np.nan_to_num(loss.mean(), nan=np.inf))
     excess = [loss - least for loss in losses]
     n = min(n_tasks, len(least))
-    nearest = next(
+    good = (
         share
         for share, e in zip(RETURN_SHARES, excess, strict=True)
         if e.mean() <= 0.5 * e.std() / n**0.5
     )
+    nearest = next(good, 1.0)  # no comparison where every loss is NaN
     network.load_state_dict(_between(start, trained, nearest))
 
 
 def _between(start, end, share):
     """The state at ``share`` of the way from ``start`` to ``end``."""
-    return {
-        k: torch.lerp(start[k].to(v), v, share) if v.is_floating_point() else v
-        for k, v in end.items()
-    }
+    state = dict(end)
+    for name, value in end.items():
+        first = start[name].to(value)
+        if not torch.equal(first, value):  # infinite settings stay as they are
+            state[name] = torch.lerp(first, value, share)
+    return state

@@ -6,6 +6,8 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_consistent_length
 
+from .tasks import check_tasks
+
 MAX_LABELS = 40
 """Names written along an axis, at most."""
 
@@ -87,10 +89,8 @@ class TaskRelationDisplay:
         if tasks is None:
             display = cls(estimator.task_relations_, estimator.task_names_)
         else:
-            names = getattr(tasks, "names", None)
-            if names is None:
-                keys = list(tasks) if isinstance(tasks, dict) else range(len(tasks))
-                names = tuple(keys)
+            tasks = check_tasks(tasks)
+            names = getattr(tasks, "names", range(len(tasks)))
             display = cls(
                 estimator.relations(tasks), estimator.task_names_, task_names=names
             )
@@ -155,9 +155,9 @@ class TaskRelationDisplay:
 
     def _matrix(self, relations, n_strongest, ax, style):
         self.row_order_ = _by_similarity(relations)
-        same = self.task_names is not None and list(self.task_names) == list(
-            self.meta_task_names
-        )
+        names = range(len(relations)) if self.task_names is None else self.task_names
+        same = list(names) == list(self.meta_task_names)
+        same &= not all(isinstance(name, int | np.integer) for name in names)
         self.column_order_ = (
             self.row_order_ if same else _along_rows(relations[self.row_order_])
         )
@@ -172,7 +172,6 @@ class TaskRelationDisplay:
         self.im_ = ax.imshow(drawn, **look)
         bar = ax.figure.colorbar(self.im_, ax=ax, extend="max")
         bar.set_label("relation")
-        names = range(len(drawn)) if self.task_names is None else self.task_names
         ax.set_yticks(*_labels(names, self.row_order_))
         ax.set_xticks(*_labels(self.meta_task_names, self.column_order_), rotation=90)
         ax.tick_params(labelsize=8)

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .base_learner import MetaNetwork, kind_of, make_base_learner, seeded
-from .episodes import Episodes, log_uniform_sizes
+from .episodes import Episodes, as_range, log_uniform_sizes
 from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_loss, return_to_start
 from .meta_state import MetaState
@@ -144,11 +144,6 @@ def prepared(tasks, start):
     """Episodes of tasks that the pooled estimator has not seen."""
     prior = None if start.pooled is None else start.pooled.predict(tasks.X)
     return Episodes(tasks, start.features, start.targets, prior)
-
-
-def as_range(size):
-    """``(low, high)`` of a size given as an int or a range."""
-    return (size, size) if isinstance(size, int | np.integer) else tuple(size)
 
 
 def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
@@ -348,7 +343,8 @@ def remember(learned, sources, process=None):
             continue
         if episodes is None:
             episodes = prepared(sources.memory.take(places), start)
-        names += [episodes.tasks.names[i] for i in index]
+        known = episodes.tasks.names
+        names += [known[i] for i in index]
         memories.append(memory_of(learned.network, process, episodes, index))
         order.append(places)
     back = np.argsort(np.concatenate(order))

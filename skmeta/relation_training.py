@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from .base_learner import MetaNetwork, seeded
-from .episodes import log_uniform_sizes
+from .episodes import as_range, log_uniform_sizes
 from .held_out import row_losses
 from .scaling import LabelEncoder
 from .task_relations import RelatedLearner, Relations, without
@@ -26,7 +26,7 @@ MAX_MEMORY = 1024
 N_TAUGHT_ROWS = 64
 """Rows of a task that its relations are taught by, at most."""
 
-UNRELATED = 30.0
+UNRELATED = 1e9
 """Logit that lets no task be related."""
 
 
@@ -77,10 +77,7 @@ class _Draw:
 
     def __init__(self, episodes, places, settings, rng, device):
         self.episodes, self.places = episodes, torch.from_numpy(places).to(device)
-        n_support = settings["n_support"]
-        self.sizes = (
-            n_support if isinstance(n_support, tuple | list) else [n_support] * 2
-        )
+        self.sizes = as_range(settings["n_support"])
         self.n_query, self.rng, self.device = settings["n_query"], rng, device
 
     def __call__(self):

@@ -21,7 +21,7 @@ from .task_memory import TaskMemory
 from .task_relations import Related
 from .tasks import SampledTasks, check_tasks
 
-TASKS_AT_ONCE = 256
+TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
 
 
 class _SelfAttentionSystem:
@@ -37,7 +37,8 @@ class _SelfAttentionSystem:
         Parameters
         ----------
         tasks : TaskCollection, list of (X, y), dict or lazy sequence
-            With the columns of the meta-training tasks, and no other classes.
+            With the columns of the meta-training tasks, and no other classes. Tasks
+            without a name are numbered on from those remembered.
 
         Returns
         -------
@@ -46,18 +47,20 @@ class _SelfAttentionSystem:
         Raises
         ------
         ValueError
-            If a task is not valid; nothing is changed.
+            If a task is not valid, or has the name of one remembered; nothing is
+            changed.
         """
         state, tasks = self._check_meta_fitted(), check_tasks(tasks)
         learner = state.network.learner
-        memories, names = [learner.memory], [state.task_names]
+        memories, names = [learner.memory], []
         with single_thread():
             for some, episodes in self._episodes_of(tasks):
                 index = np.arange(len(some))
                 memories.append(
                     memory_of(state.network, learner.process, episodes, index)
                 )
-                names.append(np.fromiter(some.names, object, len(some)))
+                names += some.names
+        names = _numbered_on(names, state.task_names)
         memory = TaskMemory.joined(memories)
         attention = np.ones(len(memory.keys))
         attention[: len(state.task_attention)] = state.task_attention
@@ -66,7 +69,7 @@ class _SelfAttentionSystem:
             replace(
                 state,
                 network=MetaNetwork(state.network.encoder, learner.remembering(memory)),
-                task_names=np.concatenate(names),
+                task_names=np.concatenate([state.task_names, names]),
                 task_embeddings=memory.keys.numpy(),
                 task_attention=attention / attention.mean(),
                 tasks=(*state.tasks, tasks) if state.tasks else (),
@@ -100,19 +103,22 @@ class _SelfAttentionSystem:
         -------
         relations : ndarray of shape (n_tasks, n_meta_tasks)
             In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
-            task. What comes first in memory is a task itself, where it is there.
+            task. Of a task, 65 rows drawn at random are looked at, at most. One of
+            meta-training is related to itself; with a pooled estimator, which has seen
+            its rows, less surely than a new task is.
         """
         network, found = self._network(self._check_meta_fitted()), []
         tasks = check_tasks(tasks)
         device = next(network.parameters()).device
         with single_thread():
             for some, episodes in self._episodes_of(tasks):
-                batch = episodes.draw(
-                    np.arange(len(some)), N_REMEMBERED_ROWS, 1, np.random.default_rng(0)
-                )
-                rows, y = batch.to(device).rows()
-                rows = Rows(*(part.double() for part in rows))
-                found.append(self._relations(network.adapt(rows, y)))
+                rng = np.random.default_rng(0)
+                for i in range(0, len(some), RELATED_AT_ONCE):
+                    index = np.arange(i, min(i + RELATED_AT_ONCE, len(some)))
+                    batch = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng)
+                    rows, y = batch.to(device).rows()
+                    rows = Rows(*(part.double() for part in rows))
+                    found.append(self._relations(network.adapt(rows, y)))
         return np.concatenate(found)
 
     def _episodes_of(self, tasks):
@@ -137,6 +143,8 @@ class _SelfAttentionSystem:
 
     def _related(self):
         """The adaptation, which meta-training alone lets know of other tasks."""
+        if not hasattr(self, "_support"):
+            self._check_meta_fitted()
         _, adapted = self._adaptation()
         if not isinstance(adapted, Related):
             raise AttributeError(
@@ -163,6 +171,19 @@ class _SelfAttentionSystem:
         return all_given
 
 
+def _numbered_on(names, known):
+    """Names (n_tasks,) of tasks that come to those of the names ``known``."""
+    if names == list(range(len(names))):  # they have none of their own
+        names = range(len(known), len(known) + len(names))
+    taken = set(known).intersection(names)
+    if taken:
+        raise ValueError(
+            f"Tasks called {sorted(map(str, taken))[:5]} are remembered already. Give "
+            "the tasks to add names of their own, as a dict does."
+        )
+    return np.fromiter(names, object, len(names))
+
+
 @documented
 class SelfAttentionMetaRegressor(_SelfAttentionSystem, MetaRegressor):
     """Self-attention meta-learner for regression tasks that borrow from each other.
@@ -186,7 +207,7 @@ class SelfAttentionMetaRegressor(_SelfAttentionSystem, MetaRegressor):
     {attributes}
     task_relations_ : ndarray of shape (n_meta_tasks,)
         Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task.
+        task. Only the strongest are not zero: 64, of classes 4, at most.
     familiarity_ : float
         How sure it is that the task is like one seen, from 0 to 1: the sum of the
         relations.
@@ -242,8 +263,9 @@ class SelfAttentionMetaRegressor(_SelfAttentionSystem, MetaRegressor):
             Last what the support adds to these, and what is predicted without them.
             Rows sum to what `predict` gives.
         """
-        targets, total = self._current_state().targets, self.predict(X)
-        given = targets.scale * self._borrowed(X)[..., 0]
+        given, total = self._borrowed(X)[..., 0], self.predict(X)
+        targets = self._current_state().targets
+        given *= targets.scale
         given += targets.mean * self.task_relations_
         return np.column_stack([given, total - given.sum(1)])
 
@@ -267,7 +289,7 @@ class SelfAttentionMetaClassifier(_SelfAttentionSystem, MetaClassifier):
         Of the meta-training tasks.
     task_relations_ : ndarray of shape (n_meta_tasks,)
         Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task.
+        task. Only the strongest are not zero: 64, of classes 4, at most.
     familiarity_ : float
         How sure it is that the task is like one seen, from 0 to 1: the sum of the
         relations.
@@ -276,6 +298,11 @@ class SelfAttentionMetaClassifier(_SelfAttentionSystem, MetaClassifier):
     --------
     SelfAttentionMetaRegressor : The same for numbers.
     AttentionMetaClassifier : Learns each task on its own.
+
+    Notes
+    -----
+    What to do about a task of low ``familiarity_`` is said at
+    `SelfAttentionMetaRegressor`.
 
     References
     ----------

@@ -184,14 +184,17 @@ class RelatedLearner(nn.Module):
     def relate(self, found):
         """Weigh what was recalled, and depart from the tasks of most weight."""
         by_representation = self.relations.by_representation.exp()
-        prior = (by_representation * found.similarity).log_softmax(1).double()
+        similarity = found.similarity.gather(1, found.index)
+        prior = (by_representation * similarity).log_softmax(1).double()
         by_evidence = self.relations.by_evidence.double()
         by_evidence = by_evidence.clamp(max=self.likelihood.max_log_weight).exp()
         evidence = self.evidence(found.support, found.at_rows)
-        logits = prior.gather(1, found.index) + by_evidence * evidence
+        logits = prior + by_evidence * evidence
         none = self.relations.none + by_evidence * found.evidence_of_none
         n = min(self.likelihood.max_related, logits.shape[1])
+        total = logits.logsumexp(1, keepdim=True)
         logits, chosen = logits.topk(n, 1)
+        logits = logits.log_softmax(1) + total  # those chosen stand for the others
         log_relation = torch.cat([logits, none[:, None]], 1).log_softmax(1)
         rows = chosen[:, :, None, None].expand(-1, -1, *found.at_rows.shape[2:])
         departures = self.likelihood.depart(

@@ -22,6 +22,7 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
+    any_estimator,
 )
 from skmeta.any_estimator import _borrowed, _resampled, _without_seeing
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
@@ -248,6 +249,46 @@ def test_added_tasks_lend_their_rows(regression):
     assert sum(map(len, one.meta_state_.tasks)) == len(one.task_names_) == 13
     assert len(estimator.meta_state_.tasks) == 1
     assert np.isfinite(one.fit(new[0].X[:5], new[0].y[:5]).predict(new[0].X)).all()
+
+
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+@pytest.mark.parametrize("base_learner", [Ridge(), KNeighborsRegressor(2)], ids=str)
+def test_small_weights_are_as_good_as_large_ones(base_learner):
+    X, y = make_regression(12, 3, random_state=0)
+    weight = np.full(12, 1e-5)
+    estimator = AttentionMetaRegressor(base_learner, random_state=0)
+    assert np.isfinite(estimator.fit(X, y, weight).predict(X)).all()
+
+
+@pytest.mark.parametrize(
+    ("cls", "base_learner"),
+    [
+        (AttentionMetaRegressor, LogisticRegression()),
+        (AttentionMetaClassifier, Ridge()),
+        (AttentionMetaRegressor, Ridge),
+    ],
+)
+def test_base_learner_of_another_kind_is_refused(cls, base_learner):
+    kind = "regressor" if cls is AttentionMetaRegressor else "classifier"
+    tasks = make_classification_tasks(5, random_state=0)
+    with pytest.raises(ValueError, match=rf"or a {kind}\. Got .*(Ridge|Logistic)"):
+        cls(base_learner).meta_fit(tasks)
+
+
+def test_kind_of_the_base_learner_is_checked_by_fit_too(regression):
+    estimator, new = regression
+    other = clone(estimator).set_params(base_learner=LogisticRegression())
+    with pytest.raises(ValueError, match=r"or a regressor\. Got LogisticRegression"):
+        other.fit(new[0].X, new[0].y)
+
+
+def test_folds_of_large_supports_are_those_of_small_ones(adapted, monkeypatch):
+    _, state, _, X, y = adapted
+    args = state.network, state.rows(X), state.encoded(y)
+    together = _without_seeing(*args)
+    monkeypatch.setattr(any_estimator, "FOLD_ROWS_AT_ONCE", 1)
+    for one, other in zip(together, _without_seeing(*args), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_what_cannot_be_a_base_learner_is_refused():

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from skmeta import TaskCollection
+from skmeta import Task, TaskCollection
 from skmeta.inspection import MAX_LABELS, TaskRelationDisplay
 
 
@@ -114,6 +114,9 @@ def test_from_estimator_draws_the_matrix_of_tasks(adapted, meta_fitted):
     np.testing.assert_array_equal(display.relations, adapted.relations(tasks))
     named = TaskRelationDisplay.from_estimator(adapted, TaskCollection(tasks))
     assert list(named.task_names) == ["a", "b", "c"]
+    listed = [Task(X, y, name=name) for name, (X, y) in tasks.items()]
+    listed = TaskRelationDisplay.from_estimator(adapted, listed)
+    assert list(listed.task_names) == ["a", "b", "c"]
     numbered = TaskRelationDisplay.from_estimator(adapted, list(tasks.values()))
     assert list(numbered.task_names) == [0, 1, 2]
 

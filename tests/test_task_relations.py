@@ -9,8 +9,10 @@ import torch
 from scipy.special import expit, logsumexp, softmax
 from scipy.stats import multivariate_normal, multivariate_t
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
+from skmeta.relation_training import UNRELATED
 from skmeta.task_memory import TaskMemory
 from skmeta.task_relations import MAX_CANDIDATES
 
@@ -115,7 +117,9 @@ def test_relation_is_prior_times_evidence(name, borrowing, meta_fitted):
     evidence = learner.evidence(found.support, found.at_rows)[0].numpy()
     none = float(scalars.none) + weight * float(found.evidence_of_none)
     log_relation = learner.relate(found).log_relation[0].numpy()
-    kept = np.sort(prior + weight * evidence)[::-1][: len(log_relation) - 1]
+    every = prior + weight * evidence
+    kept = np.sort(every)[::-1][: len(log_relation) - 1]
+    kept = kept - logsumexp(kept) + logsumexp(every)  # they stand for all
     expected = np.append(kept, none)
     np.testing.assert_allclose(log_relation, expected - logsumexp(expected), atol=1e-5)
 
@@ -191,10 +195,8 @@ def test_relations_without_a_support_are_the_prior(name, borrowing):
     )
     none = np.exp(float(learner.relations.none))
     shown = relations > 0
-    kept = prior[shown].sum()
-    np.testing.assert_allclose(
-        relations[shown], prior[shown] / (kept + none), rtol=1e-4
-    )
+    expected = prior[shown] / prior[shown].sum() / (1 + none)
+    np.testing.assert_allclose(relations[shown], expected, rtol=1e-4)
 
 
 @related
@@ -307,6 +309,57 @@ def test_tasks_that_do_not_fit_are_not_added(change, words, borrowing, meta_fitt
     assert estimator.task_embedding_ is embedding
 
 
+def test_names_of_added_tasks_are_new(borrowing, meta_fitted):
+    name = "regressor-related"
+    estimator = borrowing(name)
+    n = len(estimator.task_names_)
+    X, y, _ = meta_fitted.task(name)
+    estimator.add_tasks([(X, y), (X, y)])  # without names
+    assert estimator.task_names_[-2:].tolist() == [n, n + 1]
+    state = estimator.add_tasks({"new": (X, y)}).meta_state_
+    with pytest.raises(ValueError, match=r"\['new'\] are remembered already"):
+        estimator.add_tasks({"new": (X, y)})
+    assert estimator.meta_state_ is state
+
+
+def with_learner(estimator, learner, names):
+    """A clone with another learner, which remembers tasks of these names."""
+    state, other = estimator.meta_state_, clone(estimator)
+    network = copy.copy(state.network)
+    network._modules = {**network._modules, "learner": learner}
+    other._take_over(replace(state, network=network, task_names=names))
+    return other
+
+
+def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(borrowing, meta_fitted):
+    name = "regressor-related"
+    estimator = borrowing(name)
+    X, y, _ = meta_fitted.task(name)
+    once = clone(estimator).fit(X, y).familiarity_
+    learner = estimator.meta_state_.network.learner
+    for n in (2, 80):  # fewer than the candidates that are looked at
+        repeated = learner.remembering(TaskMemory.joined([learner.memory] * n))
+        names = np.arange(n * len(estimator.task_names_))
+        many = with_learner(estimator, repeated, names).fit(X, y)
+        assert many.familiarity_ == pytest.approx(once, rel=1e-5)
+
+
+def test_unrelated_is_unrelated_whatever_the_evidence(meta_fitted):
+    estimator = meta_fitted("regressor-related")
+    learner = copy.deepcopy(estimator.meta_state_.network.learner)
+    learner.relations.none.fill_(UNRELATED)
+    learner.relations.by_evidence.fill_(5.0)
+    task = meta_fitted.tasks("regressor")[0]
+    alone = with_learner(estimator, learner, estimator.task_names_)
+    alone.fit(task.X, task.y)
+    assert alone.familiarity_ == 0
+    assert alone.task_relations_.sum() == 0
+    state, adapted = alone._adaptation()
+    mean, _ = learner.base.predict(adapted.base, state.rows(task.X))
+    expected = state.targets.mean + state.targets.scale * mean[0].numpy()
+    np.testing.assert_allclose(alone.predict(task.X), expected)
+
+
 def test_unknown_labels_and_distributions_are_not_added(borrowing, meta_fitted):
     X, y, _ = meta_fitted.task("three-related")
     estimator = borrowing("three-related")
@@ -329,6 +382,9 @@ def test_new_estimator_has_no_relations(meta_fitted):
     assert not hasattr(estimator, "task_relations_")
     with pytest.raises(AttributeError, match="knows of no other task"):
         estimator.contributions(X_query)
+    for ask in ("contributions", "relations"):
+        with pytest.raises(NotFittedError, match=r"Call meta_fit\(tasks\)"):
+            getattr(SelfAttentionMetaRegressor(), ask)(X_query)
 
 
 def test_large_memory_is_searched_by_representation(borrowing, meta_fitted):
@@ -344,12 +400,9 @@ def test_large_memory_is_searched_by_representation(borrowing, meta_fitted):
         learner.memory.functions[:1].repeat(n, 1, 1),
     )
     few = clone(estimator).fit(X, y)
-    network = copy.copy(state.network)
-    network._modules = {**network._modules}
-    network.learner = learner.remembering(TaskMemory.joined([far, learner.memory]))
+    larger = learner.remembering(TaskMemory.joined([far, learner.memory]))
     names = np.concatenate([np.arange(n), state.task_names])
-    estimator._take_over(replace(state, network=network, task_names=names))
-    many = estimator.fit(X, y)
+    many = with_learner(estimator, larger, names).fit(X, y)
     np.testing.assert_allclose(many.task_relations_[n:], few.task_relations_, atol=1e-6)
     np.testing.assert_allclose(many.predict(X_query), few.predict(X_query), rtol=1e-6)
 
