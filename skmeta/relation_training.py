@@ -18,7 +18,7 @@ from .task_relations import RelatedLearner, Relations, without
 
 N_EPISODES, N_JUDGED = 2048, 512
 N_SIMILARITY_STEPS, JUDGED_EVERY, SIMILARITY_BATCH = 300, 50, 256
-N_SCALAR_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 12, 0.2, 12
+N_SCALAR_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 30, 0.2, 12
 BATCH_SIZE = 32
 MAX_MEMORY = 1024
 """Tasks, drawn of those remembered, that relations are learned with."""

@@ -64,11 +64,14 @@ class SharedProcess(nn.Module):
         return self.learner.prior.factor.shape[0]
 
     def features(self, rows):
-        """Features (B, N, D) whose inner products are about the kernel, and the mean.
+        """See rows as all tasks do.
 
         Returns
         -------
         features : tensor of shape (B, N, D)
+            Their inner products are about the kernel.
+        columns : tensor of shape (B, N, n_linear)
+            What the linear features are made of: a constant, and the scaled columns.
         mean : tensor of shape (B, N, n_outputs)
         """
         prior = self.learner.prior
@@ -77,11 +80,11 @@ class SharedProcess(nn.Module):
         design = prior.design(rows, encoding, theta)
         linear = design.features[..., : self.n_linear]
         if prior.linear_only:
-            return linear, design.mean
+            return linear, design.linear, design.mean
         angles = design.columns @ self.frequencies.to(design.columns)
         level = (theta.signal.double().exp() / N_FREQUENCIES).sqrt()[..., None]
         waves = torch.cat([angles.cos(), angles.sin()], -1) * level
-        return torch.cat([linear, waves], -1), design.mean
+        return torch.cat([linear, waves], -1), design.linear, design.mean
 
     def noise(self, rows):
         """Variance of the noise of each task, (B, 1)."""
@@ -91,7 +94,7 @@ class SharedProcess(nn.Module):
     @torch.no_grad()
     def functions(self, rows, y):
         """Fit each task: weights (B, n_outputs, D) of the posterior mean."""
-        features, mean = self.features(rows)
+        features, _, mean = self.features(rows)
         features = features * (rows.weight > 0)[..., None]
         K = features @ features.transpose(1, 2)
         weight = rows.weight.double()

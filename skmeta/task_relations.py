@@ -45,6 +45,7 @@ class SupportView(NamedTuple):
 
     y: torch.Tensor  # (B, S)
     features: torch.Tensor  # (B, S, D), 0 where hidden
+    columns: torch.Tensor  # (B, S, n_linear), 0 where hidden
     mean: torch.Tensor  # (B, S, C)
     weight: torch.Tensor  # (B, S)
     noise: torch.Tensor  # (B, 1) variance
@@ -69,9 +70,10 @@ class Relations(nn.Module):
         Logarithms of the weights of the two kinds of evidence.
     none : tensor of shape ()
         Logit of being related to none.
-    local : tensor of shape (2,)
-        Logarithms of the shares of a task's variance, linear and RBF, in which
-        related tasks differ.
+    local : tensor of shape (3,)
+        Logarithms of the variances in which related tasks differ: of the linear part,
+        relative to that of all tasks; of its coefficients, each alike; and of the RBF
+        part, relative to that of all tasks.
     noise : tensor of shape ()
         Logarithm of the noise about a related task, relative to that of all tasks.
     """
@@ -83,7 +85,7 @@ class Relations(nn.Module):
         self.by_representation = nn.Parameter(torch.tensor(-2.0))
         self.by_evidence = nn.Parameter(torch.tensor(0.0))
         self.none = nn.Parameter(torch.tensor(1.0))
-        self.local = nn.Parameter(torch.full((2,), -1.0))
+        self.local = nn.Parameter(torch.tensor([-3.0, -3.0, -1.0]))
         self.noise = nn.Parameter(torch.tensor(0.0))
 
     def scalars(self):
@@ -206,23 +208,23 @@ class RelatedLearner(nn.Module):
     def predict(self, adapted, query):
         """Mean and variance, or logits, of the query rows, of the mixture."""
         base = self.base.predict(adapted.base, query)
-        features, mean = self.process.features(query)
+        features, columns, mean = self.process.features(query)
         return self.likelihood.mixture(
             adapted.departures,
             adapted.log_relation,
             self._values(features, mean, adapted.index),
-            self._local(features),
+            self._local(features, columns),
             base,
         )
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariances."""
-        features, mean = self.process.features(query)
+        features, columns, mean = self.process.features(query)
         return self.likelihood.components(
             adapted.departures,
             adapted.log_relation,
             self._values(features, mean, adapted.index),
-            self._local(features),
+            self._local(features, columns),
             self.base.components(adapted.base, query, joint),
             joint,
         )
@@ -232,7 +234,7 @@ class RelatedLearner(nn.Module):
 
         Of the mean, or of the probabilities; the rest is of the support.
         """
-        features, mean = self.process.features(query)
+        features, _, mean = self.process.features(query)
         values = self._values(features, mean, adapted.index)
         share = adapted.log_relation[:, :-1, None, None].exp()
         return share * self.likelihood.shares(values)
@@ -256,10 +258,10 @@ class RelatedLearner(nn.Module):
 
     def view(self, rows, y):
         """`SupportView` of rows and their targets."""
-        features, mean = self.process.features(rows)
+        features, columns, mean = self.process.features(rows)
         weight = rows.weight.double()
-        noise = self.process.noise(rows)
-        return SupportView(y, features * (weight > 0)[..., None], mean, weight, noise)
+        there, noise = (weight > 0)[..., None], self.process.noise(rows)
+        return SupportView(y, features * there, columns * there, mean, weight, noise)
 
     def evidence(self, view, at_rows):
         """Log marginal likelihood of supports under candidates, (B, L)."""
@@ -275,7 +277,13 @@ class RelatedLearner(nn.Module):
     def _local_support(self, view, at_rows):
         """What a likelihood takes of a support and candidates."""
         noise = view.noise * self.relations.noise.double().exp()
-        return view.y, at_rows, self._local(view.features), view.weight, noise
+        return (
+            view.y,
+            at_rows,
+            self._local(view.features, view.columns),
+            view.weight,
+            noise,
+        )
 
     def _values(self, features, mean, index):
         """Functions (B, L, S, C) of remembered tasks at rows."""
@@ -287,12 +295,12 @@ class RelatedLearner(nn.Module):
             values = torch.einsum("bsd,blcd->blsc", features, functions)
         return mean[:, None] + values
 
-    def _local(self, features):
-        """Features of a departure from those of a function."""
+    def _local(self, features, columns):
+        """Features of a departure from those of a function, and its columns."""
         n = self.process.n_linear
-        linear, rest = (0.5 * self.relations.local.double()).exp()
-        scale = torch.cat([linear.expand(n), rest.expand(features.shape[-1] - n)])
-        return features * scale
+        linear, each, rest = (0.5 * self.relations.local.double()).exp()
+        parts = features[..., :n] * linear, features[..., n:] * rest, columns * each
+        return torch.cat(parts, -1)
 
     def _evidence_of_none(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
