@@ -73,8 +73,17 @@ ATTRIBUTES = """meta_state_ : MetaState
         What ``device`` was resolved to."""
 
 
+RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
+        Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
+        task. Only the strongest are not zero: 64, of classes 4, at most.
+    familiarity_ : float
+        How sure it is that the task is like one seen, from 0 to 1: the sum of the
+        relations."""
+
+
 def documented(cls):
     """Fill the shared parts into the docstring of a class."""
     cls.__doc__ = cls.__doc__.replace("{parameters}", PARAMETERS)
     cls.__doc__ = cls.__doc__.replace("{attributes}", ATTRIBUTES)
+    cls.__doc__ = cls.__doc__.replace("{relations}", RELATIONS)
     return cls

@@ -191,3 +191,9 @@ class Episodes:
             prior[~present] = 0
         weight = present.astype(np.float32)
         return tuple(map(torch.from_numpy, (x, prior, weight, y)))
+
+
+def prepared(tasks, start):
+    """Episodes of tasks that the pooled estimator has not seen."""
+    prior = None if start.pooled is None else start.pooled.predict(tasks.X)
+    return Episodes(tasks, start.features, start.targets, prior)

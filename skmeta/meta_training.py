@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .base_learner import MetaNetwork, kind_of, make_base_learner, seeded
-from .episodes import Episodes, as_range, log_uniform_sizes
+from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_loss, return_to_start
 from .meta_state import MetaState
@@ -17,8 +17,8 @@ from .relation_training import relate
 from .scaling import LabelEncoder
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
-from .task_encoder import COLUMN_DIM, Rows
-from .task_memory import TaskMemory, shared_process
+from .task_encoder import COLUMN_DIM
+from .task_memory import remember, shared_process
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train
 
@@ -26,11 +26,6 @@ PRIOR_TASKS = 50
 """Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
 their targets drawn anew from that prior. On them nothing beats it, which keeps a
 network that has seen few tasks from seeing more in a task than there is."""
-
-N_REMEMBERED_ROWS = 64
-"""Rows of a meta-training task that what is remembered of it is made of, at most."""
-
-REMEMBERED_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,12 +133,6 @@ def held_out_task_losses(learned, tasks, n_support, n_query):
         for size in sizes
     ]
     return np.mean(losses, axis=0) + np.log(learned.start.targets.unit)
-
-
-def prepared(tasks, start):
-    """Episodes of tasks that the pooled estimator has not seen."""
-    prior = None if start.pooled is None else start.pooled.predict(tasks.X)
-    return Episodes(tasks, start.features, start.targets, prior)
 
 
 def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
@@ -320,49 +309,3 @@ def choose_training(network, held_out, device):
         return held_out_loss(network, held_out, device)
 
     learner.configure(*min(learner.choices, key=loss))
-
-
-def remember(learned, sources, process=None):
-    """Names (n_tasks,) and memory of the tasks that meta-learning was given.
-
-    Of tasks that the pooled estimator was fitted to, what it left open is taken out
-    of fold. Without ``process`` their functions are not kept.
-    """
-    start, n = learned.start, len(sources.memory)
-    inside = np.flatnonzero(sources.held_out_places >= 0)
-    parts = [
-        (sources.example_places, start.examples, np.arange(len(start.examples))),
-        (sources.held_out_places[inside], start.held_out, inside),
-    ]
-    rest = np.setdiff1d(np.arange(n), np.concatenate([at for at, _, _ in parts]))
-    for at in np.split(rest, range(REMEMBERED_AT_ONCE, len(rest), REMEMBERED_AT_ONCE)):
-        parts.append((at, None, np.arange(len(at))))
-    names, memories, order = [], [], []
-    for places, episodes, index in parts:
-        if len(places) == 0:
-            continue
-        if episodes is None:
-            episodes = prepared(sources.memory.take(places), start)
-        known = episodes.tasks.names
-        names += [known[i] for i in index]
-        memories.append(memory_of(learned.network, process, episodes, index))
-        order.append(places)
-    back = np.argsort(np.concatenate(order))
-    memory = TaskMemory.joined(memories).take(torch.from_numpy(back))
-    return np.fromiter(names, object, n)[back], memory
-
-
-@torch.no_grad()
-def memory_of(network, process, episodes, index):
-    """`TaskMemory` of the tasks ``index`` (n_tasks,) of ``episodes``."""
-    rng, parts = np.random.default_rng(0), []
-    dtype = next(network.parameters()).dtype
-    for i in range(0, len(index), REMEMBERED_AT_ONCE):
-        chunk = index[i : i + REMEMBERED_AT_ONCE]
-        batch = episodes.draw(chunk, N_REMEMBERED_ROWS, 1, rng)
-        rows, y = batch.rows()
-        rows = Rows(*(part.to(dtype) for part in rows))
-        keys = network.encoder(rows, network.learner.targets(rows, y)).task.float()
-        functions = keys[:, :0] if process is None else process.functions(rows, y)
-        parts.append(TaskMemory(keys, functions))
-    return TaskMemory.joined(parts)

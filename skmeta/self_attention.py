@@ -14,10 +14,10 @@ import torch
 from ._docstrings import documented
 from .base import single_thread
 from .base_learner import MetaNetwork
-from .meta_training import N_REMEMBERED_ROWS, memory_of, prepared
+from .episodes import prepared
 from .predictors import MetaClassifier, MetaRegressor
 from .task_encoder import Rows, SelfAttentionPooling
-from .task_memory import TaskMemory
+from .task_memory import N_REMEMBERED_ROWS, TaskMemory, memory_of
 from .task_relations import Related
 from .tasks import SampledTasks, check_tasks
 
@@ -205,12 +205,7 @@ class SelfAttentionMetaRegressor(_SelfAttentionSystem, MetaRegressor):
     Attributes
     ----------
     {attributes}
-    task_relations_ : ndarray of shape (n_meta_tasks,)
-        Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: 64, of classes 4, at most.
-    familiarity_ : float
-        How sure it is that the task is like one seen, from 0 to 1: the sum of the
-        relations.
+    {relations}
 
     See Also
     --------
@@ -287,12 +282,7 @@ class SelfAttentionMetaClassifier(_SelfAttentionSystem, MetaClassifier):
     {attributes}
     classes_ : ndarray of shape (n_classes,)
         Of the meta-training tasks.
-    task_relations_ : ndarray of shape (n_meta_tasks,)
-        Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: 64, of classes 4, at most.
-    familiarity_ : float
-        How sure it is that the task is like one seen, from 0 to 1: the sum of the
-        relations.
+    {relations}
 
     See Also
     --------

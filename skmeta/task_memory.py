@@ -9,14 +9,22 @@ A task with d columns then costs some 4 (d + 100) bytes an output.
 import copy
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
+from .episodes import prepared
 from .gaussian_process import masked_covariance
 from .laplace import laplace
 from .prior_fitting import no_encoding
+from .task_encoder import Rows
 
 N_FREQUENCIES = 32
+
+N_REMEMBERED_ROWS = 64
+"""Rows of a meta-training task that what is remembered of it is made of, at most."""
+
+REMEMBERED_AT_ONCE = 256
 
 
 class TaskMemory(NamedTuple):
@@ -117,3 +125,49 @@ def shared_process(learner, known, seed):
     else:
         process = copy.deepcopy(known).float()
     return process.eval().requires_grad_(False)
+
+
+def remember(learned, sources, process=None):
+    """Names (n_tasks,) and memory of the tasks that meta-learning was given.
+
+    Of tasks that the pooled estimator was fitted to, what it left open is taken out
+    of fold. Without ``process`` their functions are not kept.
+    """
+    start, n = learned.start, len(sources.memory)
+    inside = np.flatnonzero(sources.held_out_places >= 0)
+    parts = [
+        (sources.example_places, start.examples, np.arange(len(start.examples))),
+        (sources.held_out_places[inside], start.held_out, inside),
+    ]
+    rest = np.setdiff1d(np.arange(n), np.concatenate([at for at, _, _ in parts]))
+    for at in np.split(rest, range(REMEMBERED_AT_ONCE, len(rest), REMEMBERED_AT_ONCE)):
+        parts.append((at, None, np.arange(len(at))))
+    names, memories, order = [], [], []
+    for places, episodes, index in parts:
+        if len(places) == 0:
+            continue
+        if episodes is None:
+            episodes = prepared(sources.memory.take(places), start)
+        known = episodes.tasks.names
+        names += [known[i] for i in index]
+        memories.append(memory_of(learned.network, process, episodes, index))
+        order.append(places)
+    back = np.argsort(np.concatenate(order))
+    memory = TaskMemory.joined(memories).take(torch.from_numpy(back))
+    return np.fromiter(names, object, n)[back], memory
+
+
+@torch.no_grad()
+def memory_of(network, process, episodes, index):
+    """`TaskMemory` of the tasks ``index`` (n_tasks,) of ``episodes``."""
+    rng, parts = np.random.default_rng(0), []
+    dtype = next(network.parameters()).dtype
+    for i in range(0, len(index), REMEMBERED_AT_ONCE):
+        chunk = index[i : i + REMEMBERED_AT_ONCE]
+        batch = episodes.draw(chunk, N_REMEMBERED_ROWS, 1, rng)
+        rows, y = batch.rows()
+        rows = Rows(*(part.to(dtype) for part in rows))
+        keys = network.encoder(rows, network.learner.targets(rows, y)).task.float()
+        functions = keys[:, :0] if process is None else process.functions(rows, y)
+        parts.append(TaskMemory(keys, functions))
+    return TaskMemory.joined(parts)

@@ -208,26 +208,19 @@ class RelatedLearner(nn.Module):
     def predict(self, adapted, query):
         """Mean and variance, or logits, of the query rows, of the mixture."""
         base = self.base.predict(adapted.base, query)
-        features, columns, mean = self.process.features(query)
-        return self.likelihood.mixture(
-            adapted.departures,
-            adapted.log_relation,
-            self._values(features, mean, adapted.index),
-            self._local(features, columns),
-            base,
-        )
+        return self.likelihood.mixture(*self._met(adapted, query), base)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariances."""
+        base = self.base.components(adapted.base, query, joint)
+        return self.likelihood.components(*self._met(adapted, query), base, joint)
+
+    def _met(self, adapted, query):
+        """What a likelihood takes of query rows."""
         features, columns, mean = self.process.features(query)
-        return self.likelihood.components(
-            adapted.departures,
-            adapted.log_relation,
-            self._values(features, mean, adapted.index),
-            self._local(features, columns),
-            self.base.components(adapted.base, query, joint),
-            joint,
-        )
+        values = self._values(features, mean, adapted.index)
+        local = self._local(features, columns)
+        return adapted.departures, adapted.log_relation, values, local
 
     def contributions(self, adapted, query):
         """What the function of each task that it borrows from gives, (B, T, Q, C).
