@@ -1,11 +1,14 @@
-"""What each part of the attention-based meta-learner brings on real collections.
+"""What each part of a meta-learner brings on real collections.
 
-    python benchmarks/ablation.py DATA [NAME ...] [--seeds 0] [--parts PART,PART]
+    python benchmarks/ablation.py DATA [NAME ...] [--system attention] [--seeds 0]
+        [--parts PART,PART]
 
 Protocol of ``real_collections.py``; each line leaves one part out of the default
 estimator, all on the same tasks and episodes: R2 at each number of support rows K, and
 the mean over K of the difference to the whole. A layer that is zero before
-meta-training and is kept there is a part left out; nothing else changes.
+meta-training and is kept there is a part left out; nothing else changes. Without the
+closed-form base learner the row decoder alone predicts, from an unbounded correction of
+a normal distribution about the pooled prediction.
 """
 
 import argparse
@@ -16,12 +19,79 @@ from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
+import torch
 from real_collections import SHOTS, draw_episodes, load, split
 
-from skmeta import AttentionMetaRegressor, meta_training, prior_fitting
+from skmeta import (
+    AttentionMetaRegressor,
+    SelfAttentionMetaRegressor,
+    TransformerMetaRegressor,
+    meta_training,
+    prior_fitting,
+    row_decoder,
+)
 from skmeta.gp_regression import GaussianProcessRegression
+from skmeta.task_encoder import AttentionPooling
+from skmeta.task_relations import Relations
 
-PARTS = {
+
+class NoLearner(torch.nn.Module):
+    """A base learner that knows no more than the pooled estimator, and one variance."""
+
+    choices, alone = ((),), ()
+
+    def __init__(self):
+        super().__init__()
+        self.log_variance = torch.nn.Parameter(torch.zeros(()))
+
+    def configure(self):
+        """There is nothing to set."""
+
+    def targets(self, rows, y):
+        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+
+    def adapt(self, support, y, encoding):
+        return None
+
+    def predict(self, adapted, query):
+        mean = query.prior[..., 0]
+        return mean, self.log_variance.exp().expand(mean.shape)
+
+
+def decoder_alone(base, **sizes):
+    return row_decoder.RowDecodingLearner(NoLearner(), **sizes)
+
+
+SYSTEMS = {
+    "attention": AttentionMetaRegressor,
+    "self-attention": SelfAttentionMetaRegressor,
+    "transformer": TransformerMetaRegressor,
+}
+OF_TRANSFORMER = {
+    "whole": {},
+    "relations": {"system": {"relations": None}},
+    "decoded relations": {"system": {"relations": Relations}},
+    "row decoder": {"system": {"row_decoder": None}},
+    "other kinds": {"system": {"other_kinds": None}},
+    "Transformer": {
+        "system": {
+            "encoder": AttentionPooling, "relations": Relations, "row_decoder": None
+        }
+    },
+    "closed-form base learner": {
+        "system": {
+            "relations": None, "other_kinds": None, "row_decoder": decoder_alone
+        },
+        "max_correction": 1e6,
+    },
+    "attention on the task": {"idle": ("shift", "column_shift", "modulation")},
+}  # fmt: skip
+OF_SELF_ATTENTION = {
+    "whole": {},
+    "relations": {"system": {"relations": None}},
+    "self-attention among rows": {"system": {"encoder": AttentionPooling}},
+}
+OF_ATTENTION = {
     "whole": {},
     "attention on the task": {"idle": ("shift", "column_shift", "modulation")},
     "feature attention": {"idle": ("column_shift",)},
@@ -37,11 +107,16 @@ PARTS = {
     "start at the mixed model": {"mixed_start": False},
     "return to the start": {"return_to_start": False},
 }
+PARTS = {
+    "attention": OF_ATTENTION,
+    "self-attention": OF_SELF_ATTENTION,
+    "transformer": OF_TRANSFORMER,
+}
 """Part -> how the estimator is made to do without it."""
 
 
 def without(idle=(), choices=None, prior_tasks=None, mixed_start=True,
-            return_to_start=True):  # fmt: skip
+            return_to_start=True, max_correction=None):  # fmt: skip
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
 
@@ -66,18 +141,23 @@ def without(idle=(), choices=None, prior_tasks=None, mixed_start=True,
     if not return_to_start:
         stay = patch.object(meta_training, "return_to_start", lambda *args: None)
         stack.enter_context(stay)
+    if max_correction is not None:
+        unbounded = patch.object(row_decoder, "MAX_CORRECTION", max_correction)
+        stack.enter_context(unbounded)
     return stack
 
 
-def scores(part, train, validation, episodes, seed):
+def scores(system, part, train, validation, episodes, seed):
     """R2 of the estimator without ``part``, one for each K."""
-    how = dict(PARTS[part])
-    estimator = AttentionMetaRegressor(random_state=seed, **how.pop("parameters", {}))
+    how = dict(PARTS[system][part])
+    parameters, changes = how.pop("parameters", {}), how.pop("system", {})
+    estimator = SYSTEMS[system](random_state=seed, **parameters)
+    estimator._system = estimator._system._replace(**changes)
     with without(**how):
         estimator.meta_fit(train, validation_tasks=validation)
-    predictions = estimator.predict_episodes(
-        [(X, y, X_query) for _, _, X, y, X_query, _ in episodes]
-    )
+        predictions = estimator.predict_episodes(
+            [(X, y, X_query) for _, _, X, y, X_query, _ in episodes]
+        )
     rows = [
         (k, np.mean((p - y) ** 2), np.mean((train.y.mean() - y) ** 2))
         for (k, *_, y), p in zip(episodes, predictions, strict=True)
@@ -91,11 +171,14 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--system", choices=SYSTEMS, default="attention")
+    parser.add_argument("--parts", default="", help="all of them by default")
     options = parser.parse_args()
-    parts = ["whole", *(p for p in options.parts.split(",") if p != "whole")]
+    asked = options.parts.split(",") if options.parts else PARTS[options.system]
+    parts = ["whole", *(p for p in asked if p != "whole")]
     names = options.names or ["suzuki", "nox", "vietnam", "baseball"]
-    print(f"{platform.processor() or platform.machine()}, R2, one part left out a line")
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {options.system}, R2, one part left out a line")
     print("collection, seed, part left out, " + ", ".join(f"K={k}" for k in SHOTS)
           + ", mean difference")  # fmt: skip
     differences = {}
@@ -106,7 +189,9 @@ def main():
             episodes = list(draw_episodes(test, positions, seed))
             of = {}
             for part in parts:
-                of[part] = scores(part, train, validation, episodes, seed)
+                of[part] = scores(
+                    options.system, part, train, validation, episodes, seed
+                )
                 difference = (of[part] - of["whole"]).mean()
                 differences[name, seed, part] = difference
                 values = ", ".join(f"{v:.4f}" for v in of[part])

@@ -21,6 +21,7 @@ import skmeta.meta_training as meta_training
 from skmeta import AttentionMetaRegressor
 from skmeta.base import single_thread
 from skmeta.datasets import make_linear_tasks
+from skmeta.meta_network import make_network
 from skmeta.sources import Sources
 from skmeta.training_loop import EpisodeBatches, QueryLoss, train
 
@@ -34,8 +35,8 @@ def prepare(tasks):
     rng = np.random.default_rng(0)
     sources = Sources.split(tasks, None, 0.2, rng)
     start = meta_training.choose_start(None, "gp", sources, None, (0, 25), 0)
-    network = meta_training.make_network(
-        settings, learner._make_encoder, tasks.n_features, start.targets, False, 0
+    network = make_network(
+        settings, learner._system, tasks.n_features, start.targets, False, 0
     )
     stream = meta_training.EpisodeStream(sources, start, 32, 0.0, rng)
     return network, EpisodeBatches(stream, N_STEPS, 32, (0, 25), rng)

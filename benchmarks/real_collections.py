@@ -29,6 +29,8 @@ from skmeta import (
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
     TaskCollection,
+    TransformerMetaClassifier,
+    TransformerMetaRegressor,
 )
 from skmeta.baselines import (
     MixedEffectsClassifier,
@@ -42,6 +44,7 @@ N_EPISODES, MAX_TASKS, MAX_QUERY = 5, 40, 100
 SYSTEMS = {
     "attention": (AttentionMetaRegressor, AttentionMetaClassifier),
     "self-attention": (SelfAttentionMetaRegressor, SelfAttentionMetaClassifier),
+    "transformer": (TransformerMetaRegressor, TransformerMetaClassifier),
 }
 
 

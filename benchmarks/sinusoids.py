@@ -18,12 +18,17 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor
+from skmeta import (
+    AttentionMetaRegressor,
+    SelfAttentionMetaRegressor,
+    TransformerMetaRegressor,
+)
 from skmeta.datasets import make_sinusoid_tasks
 
 SYSTEMS = {
     "attention": AttentionMetaRegressor,
     "self-attention": SelfAttentionMetaRegressor,
+    "transformer": TransformerMetaRegressor,
 }
 
 

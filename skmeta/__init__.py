@@ -4,6 +4,7 @@ from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .exceptions import NonFiniteLossError, NotMetaFittedWarning
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tasks import Task, TaskCollection
+from .transformer import TransformerMetaClassifier, TransformerMetaRegressor
 
 __version__ = "0.1.0"
 
@@ -16,4 +17,6 @@ __all__ = [
     "SelfAttentionMetaRegressor",
     "Task",
     "TaskCollection",
+    "TransformerMetaClassifier",
+    "TransformerMetaRegressor",
 ]

@@ -7,8 +7,8 @@ PARAMETERS = """Parameters
         linear part alone (a mixed-effects model), a multilayer perceptron, or any
         scikit-learn estimator. An estimator is cloned and trained by `fit` on the
         rows of the task and on rows of related tasks, by their relation
-        (``sample_weight``, or resampling); it sees standardised columns and what the
-        process says of a row, and the two are averaged.
+        (``sample_weight``, or resampling); it sees standardised columns, meta-learned
+        features and what the process says of a row, and the two are averaged.
     pooled_estimator : None, "auto" or estimator, default="auto"
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
         learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
@@ -44,6 +44,10 @@ PARAMETERS = """Parameters
         Run with meta-training.
     device : str or torch.device, default="auto"
         "auto" is a GPU where there is one. Resolved when fitted, into ``device_``.
+    compile : bool, default=False
+        Compile the task encoder by `torch.compile` for meta-training: a minute or more
+        that pays off in long meta-training on a GPU. Where it cannot be compiled there
+        is a warning, and meta-training goes on without.
     random_state : int, RandomState instance or None, default=None
         Seed of everything drawn. The same int gives the same bytes on one machine.
     verbose : int, default=0

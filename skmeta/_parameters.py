@@ -67,6 +67,7 @@ class Parameters(BaseEstimator):
         "patience": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [None, list],
         "device": [str, torch.device],
+        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
@@ -91,6 +92,7 @@ class Parameters(BaseEstimator):
         patience=15,
         callbacks=None,
         device="auto",
+        compile=False,
         random_state=None,
         verbose=0,
         warm_start=False,
@@ -111,6 +113,7 @@ class Parameters(BaseEstimator):
         self.patience = patience
         self.callbacks = callbacks
         self.device = device
+        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start

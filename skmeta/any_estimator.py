@@ -1,13 +1,13 @@
 """Any scikit-learn estimator as a base learner.
 
 It is trained on the rows of the task and on rows of the remembered tasks, by their
-relation, and it is helped: it sees, next to the columns, what the meta-learned process
-says of a row, of the task's own rows without having seen them. Of numbers it learns
-what the process leaves open. By the weight of "no related task" there are rows, too,
-that are as the process says. What is predicted is the average of what the process says
-and what the estimator does, so that little but the process is left where there is
-little to learn from. The pooled estimator has seen the rows that are borrowed, so that
-less is left open there than of the task's own.
+relation, and it is helped: it sees, next to the columns, the features that were
+meta-learned, and what the process says of a row, of the task's own rows without having
+seen them. Of numbers it learns what the process leaves open. By the weight of "no
+related task" there are rows, too, that are as the process says. What is predicted is
+the average of what the process says and what the estimator does, so that little but the
+process is left where there is little to learn from. The pooled estimator has seen the
+rows that are borrowed, so that less is left open there than of the task's own.
 """
 
 import numpy as np
@@ -51,7 +51,7 @@ class EstimatorLearner:
     def predict(self, adapted, query):
         """Mean and variance, or logits, of the query rows of one task."""
         prediction = self.learner.predict(adapted, query)
-        columns = _columns(query, prediction if self.helped else None)
+        columns = self._columns(adapted, query, prediction)
         if isinstance(prediction, tuple):
             mean, variance = prediction
             return mean + self._correction(columns, mean), variance
@@ -69,10 +69,15 @@ class EstimatorLearner:
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariances."""
         prediction = self.learner.predict(adapted, query)
-        columns = _columns(query, prediction if self.helped else None)
+        columns = self._columns(adapted, query, prediction)
         correction = self._correction(columns, prediction[0])[:, None]
         components = self.learner.components(adapted, query, joint)
         return [c._replace(mean=c.mean + correction) for c in components]
+
+    def _columns(self, adapted, query, prediction):
+        if not self.helped:
+            return _own_columns(query)
+        return _columns(self.learner, adapted, query, prediction)
 
     def _correction(self, columns, mean):
         """What the estimator adds to the mean (1, Q) of what helps it."""
@@ -110,14 +115,15 @@ def train_estimator(estimator, state, network, adapted, X, y, weight, seed):
     rows, encoded = state.rows(X, weight), state.encoded(y)
     target = encoded[0].numpy()
     if not state.tasks:
-        parts = [(_columns(rows, None), target, weight)]
+        parts = [(_own_columns(rows), target, weight)]
     else:
         parts = list(_borrowed(state, network.learner, adapted, rng))
         if len(X):
             device = adapted.encoding.task.device
             there = Rows(*(part.to(device) for part in rows))
             prediction = _without_seeing(network, there, encoded.to(device))
-            parts.append((*_lesson(rows, prediction, target), weight))
+            columns = _columns(network.learner, adapted, there, prediction)
+            parts.append((columns, _left_open(prediction, target), weight))
     columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
     classes = None if encoded.is_floating_point() else np.unique(target)
     model = seeded_clone(estimator, rng)
@@ -139,18 +145,18 @@ def _borrowed(state, learner, adapted, rng):
     for j in related:
         X, y = _rows_of(state.tasks, index[j], MAX_ROWS, rng)
         rows, target = state.rows(X), state.encoded(y)[0].numpy()
-        prediction = _predicted(learner, adapted, rows)
-        yield *_lesson(rows, prediction, target), np.full(len(X), share[j])
+        columns, prediction = _said(learner, adapted, rows)
+        yield columns, _left_open(prediction, target), np.full(len(X), share[j])
     n = sum(map(len, state.tasks))
     some = rng.choice(n, min(n, MAX_BORROWED), replace=False)
     parts = [_rows_of(state.tasks, j, MAX_ROWS // len(some), rng)[0] for j in some]
     rows = state.rows(np.concatenate(parts))
-    prediction = _predicted(learner, adapted, rows)
+    columns, prediction = _said(learner, adapted, rows)
     if isinstance(prediction, tuple):
-        lesson = _lesson(rows, prediction, prediction[0][0].cpu().numpy())
-        yield *lesson, np.full(len(lesson[0]), max(share[-1], MIN_WEIGHT))
+        weight = np.full(len(columns), max(share[-1], MIN_WEIGHT))
+        yield columns, np.zeros(len(columns)), weight
         return
-    columns, p = _columns(rows, prediction), prediction[0].softmax(-1).cpu().numpy()
+    p = prediction[0].softmax(-1).cpu().numpy()
     for label, chosen in enumerate(p.T):
         weight = np.maximum(share[-1] * chosen, MIN_WEIGHT)
         yield columns, np.full(len(columns), label), weight
@@ -167,9 +173,12 @@ def _rows_of(collections, index, n, rng):
     raise IndexError(index)
 
 
-def _predicted(learner, adapted, rows):
+def _said(learner, adapted, rows):
+    """What an estimator sees of rows, and what the process says of them."""
     device = adapted.encoding.task.device
-    return learner.predict(adapted, Rows(*(part.to(device) for part in rows)))
+    rows = Rows(*(part.to(device) for part in rows))
+    prediction = learner.predict(adapted, rows)
+    return _columns(learner, adapted, rows, prediction), prediction
 
 
 def _without_seeing(network, rows, y):
@@ -193,23 +202,27 @@ def _without_seeing(network, rows, y):
     return outputs if len(outputs) > 1 else outputs[0]
 
 
-def _lesson(rows, prediction, target):
-    """What an estimator sees of rows, and what it learns of them."""
+def _left_open(prediction, target):
+    """What an estimator learns of rows of the given targets."""
     if isinstance(prediction, tuple):
         target = target - prediction[0][0].cpu().numpy()
-    return _columns(rows, prediction), target
+    return target
 
 
-def _columns(rows, prediction):
-    """Standardised columns, and what a process says: (n_rows, n_columns)."""
-    columns = rows.x[0].cpu().numpy()
-    if prediction is None:
-        return columns
+def _own_columns(rows):
+    """Standardised columns (n_rows, n_features)."""
+    return rows.x[0].cpu().numpy()
+
+
+def _columns(learner, adapted, rows, prediction):
+    """Columns, meta-learned features, and what a process says: (n_rows, n_columns)."""
+    learned = learner.features(adapted, rows)[0, :, learner.process.n_linear :]
     if isinstance(prediction, tuple):
         said = prediction[0][0][:, None]
     else:
         said = prediction[0].log_softmax(-1)
-    return np.hstack([columns, said.cpu().numpy()])
+    parts = _own_columns(rows), learned.cpu().numpy(), said.cpu().numpy()
+    return np.hstack(parts)
 
 
 def _resampled(weight, rng):

@@ -6,12 +6,13 @@ which the support then trains. Task attention selects the tasks worth learning f
 """
 
 from ._docstrings import documented
+from .meta_network import System
 from .predictors import MetaClassifier, MetaRegressor
 from .task_encoder import AttentionPooling
 
 
 class _AttentionSystem:
-    _make_encoder = staticmethod(AttentionPooling)
+    _system = System(AttentionPooling)
 
 
 @documented

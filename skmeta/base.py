@@ -45,11 +45,9 @@ def single_thread():
 class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
     """What the meta-learners of all three systems have in common.
 
-    A system says which task encoder it has (``_make_encoder``); a regressor or
-    classifier how targets are checked and predictions read.
+    ``_system`` says what a system is made of; a regressor or classifier how targets are
+    checked and predictions read.
     """
-
-    _relates = False
 
     # -- meta-training --------------------------------------------------------------
 
@@ -91,11 +89,10 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
             state, failure = meta_train(
                 self._settings(),
                 self._structure(),
-                self._make_encoder,
+                self._system,
                 tasks,
                 validation_tasks,
                 classification=is_classifier(self),
-                relates=self._relates or keeps_tasks,
                 keeps_tasks=keeps_tasks,
                 seed=self._seed(),
                 device=resolve_device(self.device),
@@ -225,7 +222,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         classes = self._classes_of(y, classes)
         with single_thread():
             return train_alone(
-                self._settings(), self._structure(), self._make_encoder,
+                self._settings(), self._structure(), self._system,
                 X, y, weight, classes, self._seed(),
             )  # fmt: skip
 

@@ -29,7 +29,6 @@ from .gaussian_process import GaussianProcessPrior
 from .gp_classification import GaussianProcessClassification
 from .gp_regression import GaussianProcessRegression
 from .mlp import MultilayerPerceptron
-from .task_encoder import Rows
 
 BASE_LEARNERS = ("gp", "linear", "mlp")
 
@@ -68,34 +67,46 @@ def seeded(seed):
         yield
 
 
-class MetaNetwork(nn.Module):
-    """A task encoder and the base learner that it conditions.
+class LearnerAround(nn.Module):
+    """A learner around another, ``base``, which does all that this one does not.
+
+    Its adaptation holds that of the base learner as ``base``. One that
+    ``is_meta_trained`` is trained with it, others are put around it later.
 
     Parameters
     ----------
-    encoder : module
-        ``encoder(rows, target)`` gives a `TaskEncoding`.
-    learner : module
+    base : module
         A base learner.
     """
 
-    def __init__(self, encoder, learner):
+    is_meta_trained = False
+
+    def __init__(self, base):
         super().__init__()
-        self.encoder, self.learner = encoder, learner
+        self.base = base
 
-    def unrelated(self):
-        """The network of a base learner that borrows from no task."""
-        return MetaNetwork(self.encoder, getattr(self.learner, "base", self.learner))
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("base"), name)
 
-    def adapt(self, support, y):
-        """Encode the support of each task and train the base learner on it."""
-        encoding = self.encoder(support, self.learner.targets(support, y))
-        return self.learner.adapt(support, y, encoding)
+    def features(self, adapted, rows):
+        """Features of the base learner."""
+        return self.base.features(adapted.base, rows)
 
-    def forward(self, x_support, prior_support, weight_support, y_support,
-                x_query, prior_query):  # fmt: skip
-        """Adapt to the support of each task and predict its query rows."""
-        support = Rows(x_support, prior_support, weight_support)
-        weight = torch.ones_like(x_query[..., 0])
-        query = Rows(x_query, prior_query, weight)
-        return self.learner.predict(self.adapt(support, y_support), query)
+    def relevance(self, adapted):
+        """How much hangs on each column, (B, n_columns)."""
+        return self.base.relevance(adapted.base)
+
+    def support_weights(self, adapted, query):
+        """Weights of the base learner on the support rows, (B, Q, S)."""
+        return self.base.support_weights(adapted.base, query)
+
+
+def innermost(learner, adapted=None):
+    """The base learner at the core of all those around it, and its adaptation."""
+    while isinstance(learner, LearnerAround):
+        learner = learner.base
+        adapted = None if adapted is None else adapted.base
+    return learner, adapted

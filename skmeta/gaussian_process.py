@@ -130,7 +130,7 @@ class GaussianProcessPrior(nn.Module):
             ``phi``, before its variance; no columns where all is linear.
         mean : tensor of shape (n_tasks, n_rows, n_outputs)
         """
-        u = self._columns(rows)
+        u = self.columns(rows)
         mean = rows.prior + self.coefficients(u)
         if self.linear_only:
             return u[..., :0], mean
@@ -144,14 +144,15 @@ class GaussianProcessPrior(nn.Module):
         if network is None:
             network = self.network(rows, encoding, theta)
         basis, mean = network
-        u = self._columns(rows)
+        u = self.columns(rows)
         z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
         basis = basis * (0.5 * theta.basis).exp()[:, None]
         features = torch.cat([z @ self.factor, basis], -1)
         columns = u * (-theta.length_scale).exp()[:, None]
         return Design(*(t.double() for t in (columns, z, features, mean)))
 
-    def _columns(self, rows):
+    def columns(self, rows):
+        """The columns that it sees, (n_tasks, n_rows, n_columns)."""
         return torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
 
     def kernel(self, a, b, theta):

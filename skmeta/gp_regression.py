@@ -163,6 +163,35 @@ class GaussianProcessRegression(nn.Module):
         squares = self.squared_distance(adapted)
         return log_density(squares, adapted.factor, adapted.weight, adapted.noise)
 
+    def laplace_evidence(self, adapted):
+        """`log_evidence` with the hyperparameters that were trained integrated out.
+
+        Their prior is what training was penalised by (Laplace approximation, with the
+        Fisher information).
+        """
+        spread2 = self.spread.double() ** 2
+        if spread2 == 0:
+            return self.log_evidence(adapted)
+        start = self.prior.hyperparameters(adapted.encoding)
+        moved = ((_flat(adapted.theta) - _flat(start)) ** 2).sum(1)
+        _, information = self._score(adapted)
+        identity = torch.eye(information.shape[1]).to(information)
+        _, occam = torch.linalg.slogdet(identity + spread2 * information)
+        return self.log_evidence(adapted) - 0.5 * (moved / spread2 + occam)
+
+    def expected(self, support, y, encoding, weight):
+        """How far each support is from what is expected before it trains anything.
+
+        Returns
+        -------
+        squared_distance : tensor of shape (B,)
+        n_rows : tensor of shape (B,)
+        """
+        theta = self.prior.hyperparameters(encoding)
+        support = support._replace(weight=weight.to(support.weight))
+        adapted = self._condition(support, y, encoding, theta)
+        return self.squared_distance(adapted), weight.sum(1)
+
     def squared_distance(self, adapted):
         """Squared Mahalanobis distance of each support from what was expected, (B,)."""
         return (adapted.residual * adapted.alpha).sum(1)
@@ -258,6 +287,8 @@ class GaussianProcessRegression(nn.Module):
 
 def _select(chosen, a, b):
     """The tensors of ``a`` for the tasks that are ``chosen`` (B,), else of ``b``."""
+    if a is b:
+        return a
     if isinstance(a, torch.Tensor):
         return torch.where(chosen.view(-1, *[1] * (a.ndim - 1)), a, b)
     parts = (_select(chosen, *pair) for pair in zip(a, b, strict=True))

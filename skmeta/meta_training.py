@@ -7,18 +7,18 @@ import numpy as np
 import torch
 from sklearn.utils.multiclass import check_classification_targets
 
-from .base_learner import MetaNetwork, kind_of, make_base_learner, seeded
+from .base_learner import kind_of
 from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_loss, return_to_start
+from .meta_network import MetaNetwork, make_network
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
 from .relation_training import relate
-from .scaling import LabelEncoder
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
-from .task_encoder import COLUMN_DIM
 from .task_memory import remember, shared_process
+from .task_relations import Relations
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train
 
@@ -77,7 +77,7 @@ class EpisodeStream:
         return prepared(drawn, self.start), np.arange(n)
 
 
-def attend(learned, settings, make_encoder, sources, classes, seed, device):
+def attend(learned, settings, system, sources, classes, seed, device):
     """Learn again from the tasks that are worth it, where some are not.
 
     With ``task_attention="auto"`` the second learning is kept if it has the lower
@@ -107,7 +107,7 @@ def attend(learned, settings, make_encoder, sources, classes, seed, device):
     if worth.min() >= 0.5 or (of_tasks >= 0.5).sum() < 2 or of_held_out.max() < 0.5:
         return learned, alike, sources
     attended = sources.attended(of_tasks, of_held_out)
-    again = learn(settings, make_encoder, attended, classes, seed, device)
+    again = learn(settings, system, attended, classes, seed, device)
     if settings["task_attention"] == "auto":
         losses = [
             held_out_task_losses(one, attended.held_out, n_support, n_query)
@@ -135,34 +135,8 @@ def held_out_task_losses(learned, tasks, n_support, n_query):
     return np.mean(losses, axis=0) + np.log(learned.start.targets.unit)
 
 
-def make_network(settings, make_encoder, n_features, targets, has_pooled, seed):
-    """Build a network whose base learner its encoder does not move yet."""
-    n_outputs = targets.n_outputs
-    sizes = {"embed_dim": settings["embed_dim"], "column_dim": COLUMN_DIM}
-    with seeded(seed):
-        encoder = make_encoder(
-            n_features=n_features,
-            n_prior=n_outputs,
-            n_targets=n_outputs,
-            n_heads=settings["n_heads"],
-            n_layers=settings["n_layers"],
-            seed=seed,
-            **sizes,
-        )
-    learner = make_base_learner(
-        kind_of(settings["base_learner"]),
-        classification=isinstance(targets, LabelEncoder),
-        seed=seed,
-        n_features=n_features,
-        n_prior=n_outputs if has_pooled else 0,
-        n_outputs=n_outputs,
-        **sizes,
-    )
-    return MetaNetwork(encoder, learner)
-
-
-def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
-               classification, relates, keeps_tasks, seed, device,
+def meta_train(settings, structure, system, tasks, validation_tasks, *,
+               classification, keeps_tasks, seed, device,
                previous=None):  # fmt: skip
     """Learn across tasks.
 
@@ -172,12 +146,9 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
         The estimator's parameters.
     structure : dict
         Those of them that what is learned cannot do without.
-    make_encoder : callable
-        Gives the system's task encoder.
+    system : System
     tasks, validation_tasks : as `check_tasks` gives them, or None for the second
     classification : bool
-    relates : bool
-        Whether tasks borrow from those remembered.
     keeps_tasks : bool
         Whether rows may be borrowed.
     seed : int
@@ -196,20 +167,24 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
         tasks, validation_tasks, settings["validation_fraction"], rng
     )
     classes = class_labels(sources) if classification else None
-    learned = learn(settings, make_encoder, sources, classes, seed, device, previous)
+    learned = learn(settings, system, sources, classes, seed, device, previous)
     attention = np.ones(len(sources.memory))
     if settings["task_attention"] and learned.failure is None:
         learned, attention, sources = attend(
-            learned, settings, make_encoder, sources, classes, seed, device
+            learned, settings, system, sources, classes, seed, device
         )
-    process = None
-    if relates:
+    relations, process = system.relations, None
+    if relations is None and keeps_tasks:
+        relations = Relations
+    if relations is not None:
         known = None if previous is None else previous.network.learner.process
         process = shared_process(learned.start.learner, known, seed)
     names, memory = remember(learned, sources, process)
     network = learned.network
-    if relates:
-        network = relate(learned, process, memory, sources, settings, seed, device)
+    if relations is not None:
+        network = relate(
+            learned, relations, process, memory, sources, settings, seed, device
+        )
     state = MetaState(
         network=network.double(),  # what `fit` does must not amplify rounding
         parameters=structure,
@@ -226,7 +201,7 @@ def meta_train(settings, structure, make_encoder, tasks, validation_tasks, *,
     return state, learned.failure
 
 
-def learn(settings, make_encoder, sources, classes, seed, device, previous=None):
+def learn(settings, system, sources, classes, seed, device, previous=None):
     """One meta-training from start to end.
 
     Returns
@@ -241,7 +216,7 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
             classes, n_support, seed,
         )  # fmt: skip
         network = make_network(
-            settings, make_encoder, sources.examples.n_features, start.targets,
+            settings, system, sources.examples.n_features, start.targets,
             start.pooled is not None, seed,
         )  # fmt: skip
         share_prior(start.learner, network.learner)
@@ -254,7 +229,7 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
                 "anew."
             )
         start = resume_start(previous, sources, seed)
-        network = copy.deepcopy(previous.network.unrelated())
+        network = copy.deepcopy(previous.network.as_trained())
         network = network.float().requires_grad_(True)
     n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)
     prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
@@ -266,6 +241,8 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
     )
     held_out = held_out_batches(start.held_out, n_support, settings["n_query"], rng)
     loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    if settings["compile"]:
+        network.to(device).compile_encoder(held_out[0].to(device))
     failure, untrained = None, copy.deepcopy(network.state_dict())
     try:
         history = train(
@@ -274,8 +251,15 @@ def learn(settings, make_encoder, sources, classes, seed, device, previous=None)
         )  # fmt: skip
     except NonFiniteLossError as error:
         failure, history = error, error.history
+    network = copy.deepcopy(network)  # which is not compiled
     return_to_start(network, untrained, held_out, len(start.held_out), device)
     choose_training(network, held_out, device)
+    if system.other_kinds is not None:
+        network.eval()
+        opened = system.other_kinds(network, start.examples, seed, device)
+        if opened is not network:
+            choose_training(opened, held_out, device)
+        network = opened
     return Learned(network.cpu().eval(), start, history, failure)
 
 

@@ -115,7 +115,7 @@ def resume_start(previous, sources, seed):
         Episodes(sources.examples, features, targets, prior),
         Episodes(sources.held_out, features, targets, held_out_prior),
         features, targets, pooled,
-        copy.deepcopy(previous.network.unrelated().learner).float(), np.nan,
+        copy.deepcopy(previous.network.core()).float(), np.nan,
     )  # fmt: skip
 
 

@@ -7,17 +7,26 @@ of the task. The few scalars that weigh it against evidence and against the base
 are then fitted to the query loss of held-out tasks.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from .base_learner import MetaNetwork, seeded
+from .base_learner import seeded
 from .episodes import as_range, log_uniform_sizes
 from .held_out import row_losses
+from .meta_network import MetaNetwork
 from .scaling import LabelEncoder
-from .task_relations import RelatedLearner, Relations, without
+from .task_encoder import TaskEncoding
+from .task_relations import HIDDEN, RelatedLearner, without
 
 N_EPISODES, N_JUDGED = 2048, 512
-N_SIMILARITY_STEPS, JUDGED_EVERY, SIMILARITY_BATCH = 300, 50, 256
+N_SIMILARITY_STEPS, JUDGED_EVERY = 300, 50
+SIMILARITY_BATCH, DECODER_BATCH = 256, 32
+N_DECODED = 64
+"""Tasks remembered that a lesson of the decoder speaks of, at most."""
+
 N_SCALAR_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 30, 0.2, 12
 BATCH_SIZE = 32
 MAX_MEMORY = 1024
@@ -30,12 +39,14 @@ UNRELATED = 1e9
 """Logit that lets no task be related."""
 
 
-def relate(learned, process, memory, sources, settings, seed, device):
+def relate(learned, kind, process, memory, sources, settings, seed, device):
     """Let the base learner of a meta-trained network borrow from the tasks remembered.
 
     Parameters
     ----------
     learned : Learned
+    kind : type
+        `Relations`, or what is used in their place.
     process : SharedProcess
     memory : TaskMemory
     sources : Sources
@@ -50,7 +61,7 @@ def relate(learned, process, memory, sources, settings, seed, device):
     """
     encoder, start = learned.network.encoder, learned.start
     with seeded(seed):
-        relations = Relations(encoder.embed_dim)
+        relations = kind(encoder.embed_dim)
     n, rng = len(memory.keys), np.random.default_rng(seed)
     some = np.sort(rng.permutation(n)[:MAX_MEMORY])
     learner = RelatedLearner(
@@ -93,24 +104,28 @@ class _Draw:
         return batch.to(self.device).rows()
 
 
+class _Lessons(NamedTuple):
+    """Encoded supports, each with the relations of its whole task."""
+
+    encoding: TaskEncoding
+    relations: torch.Tensor  # (n_lessons, n_meta_tasks) by the evidence of all rows
+    own: torch.Tensor  # (n_lessons,) place of the task in memory, or -1
+
+    def take(self, index):
+        """The lessons at ``index``."""
+        encoding = (None if part is None else part[index] for part in self.encoding)
+        return _Lessons(TaskEncoding(*encoding), self.relations[index], self.own[index])
+
+
 @torch.no_grad()
 def _lessons(network, draw, n_episodes):
-    """Representations of supports, each with the relations of its whole task.
-
-    Returns
-    -------
-    task : tensor of shape (n_episodes, embed_dim)
-    relations : tensor of shape (n_episodes, n_meta_tasks)
-        By the evidence of all rows.
-    own : tensor of int, shape (n_episodes,)
-        The place of the task in memory, or -1.
-    """
-    learner, tasks, which = network.learner, [], []
+    """Draw `_Lessons` of some tasks."""
+    learner, encodings, which = network.learner, [], []
     for _ in range(n_episodes // BATCH_SIZE):
         batch, of = draw()
         support = batch.support()
         target = learner.targets(support, batch.y_support)
-        tasks.append(network.encoder(support, target).task)
+        encodings.append(network.encoder(support, target))
         which.append(of)
     seen, which = torch.cat(which).unique(return_inverse=True)
     relations = []
@@ -119,7 +134,18 @@ def _lessons(network, draw, n_episodes):
         relations.append(learner.evidence_of_all(*whole))
     own = draw.places[seen]
     relations = without(torch.cat(relations), own).softmax(1).float()
-    return torch.cat(tasks), relations[which], own[which]
+    return _Lessons(_joined(encodings), relations[which], own[which])
+
+
+def _joined(encodings):
+    """The encodings of all batches as one, tokens padded by hidden ones."""
+    task, columns, tokens, log_weight = zip(*encodings, strict=True)
+    if tokens[0] is None:
+        return TaskEncoding(torch.cat(task), torch.cat(columns))
+    longest = max(t.shape[1] for t in tokens)
+    tokens = [F.pad(t, (0, 0, 0, longest - t.shape[1])) for t in tokens]
+    hidden = [F.pad(w, (0, longest - w.shape[1]), value=-np.inf) for w in log_weight]
+    return TaskEncoding(*map(torch.cat, (task, columns, tokens, hidden)))
 
 
 def _learn_similarity(network, examples, held_out, generator):
@@ -128,22 +154,49 @@ def _learn_similarity(network, examples, held_out, generator):
     lessons = _lessons(network, examples, N_EPISODES)
     judged = _lessons(network, held_out, N_JUDGED)
 
-    def foresight(task, taught, own):
-        foreseen = without(relations.similarity(task, keys), own).log_softmax(1)
-        return -(taught * foreseen).sum(1).mean()
+    def foresight(lessons):
+        similarity = relations.similarity(lessons.encoding.task, keys)
+        foreseen = without(similarity, lessons.own).log_softmax(1)
+        return -(lessons.relations * foreseen).sum(1).mean()
 
     parameters = [*relations.query.parameters(), *relations.key.parameters()]
+    _teach(parameters, foresight, lessons, judged, SIMILARITY_BATCH, generator)
+    parameters = relations.decoder_parameters()
+    if not parameters:
+        return
+
+    def decoded_foresight(lessons):
+        """Of some of the tasks remembered, each lesson of a batch of others."""
+        same = torch.Generator().manual_seed(0)  # for every batch
+        index = torch.rand(lessons.relations.shape, generator=same)
+        index = index.topk(min(N_DECODED, index.shape[1]), 1).indices.to(keys.device)
+        own = (index == lessons.own[:, None]).nonzero()
+        similarity = relations.similarity(lessons.encoding.task, keys)
+        similarity = relations.decode(
+            similarity.gather(1, index), lessons.encoding, keys[index]
+        )
+        similarity[own[:, 0], own[:, 1]] = HIDDEN
+        taught = lessons.relations.gather(1, index)
+        taught = taught / taught.sum(1, keepdim=True).clamp(min=1e-12)
+        return -(taught * similarity.log_softmax(1)).sum(1).mean()
+
+    _teach(parameters, decoded_foresight, lessons, judged, DECODER_BATCH, generator)
+
+
+def _teach(parameters, foresight, lessons, judged, batch_size, generator):
+    """Minimise what is not foreseen; leave the values that judged lessons favour."""
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
     lowest, best = np.inf, _values(parameters)
     for step in range(N_SIMILARITY_STEPS + 1):
         if step % JUDGED_EVERY == 0:
-            loss = float(foresight(*judged).detach())
+            with torch.no_grad():
+                loss = float(foresight(judged))
             if loss < lowest:
                 lowest, best = loss, _values(parameters)
-        at = torch.randint(len(lessons[0]), (SIMILARITY_BATCH,), generator=generator)
-        loss = foresight(*(part[at.to(part.device)] for part in lessons))
+        at = torch.randint(len(lessons.own), (batch_size,), generator=generator)
+        loss = foresight(lessons.take(at.to(lessons.own.device)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -31,11 +31,15 @@ class TaskEncoding(NamedTuple):
     """What a task encoder says of each task.
 
     ``task`` (n_tasks, embed_dim) the task embedding; ``columns`` (n_tasks, n_features,
-    column_dim) one embedding for each feature.
+    column_dim) one embedding for each feature. What a decoder reads, of encoders that
+    have it: ``tokens`` (n_tasks, n_tokens, embed_dim) the null token, the support rows
+    and the columns, encoded, and ``log_weight`` (n_tasks, n_tokens).
     """
 
     task: torch.Tensor
     columns: torch.Tensor
+    tokens: torch.Tensor | None = None
+    log_weight: torch.Tensor | None = None
 
 
 class Dropout(nn.Module):
@@ -63,20 +67,22 @@ class Attention(nn.Module):
         self.key_value = nn.Linear(dim, 2 * dim)
         self.out = nn.Linear(dim, dim)
 
-    def _project(self, queries, keys):
-        def heads(t):
-            return t.unflatten(-1, (self.n_heads, -1)).transpose(-3, -2)
+    def _heads(self, t):
+        return t.unflatten(-1, (self.n_heads, -1)).transpose(-3, -2)
 
+    def known(self, keys):
+        """What is attended to of ``keys`` (n_tasks, n_keys, dim), whoever asks."""
         key, value = self.key_value(keys).chunk(2, -1)
-        return heads(self.query(queries)), heads(key), heads(value)
+        return self._heads(key), self._heads(value)
 
-    def forward(self, queries, keys, log_weight=None):
+    def forward(self, queries, known, log_weight=None):
         """Attend.
 
         Parameters
         ----------
         queries : tensor of shape (n_tasks, n_queries, dim)
-        keys : tensor of shape (n_tasks, n_keys, dim)
+        known : tuple
+            As the method of this name has it.
         log_weight : tensor of shape (n_tasks, n_keys), optional
             Added to the logits; minus infinity hides a key.
 
@@ -84,14 +90,14 @@ class Attention(nn.Module):
         -------
         tensor of shape (n_tasks, n_queries, dim)
         """
-        q, k, v = self._project(queries, keys)
         mask = None if log_weight is None else log_weight[:, None, None, :]
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        q = self._heads(self.query(queries))
+        mixed = F.scaled_dot_product_attention(q, *known, attn_mask=mask)
         return self.out(mixed.transpose(-3, -2).flatten(-2))
 
-    def weights(self, queries, keys, log_weight=None):
+    def weights(self, queries, known, log_weight=None):
         """Attention weights of shape (n_tasks, n_heads, n_queries, n_keys)."""
-        q, k, _ = self._project(queries, keys)
+        q, (k, _) = self._heads(self.query(queries)), known
         logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
         if log_weight is not None:
             logits = logits + log_weight[:, None, None, :]
@@ -113,11 +119,18 @@ class AttentionBlock(nn.Module):
             nn.Linear(expansion * dim, dim),
         )
 
-    def forward(self, queries, keys, log_weight=None):
-        x = queries + self.attention(
-            self.norm_queries(queries), self.norm_keys(keys), log_weight
-        )
+    def known(self, keys):
+        """What is attended to of ``keys`` (n_tasks, n_keys, dim), whoever asks."""
+        return self.attention.known(self.norm_keys(keys))
+
+    def forward(self, queries, known, log_weight=None):
+        """Attend to what is ``known``; shapes as `Attention.forward`."""
+        x = queries + self.attention(self.norm_queries(queries), known, log_weight)
         return x + self.feed_forward(x)
+
+    def among(self, tokens, log_weight=None):
+        """Self-attention: let ``tokens`` (n_tasks, n_tokens, dim) attend to all."""
+        return self(tokens, self.known(tokens), log_weight)
 
 
 class RowEncoder(nn.Module):
@@ -176,7 +189,7 @@ class ColumnEncoder(nn.Module):
         mean = torch.einsum("bs,bsde->bde", rows.weight, cells) / (n + 1)[:, None, None]
         count = self.count(n.log1p()[:, None])[:, None, :]
         columns = mean + count + self.identity
-        return self.norm(self.block(columns, columns))
+        return self.norm(self.block.among(columns))
 
 
 class TaskTokens(nn.Module):
@@ -223,7 +236,7 @@ class AttentionPooling(nn.Module):
     def _pool(self, tokens, log_weight):
         latent = self.queries.expand(len(tokens), -1, -1)
         for block in self.blocks:
-            latent = block(latent, tokens, log_weight)
+            latent = block(latent, block.known(tokens), log_weight)
         return self.dropout(self.norm(self.out(latent.flatten(1))))
 
 
@@ -243,5 +256,39 @@ class SelfAttentionPooling(AttentionPooling):
 
     def forward(self, rows, target):
         tokens, log_weight, columns = self.tokens(rows, target)
-        tokens = self.among_rows(tokens, tokens, log_weight)
+        tokens = self.among_rows.among(tokens, log_weight)
         return TaskEncoding(self._pool(tokens, log_weight), columns)
+
+
+class TransformerEncoder(AttentionPooling):
+    """A Transformer over the rows and columns of a task, and its embedding.
+
+    Row and column tokens attend to one another in ``n_layers`` layers (Vaswani et al.
+    2017, Attention is all you need, sec. 3.1; without positions, since rows have no
+    order), and a learned query pools them over as many rounds. The tokens are there
+    for a decoder to read.
+    """
+
+    def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
+                 **settings):  # fmt: skip
+        super().__init__(
+            n_features, n_prior, n_targets, embed_dim, n_heads, n_layers, **settings
+        )
+        self.layers = nn.ModuleList(
+            AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)
+        )
+
+    def forward(self, rows, target):
+        tokens, log_weight, columns = self.tokens(rows, target)
+        with half_precision(self, tokens):
+            for layer in self.layers:
+                tokens = layer.among(tokens, log_weight)
+        tokens = tokens.to(columns.dtype)
+        task = self._pool(tokens, log_weight)
+        return TaskEncoding(task, columns, tokens, log_weight)
+
+
+def half_precision(module, tensor):
+    """Compute in bfloat16 inside, where ``module`` is trained on a GPU."""
+    on = module.training and tensor.is_cuda
+    return torch.autocast(tensor.device.type, torch.bfloat16, enabled=on)

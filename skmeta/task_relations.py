@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from .base_learner import LearnerAround, innermost
 from .departures import ClassLikelihood, NumberLikelihood
 from .prior_fitting import no_encoding
 from .task_encoder import TaskEncoding
@@ -34,8 +35,8 @@ class Recollection(NamedTuple):
     encoding: TaskEncoding
     base: Any  # the base learner, adapted
     evidence_of_none: torch.Tensor  # (B,)
-    similarity: torch.Tensor  # (B, n_tasks) by representation
     index: torch.Tensor  # (B, L) of the candidates
+    similarity: torch.Tensor  # (B, L) by representation
     at_rows: torch.Tensor  # (B, L, S, C) their functions at the support
     support: "SupportView"
 
@@ -103,8 +104,16 @@ class Relations(nn.Module):
         query = self.query(task) @ self.key.weight / KEY_DIM**0.5
         return query.to(keys) @ keys.T
 
+    def decoder_parameters(self):
+        """What is trained once the similarity is: here there is no decoder."""
+        return []
 
-class RelatedLearner(nn.Module):
+    def decode(self, similarity, encoding, keys):
+        """Refine logits (B, L) of tasks of the given ``keys`` (B, L, embed_dim)."""
+        return similarity
+
+
+class RelatedLearner(LearnerAround):
     """A base learner that borrows from the tasks remembered.
 
     Parameters
@@ -118,8 +127,8 @@ class RelatedLearner(nn.Module):
     """
 
     def __init__(self, base, process, relations, memory, classification):
-        super().__init__()
-        self.base, self.process, self.relations = base, process, relations
+        super().__init__(base)
+        self.process, self.relations = process, relations
         self.memory, self.classification = memory, classification
         self.likelihood = ClassLikelihood() if classification else NumberLikelihood()
 
@@ -134,10 +143,6 @@ class RelatedLearner(nn.Module):
         """The same learner with other tasks remembered; all else is shared."""
         parts = self.base, self.process, self.relations
         return RelatedLearner(*parts, memory, self.classification)
-
-    def targets(self, rows, y):
-        """What the task encoder reads of each row's target."""
-        return self.base.targets(rows, y)
 
     def adapt(self, support, y, encoding):
         """Adapt the base learner, and relate each task to those remembered.
@@ -169,8 +174,9 @@ class RelatedLearner(nn.Module):
         found : Recollection
         """
         base = self.base.adapt(support, y, encoding)
-        if hasattr(base, "weight"):  # wild targets count for little here, too
-            support = support._replace(weight=base.weight.to(support.weight))
+        _, core = innermost(self.base, base)
+        if hasattr(core, "weight"):  # wild targets count for little here, too
+            support = support._replace(weight=core.weight.to(support.weight))
         view = self.view(support, y)
         similarity = self.relations.similarity(encoding.task, self.memory.keys)
         similarity = without(similarity, exclude)
@@ -179,15 +185,16 @@ class RelatedLearner(nn.Module):
         else:
             place = torch.arange(similarity.shape[1], device=y.device)
             index = place.expand(len(similarity), -1)
+        keys, similarity = self.memory.keys[index], similarity.gather(1, index)
+        similarity = self.relations.decode(similarity, encoding, keys)
         at_rows = self._values(view.features, view.mean, index)
         none = self._evidence_of_none(base, view, support)
-        return Recollection(encoding, base, none, similarity, index, at_rows, view)
+        return Recollection(encoding, base, none, index, similarity, at_rows, view)
 
     def relate(self, found):
         """Weigh what was recalled, and depart from the tasks of most weight."""
         by_representation = self.relations.by_representation.exp()
-        similarity = found.similarity.gather(1, found.index)
-        prior = (by_representation * similarity).log_softmax(1).double()
+        prior = (by_representation * found.similarity).log_softmax(1).double()
         by_evidence = self.relations.by_evidence.double()
         by_evidence = by_evidence.clamp(max=self.likelihood.max_log_weight).exp()
         evidence = self.evidence(found.support, found.at_rows)
@@ -231,23 +238,6 @@ class RelatedLearner(nn.Module):
         values = self._values(features, mean, adapted.index)
         share = adapted.log_relation[:, :-1, None, None].exp()
         return share * self.likelihood.shares(values)
-
-    def relevance(self, adapted):
-        """How much hangs on each column, (B, n_columns)."""
-        return self.base.relevance(adapted.base)
-
-    def features(self, adapted, rows):
-        """Features of the base learner."""
-        return self.base.features(adapted.base, rows)
-
-    @property
-    def n_base_features(self):
-        """How many features a row has."""
-        return self.base.n_base_features
-
-    def support_weights(self, adapted, query):
-        """Weights of the base learner on the support rows, (B, Q, S)."""
-        return self.base.support_weights(adapted.base, query)
 
     def view(self, rows, y):
         """`SupportView` of rows and their targets."""
@@ -297,7 +287,7 @@ class RelatedLearner(nn.Module):
 
     def _evidence_of_none(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
-        learner, adapted = self.base, base
+        learner, adapted = innermost(self.base, base)
         if not hasattr(learner, "log_evidence"):
             learner = self.process.learner
             adapted = learner.adapt(support, view.y, no_encoding(learner, support))

@@ -1,8 +1,8 @@
 """Behind `fit` in the state new: the base learner alone, on the rows of one task."""
 
 from .gaussian_process import representatives
+from .meta_network import make_network
 from .meta_state import MetaState
-from .meta_training import make_network
 from .prior_fitting import fit_prior
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 
@@ -10,7 +10,7 @@ MAX_ROWS = 128
 """Rows that the hyperparameters of a latent process are fitted to."""
 
 
-def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
+def train_alone(settings, structure, system, X, y, weight, classes, seed):
     """Learn from one task alone: the base learner without anything to start from.
 
     Its ``alone`` says how the rows train it; a latent process of classes has its
@@ -22,8 +22,7 @@ def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
         The estimator's parameters.
     structure : dict
         Those of them that what is learned cannot do without.
-    make_encoder : callable
-        Gives the system's task encoder.
+    system : System
     X : ndarray of shape (n_rows, n_features)
     y : ndarray of shape (n_rows,)
     weight : ndarray of shape (n_rows,) or None
@@ -40,7 +39,7 @@ def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
         targets = TargetScaler.fit(y, weight=weight)
     else:
         targets = LabelEncoder(classes)
-    network = make_network(settings, make_encoder, X.shape[1], targets, False, seed)
+    network = make_network(settings, system, X.shape[1], targets, False, seed)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
     learner.configure(*learner.alone)
@@ -48,6 +47,6 @@ def train_alone(settings, structure, make_encoder, X, y, weight, classes, seed):
     if classes is not None and hasattr(learner, "prior"):
         rows = representatives(state.rows(X, weight), state.encoded(y), MAX_ROWS)
         network.requires_grad_(True).train()
-        fit_prior(learner, lambda: rows, n_tasks=1)
+        fit_prior(network.core(), lambda: rows, n_tasks=1)
         network.eval().requires_grad_(False)
     return state

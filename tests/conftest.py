@@ -14,6 +14,8 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
+    TransformerMetaClassifier,
+    TransformerMetaRegressor,
 )
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.gaussian_process import GaussianProcessPrior
@@ -48,6 +50,8 @@ ESTIMATORS = {
         pooled_estimator=LogisticRegression(), task_attention=False
     ),
     "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
+    "regressor-transformer": TransformerMetaRegressor(pooled_estimator=Ridge()),
+    "binary-transformer": TransformerMetaClassifier(pooled_estimator=None),
 }
 
 
@@ -172,7 +176,8 @@ def rows_of(rows, task):
 
 def encoding_of(encoding, task):
     """The encoding of one task."""
-    return TaskEncoding(*(t[task : task + 1] for t in encoding))
+    parts = (None if t is None else t[task : task + 1] for t in encoding)
+    return TaskEncoding(*parts)
 
 
 def repeated(rows, counts):

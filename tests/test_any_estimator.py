@@ -43,6 +43,8 @@ CLASSIFIERS = [
     RandomForestClassifier(n_estimators=10),
     HistGradientBoostingClassifier(max_iter=10),
 ]
+N_LEARNED = 16
+"""Meta-learned features that help an estimator."""
 
 
 class Zero(RegressorMixin, BaseEstimator):
@@ -94,7 +96,7 @@ def test_every_regressor_predicts_and_is_not_changed(
     assert (std > 0).all()
     assert one.base_learner is given
     assert not hasattr(given, "n_features_in_")
-    assert one.base_learner_.n_features_in_ == 3 + 1
+    assert one.base_learner_.n_features_in_ == 3 + N_LEARNED + 1
     again = clone(one).fit(X, y).predict(new[0].X)
     assert again.tobytes() == mean.tobytes()
     np.testing.assert_allclose(one.contributions(new[0].X).sum(1), mean, rtol=1e-12)
@@ -113,7 +115,7 @@ def test_every_classifier_predicts_and_is_not_changed(
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(1), 1)
     assert not hasattr(base_learner, "n_features_in_")
-    assert one.base_learner_.n_features_in_ == 3 + 3
+    assert one.base_learner_.n_features_in_ == 3 + N_LEARNED + 3
     np.testing.assert_allclose(one.contributions(new[0].X).sum(1), p, atol=1e-12)
 
 
@@ -133,7 +135,9 @@ def test_prediction_is_that_of_the_process_and_of_the_estimator(regression):
     del one.base_learner_
     alone, targets = one.predict(new[0].X), one.meta_state_.targets
     x = one.meta_state_.rows(new[0].X).x[0].numpy()
-    columns = np.column_stack([x, (alone - targets.mean) / targets.scale])
+    features = one.transform(new[0].X)[:, -N_LEARNED:]
+    said = (alone - targets.mean) / targets.scale
+    columns = np.column_stack([x, features, said])
     expected = alone + targets.scale * learned.predict(columns) / 2
     np.testing.assert_allclose(both, expected, rtol=1e-10)
 
@@ -159,7 +163,7 @@ def test_rows_are_borrowed_by_relation(adapted):
     columns, target, weight = parts[-1]
     np.testing.assert_array_equal(target, 0)  # as the process says
     np.testing.assert_allclose(weight, 1 - one.familiarity_, rtol=1e-6)
-    assert columns.shape == (len(target), 4)
+    assert columns.shape == (len(target), 3 + N_LEARNED + 1)
 
 
 def test_borrowed_target_is_what_the_process_leaves_open(adapted):

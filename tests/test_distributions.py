@@ -13,7 +13,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from skmeta import SelfAttentionMetaRegressor
 from skmeta.distributions import log_density, quantiles
 
-NAMES = ["regressor", "regressor-mlp", "regressor-related", "estimator"]
+NAMES = [
+    "regressor", "regressor-mlp", "regressor-related", "regressor-transformer",
+    "estimator",
+]  # fmt: skip
 every = pytest.mark.parametrize("name", NAMES)
 
 
@@ -31,7 +34,7 @@ def adapted(meta_fitted, with_estimator):
         estimator = clone(with_estimator)
         if name != "estimator":
             estimator = meta_fitted(name)
-        if name in ("estimator", "regressor-related"):
+        if name not in ("regressor", "regressor-mlp"):
             network = copy.deepcopy(estimator.meta_state_.network)
             network.learner.relations.none.fill_(-1.0)
             estimator._take_over(replace(estimator.meta_state_, network=network))
@@ -122,7 +125,9 @@ def test_draws_are_of_the_random_state(name, adapted):
     assert (np.random.get_state()[1] == state).all()
 
 
-@pytest.mark.parametrize("name", ["regressor", "regressor-related"])
+@pytest.mark.parametrize(
+    "name", ["regressor", "regressor-related", "regressor-transformer"]
+)
 def test_draws_are_coherent_over_rows(name, adapted):
     """Equal rows differ in their noise alone, and near rows in little more."""
     estimator, X = adapted(name)

@@ -492,6 +492,71 @@ def test_order_of_many_rows_plays_no_part_in_training(
         assert_close(a, b, 1e-6)
 
 
+# Hyperparameters integrated out
+
+
+def test_laplace_evidence_without_training_is_the_evidence(learner, encoding, support):
+    rows, y = support
+    learner.configure(0.0)
+    adapted = learner.adapt(rows, y, encoding)
+    assert torch.equal(learner.laplace_evidence(adapted), learner.log_evidence(adapted))
+
+
+@pytest.mark.parametrize("spread", [0.3, 1.0])
+def test_laplace_evidence_is_made_of_penalty_and_information(
+    learner, encoding, support, no_jitter, spread
+):
+    rows, y = support
+    learner.configure(spread)
+    adapted = learner.adapt(rows, 2 * y, encoding)
+    moved = flat(adapted.theta) - flat(learner.prior.hyperparameters(encoding))
+    _, information = learner._score(adapted)
+    found = learner.laplace_evidence(adapted) - learner.log_evidence(adapted)
+    for task in range(N_TASKS):
+        # Of a posterior whose precision is the prior's and the information.
+        precision = information[task].numpy() + np.eye(len(moved[task])) / spread**2
+        _, log_det = np.linalg.slogdet(precision)
+        expected = -0.5 * float((moved[task] ** 2).sum()) / spread**2
+        expected -= 0.5 * (log_det + len(precision) * np.log(spread**2))
+        assert_close(found[task], expected, 1e-5)
+
+
+def test_laplace_evidence_is_about_the_average_over_hyperparameters(gp):
+    n_draws, spread = 20_000, 0.3
+    learner = GaussianProcessRegression(gp.prior()).eval()
+    rows, y = gp.rows(1, 12)
+    encoding, y = gp.encoding(1), 2 * y
+    learner.configure(spread)
+    adapted = learner.adapt(rows, y, encoding)
+    found = float(learner.laplace_evidence(adapted))
+    trained = float(learner.log_evidence(adapted))
+    theta = learner.prior.hyperparameters(encoding)
+    draws = np.random.default_rng(0).normal(size=(n_draws, flat(theta).shape[1]))
+    many = type(theta)(*(t.expand(n_draws, -1) for t in theta))
+    moved = unflat(flat(many) + spread * torch.from_numpy(draws), many)
+    rows = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
+    parts = (t.expand(n_draws, *t.shape[1:]) for t in (encoding[0], encoding[1]))
+    encoding, y = type(encoding)(*parts), y.expand(n_draws, -1)
+    each = learner.log_evidence(learner._condition(rows, y, encoding, moved))
+    expected = float(each.logsumexp(0)) - np.log(n_draws)
+    learner.configure(0.0)
+    one = learner.adapt(gp.rows(1, 12)[0], y[:1], gp.encoding(1))
+    at_start = float(learner.log_evidence(one))
+    assert at_start + 0.5 < expected < trained - 0.5
+    assert found == pytest.approx(expected, abs=0.15)
+
+
+def test_what_is_expected_is_so_before_the_support_trains(learner, encoding, support):
+    rows, y = support
+    weight = torch.tensor([1.0, 0.5, 2.0, 0.0, 1.0]).double().expand(N_TASKS, -1)
+    learner.configure(0.0)
+    untrained = learner.adapt(rows._replace(weight=weight), y, encoding)
+    learner.configure(1.0, 4.0)
+    squares, n_rows = learner.expected(rows, y, encoding, weight)
+    assert_close(squares, learner.squared_distance(untrained))
+    assert_close(n_rows, [4.5, 4.5])
+
+
 # Draws from the prior
 
 
@@ -502,7 +567,8 @@ def test_sample_has_the_covariance_of_the_prior(gp):
     rows, _ = gp.rows(1, 4)
     encoding = gp.encoding(1)
     many = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
-    encodings = type(encoding)(*(t.expand(n_draws, *t.shape[1:]) for t in encoding))
+    parts = encoding.task, encoding.columns
+    encodings = type(encoding)(*(t.expand(n_draws, *t.shape[1:]) for t in parts))
     state = torch.get_rng_state()
     y = learner.sample(many, encodings, torch.Generator().manual_seed(0)).numpy()
     assert torch.equal(torch.get_rng_state(), state)

@@ -14,6 +14,7 @@ ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "binary-auto", "three", "three-mlp",
     "regressor-related", "regressor-mlp-related", "binary-related", "three-related",
+    "regressor-transformer", "binary-transformer",
 ]  # fmt: skip
 
 every = pytest.mark.parametrize("name", ALL)

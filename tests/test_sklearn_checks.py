@@ -8,6 +8,8 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
+    TransformerMetaClassifier,
+    TransformerMetaRegressor,
 )
 
 ESTIMATORS = [
@@ -15,6 +17,8 @@ ESTIMATORS = [
     AttentionMetaClassifier(),
     SelfAttentionMetaRegressor(),
     SelfAttentionMetaClassifier(),
+    TransformerMetaRegressor(),
+    TransformerMetaClassifier(),
 ]
 
 

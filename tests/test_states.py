@@ -35,6 +35,7 @@ ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "binary-auto", "three", "three-mlp",
     "regressor-related", "regressor-mlp-related", "binary-related", "three-related",
+    "regressor-transformer", "binary-transformer",
 ]  # fmt: skip
 
 kinds = pytest.mark.parametrize("name", KINDS)
@@ -591,7 +592,9 @@ def test_without_warm_start_the_weights_are_forgotten(meta_fitted):
     assert np.abs(moved[key] - before[key]).max() > 0.5
 
 
-@pytest.mark.parametrize("name", ["regressor-related", "regressor-mlp-related"])
+@pytest.mark.parametrize(
+    "name", ["regressor-related", "regressor-mlp-related", "regressor-transformer"]
+)
 def test_warm_start_relates_to_the_tasks_that_it_goes_on_with(name, meta_fitted):
     estimator = meta_fitted(name).set_params(warm_start=True, lr=1e-9)
     encoder = estimator.meta_state_.network.encoder

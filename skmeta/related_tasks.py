@@ -1,0 +1,229 @@
+"""What a meta-learner whose tasks borrow from each other says of relations."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from .base import single_thread
+from .episodes import prepared
+from .meta_network import MetaNetwork
+from .predictors import MetaClassifier, MetaRegressor
+from .task_encoder import Rows
+from .task_memory import N_REMEMBERED_ROWS, TaskMemory, memory_of
+from .task_relations import Related
+from .tasks import SampledTasks, check_tasks
+
+TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
+
+
+class RelatedTasks:
+    """A meta-learner that knows how a task relates to those remembered."""
+
+    def add_tasks(self, tasks):
+        """Remember more tasks, to borrow from; nothing else is learned.
+
+        State change: *meta-fitted* or *adapted* -> *meta-fitted*. Clones that share
+        the earlier state keep it.
+
+        Parameters
+        ----------
+        tasks : TaskCollection, list of (X, y), dict or lazy sequence
+            With the columns of the meta-training tasks, and no other classes. Tasks
+            without a name are numbered on from those remembered.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If a task is not valid, or has the name of one remembered; nothing is
+            changed.
+        """
+        state, tasks = self._check_meta_fitted(), check_tasks(tasks)
+        learner = state.network.learner
+        memories, names = [learner.memory], []
+        with single_thread():
+            for some, episodes in self._episodes_of(tasks):
+                index = np.arange(len(some))
+                memories.append(
+                    memory_of(state.network, learner.process, episodes, index)
+                )
+                names += some.names
+        names = _numbered_on(names, state.task_names)
+        memory = TaskMemory.joined(memories)
+        attention = np.ones(len(memory.keys))
+        attention[: len(state.task_attention)] = state.task_attention
+        self._forget()
+        self._take_over(
+            replace(
+                state,
+                network=MetaNetwork(state.network.encoder, learner.remembering(memory)),
+                task_names=np.concatenate([state.task_names, names]),
+                task_embeddings=memory.keys.numpy(),
+                task_attention=attention / attention.mean(),
+                tasks=(*state.tasks, tasks) if state.tasks else (),
+            )
+        )
+        return self
+
+    @property
+    def task_relations_(self):
+        """Relations of the task adapted to, (n_meta_tasks,), summing to at most 1."""
+        adapted = self._related()
+        return self._relations(adapted)[0]
+
+    @property
+    def familiarity_(self):
+        """How sure it is that the task adapted to is like one seen, from 0 to 1."""
+        adapted = self._related()
+        return max(0.0, float(-torch.expm1(adapted.log_relation[0, -1])))
+
+    @torch.no_grad()
+    def relations(self, tasks):
+        """Relations of whole tasks to those of meta-training.
+
+        State change: none.
+
+        Parameters
+        ----------
+        tasks : TaskCollection, list of (X, y), dict or lazy sequence
+
+        Returns
+        -------
+        relations : ndarray of shape (n_tasks, n_meta_tasks)
+            In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
+            task. Of a task, 65 rows drawn at random are looked at, at most. One of
+            meta-training is related to itself; with a pooled estimator, which has seen
+            its rows, less surely than a new task is.
+        """
+        network, found = self._network(self._check_meta_fitted()), []
+        tasks = check_tasks(tasks)
+        device = next(network.parameters()).device
+        with single_thread():
+            for some, episodes in self._episodes_of(tasks):
+                rng = np.random.default_rng(0)
+                for i in range(0, len(some), RELATED_AT_ONCE):
+                    index = np.arange(i, min(i + RELATED_AT_ONCE, len(some)))
+                    batch = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng)
+                    rows, y = batch.to(device).rows()
+                    rows = Rows(*(part.double() for part in rows))
+                    found.append(self._relations(network.adapt(rows, y)))
+        return np.concatenate(found)
+
+    def _episodes_of(self, tasks):
+        """Chunks of tasks like those of meta-training, and their episodes."""
+        state = self._check_meta_fitted()
+        if isinstance(tasks, SampledTasks):
+            raise TypeError(
+                "A task distribution has no end, and cannot be related or remembered. "
+                "Draw tasks from it by sample(n_tasks, random_state), and give these."
+            )
+        for i in range(0, len(tasks), TASKS_AT_ONCE):
+            some = tasks.take(np.arange(i, min(i + TASKS_AT_ONCE, len(tasks))))
+            known, given = state.feature_names, some.feature_names
+            if known is not None and given is not None and known != given:
+                raise ValueError(
+                    f"The tasks have the columns {list(given)}, those of meta-training "
+                    f"{list(known)}. Give the same columns, in the same order."
+                )
+            self._check_rows(some.X)
+            state.targets.transform(self._check_target(some.y))
+            yield some, prepared(some, state)
+
+    def _related(self):
+        """The adaptation, which meta-training alone lets know of other tasks."""
+        if not hasattr(self, "_support"):
+            self._check_meta_fitted()
+        _, adapted = self._adaptation()
+        if not isinstance(adapted, Related):
+            raise AttributeError(
+                f"This {type(self).__name__} was not meta-fitted and knows of no other "
+                "task. Call meta_fit(tasks) first."
+            )
+        return adapted
+
+    def _relations(self, adapted):
+        """Relations (B, n_meta_tasks) of B tasks adapted to."""
+        relations = np.zeros((len(adapted.index), len(self.task_names_)))
+        share = adapted.log_relation[:, :-1].exp().cpu().numpy()
+        np.put_along_axis(relations, adapted.index.cpu().numpy(), share, 1)
+        return relations
+
+    def _borrowed(self, X):
+        """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
+        index = self._related().index[0].cpu().numpy()
+        (given,) = self._per_query(
+            X, lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),)
+        )
+        all_given = np.zeros((len(given), len(self.task_names_), given.shape[2]))
+        all_given[:, index] = given
+        return all_given
+
+
+class RelatedRegressor(RelatedTasks, MetaRegressor):
+    """A meta-learner of numbers whose tasks borrow from each other."""
+
+    def contributions(self, X):
+        """What each past task, and the support itself, gives to each prediction.
+
+        State change: none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_query, n_meta_tasks + 1)
+            In the order of ``task_names_``: the function of each task, by its relation.
+            Last what the support adds to these, and what is predicted without them.
+            Rows sum to what `predict` gives.
+        """
+        given, total = self._borrowed(X)[..., 0], self.predict(X)
+        targets = self._current_state().targets
+        given *= targets.scale
+        given += targets.mean * self.task_relations_
+        return np.column_stack([given, total - given.sum(1)])
+
+
+class RelatedClassifier(RelatedTasks, MetaClassifier):
+    """A meta-learner of classes whose tasks borrow from each other."""
+
+    def contributions(self, X):
+        """What each past task, and the support itself, gives to each prediction.
+
+        State change: none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_query, n_meta_tasks + 1)
+            In the order of ``task_names_``: what the latent functions of each task say
+            of the probability of the second class, by its relation. Last what the
+            support adds to these, and what is predicted without them. Rows sum to that
+            probability. With more classes of shape (n_query, n_meta_tasks + 1,
+            n_classes), summing to what `predict_proba` gives.
+        """
+        given, total = self._borrowed(X), self.predict_proba(X)
+        rest = total - given.sum(1)
+        both = np.concatenate([given, rest[:, None]], 1)
+        return both[..., 1] if len(self.classes_) == 2 else both
+
+
+def _numbered_on(names, known):
+    """Names (n_tasks,) of tasks that come to those of the names ``known``."""
+    if names == list(range(len(names))):  # they have none of their own
+        names = range(len(known), len(known) + len(names))
+    taken = set(known).intersection(names)
+    if taken:
+        raise ValueError(
+            f"Tasks called {sorted(map(str, taken))[:5]} are remembered already. Give "
+            "the tasks to add names of their own, as a dict does."
+        )
+    return np.fromiter(names, object, len(names))

@@ -1,0 +1,591 @@
+"""Functions of other kinds than those of meta-training, against dense formulas."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+from scipy.stats import invgamma, multivariate_normal, multivariate_t
+
+from skmeta import function_kinds, other_kinds
+from skmeta.distributions import draw
+from skmeta.gaussian_process import JITTER
+from skmeta.gp_classification import GaussianProcessClassification
+from skmeta.gp_regression import GaussianProcessRegression
+from skmeta.meta_network import MetaNetwork
+from skmeta.mlp import MultilayerPerceptron
+from skmeta.other_kinds import (
+    N_KEPT,
+    NEVER_MET,
+    OpenLearner,
+    with_other_kinds,
+)
+from skmeta.row_decoder import RowDecodingLearner
+from skmeta.task_encoder import Rows
+
+N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
+N_KINDS = 20 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances
+COUNTS = [2, 1, 3, 0, 1, 1, 2]
+
+
+def assert_close(a, b, atol=1e-9):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Ask of every support whether it repeats itself, as half of them do."""
+    monkeypatch.setattr(other_kinds, "UNEXPECTED", 1.0)
+    monkeypatch.setattr(function_kinds, "MAX_CYCLES", 4)
+    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 0.5)
+
+
+@pytest.fixture
+def smooth(gp):
+    """A smooth process of mean 0 and little noise."""
+
+    def make(n_features=N_FEATURES):
+        prior = gp.prior(n_features, n_prior=0, log_noise=-3.0)
+        for layer in (prior.coefficients, prior.to_mean):
+            for parameter in layer.parameters():
+                parameter.zero_()
+        return OpenLearner(GaussianProcessRegression(prior)).eval()
+
+    return make
+
+
+@pytest.fixture
+def learner(gp):
+    learner = OpenLearner(GaussianProcessRegression(gp.prior(N_FEATURES))).eval()
+    learner.base.configure(0.3)
+    return learner
+
+
+@pytest.fixture
+def encoding(gp):
+    return gp.encoding(N_TASKS, N_FEATURES)
+
+
+@pytest.fixture
+def support(gp):
+    return gp.rows(N_TASKS, N_ROWS, N_FEATURES)
+
+
+@pytest.fixture
+def query(gp):
+    return gp.rows(N_TASKS, N_QUERY, N_FEATURES, seed=5)[0]
+
+
+def one_task(x, y=None):
+    """Rows ``x`` (n_rows, n_features) of one task, and their targets."""
+    x = torch.as_tensor(x)[None]
+    weight = torch.ones(x.shape[:2]).double()
+    rows = Rows(x, torch.zeros(*x.shape[:2], 1).double(), weight)
+    return rows, None if y is None else torch.as_tensor(y)[None]
+
+
+class Kind:
+    """The i-th other kind of a task, by its definition."""
+
+    def __init__(self, learner, adapted, task, i):
+        kinds = adapted.others.kinds
+        for name in kinds._fields:
+            setattr(self, name, getattr(kinds, name)[task, i].item())
+        self.scale = np.exp(-learner.prior.length_scale.numpy())
+        self.process, self.task = adapted.base, task
+
+    def inputs(self, rows):
+        parts = (rows.x, rows.prior)[: 1 + (len(self.scale) > rows.x.shape[2])]
+        return torch.cat(parts, -1)[self.task].numpy() * self.scale
+
+    def correlation(self, a, b, support):
+        """Of rows ``a`` and ``b``, given the support that cycles are counted in."""
+        u, v = self.inputs(a), self.inputs(b)
+        if self.cycles:
+            span = np.ptp(self.inputs(support)[:, self.column])
+            turn = 2 * np.pi * self.cycles / span
+            u, v = (
+                np.stack([np.cos(turn * w), np.sin(turn * w)], 1)
+                for w in (u[:, self.column], v[:, self.column])
+            )
+        distance = np.linalg.norm(u[:, None] - v, axis=2) / self.length
+        if self.rough:
+            return (1 + 3**0.5 * distance) * np.exp(-(3**0.5) * distance)
+        return np.exp(-0.5 * distance**2)
+
+    def covariance(self, support):
+        """Of the targets, for a function of variance 1."""
+        K = self.correlation(support, support, support)
+        return K + (self.noise + JITTER) * np.eye(len(K))
+
+    def log_evidence(self, support):
+        """Student's t, of an inverse gamma prior of shape 2."""
+        residual = self.process.residual[self.task].numpy()
+        shape = self.rate / 2 * self.covariance(support)
+        return multivariate_t.logpdf(residual, shape=shape, df=4)
+
+
+def log_odds(learner, adapted, task):
+    """Log odds of the kinds that are kept against the process, without its evidence."""
+    own = float(learner.base.laplace_evidence(adapted.base)[task])
+    log_share = adapted.others.log_share[task].numpy()
+    return log_share[:-1] - log_share[-1] + own + np.log(1 - float(learner.share))
+
+
+# Evidence
+
+
+def test_t_is_the_normal_of_a_variance_that_is_integrated_out(learner, encoding, gp):
+    rows, y = gp.rows(N_TASKS, 3, N_FEATURES)
+    adapted = learner.adapt(rows, y, encoding)
+    for i in (0, 5):
+        kind = Kind(learner, adapted, 0, i)
+        residual, C = adapted.base.residual[0].numpy(), kind.covariance(rows)
+
+        def density(log_variance, kind=kind, C=C, residual=residual):
+            v = np.exp(log_variance)
+            likelihood = multivariate_normal.pdf(residual, cov=v * C)
+            return likelihood * invgamma.pdf(v, 2.0, scale=kind.rate) * v
+
+        expected = np.log(quad(density, -12, 12, epsrel=1e-10)[0])
+        assert kind.log_evidence(rows) == pytest.approx(expected, rel=1e-6)
+
+
+def test_odds_of_kinds_that_are_not_periodic(learner, encoding, support):
+    learner.configure(0.2)
+    adapted = learner.adapt(*support, encoding)
+    for task in range(N_TASKS):
+        found = log_odds(learner, adapted, task)
+        kinds = [Kind(learner, adapted, task, i) for i in range(len(found))]
+        assert {kind.rough for kind in kinds} == {False, True}
+        assert not any(kind.cycles for kind in kinds)
+        expected = [kind.log_evidence(support[0]) for kind in kinds]
+        assert_close(found, np.log(0.2 / N_KINDS) + expected, 1e-6)
+
+
+def test_odds_of_periodic_kinds(learner, encoding, support, asked, monkeypatch):
+    n_finer = function_kinds.N_FINER * len(function_kinds.FINER_LENGTHS)
+    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS + n_finer)
+    adapted = learner.adapt(*support, encoding)
+    for task in range(N_TASKS):
+        found = log_odds(learner, adapted, task)
+        kinds = [Kind(learner, adapted, task, i) for i in range(len(found))]
+        periodic = [i for i, kind in enumerate(kinds) if kind.cycles]
+        assert len(periodic) == n_finer
+        assert len({kinds[i].column for i in periodic}) == 1
+        assert np.ptp([kinds[i].cycles for i in periodic]) == pytest.approx(2 * 0.05)
+        near = 2 / (61 * 2)  # of cycles in two columns, all as likely
+        expected = [kinds[i].log_evidence(support[0]) for i in periodic]
+        assert_close(found[periodic], np.log(0.5 * near / n_finer) + expected, 1e-6)
+
+
+def test_kinds_of_most_evidence_are_kept(learner, encoding, support, monkeypatch):
+    few = learner.adapt(*support, encoding).others
+    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS)
+    every = learner.adapt(*support, encoding).others
+    assert few.log_share.shape == (N_TASKS, 1 + N_KEPT)
+    assert every.log_share.shape == (N_TASKS, 1 + N_KINDS)
+    odds = [o.log_share[:, :-1] - o.log_share[:, -1:] for o in (few, every)]
+    assert_close(odds[0], odds[1].sort(1, descending=True).values[:, :N_KEPT])
+
+
+@pytest.mark.parametrize("share", [0.9, 0.0005])
+def test_share_moves_the_odds(learner, encoding, support, share):
+    odds = []
+    for one in (0.05, share):
+        learner.configure(one)
+        log_share = learner.adapt(*support, encoding).others.log_share
+        odds.append(log_share[:, :-1] - log_share[:, -1:])
+    expected = np.log(share / (1 - share)) - np.log(0.05 / 0.95)
+    assert_close(odds[1] - odds[0], np.full(odds[0].shape, expected), 1e-6)
+
+
+def test_kinds_that_were_met_are_likelier(learner, encoding, support, monkeypatch):
+    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS)
+    before = learner.adapt(*support, encoding).others
+    likelier = before.kinds.length[0, 3], before.kinds.rough[0, 3]
+    lengths = function_kinds.still_kinds(before.log_share).length[0]
+    met = lengths == likelier[0]
+    learner.log_shares[met] += 2.0
+    after = learner.adapt(*support, encoding).others
+    for others in (before, after):
+        assert others.log_share.shape == (N_TASKS, 1 + N_KINDS)
+    order = [
+        sorted(zip(*(part[0].tolist() for part in o.kinds[:4]),
+                   (o.log_share[0, :-1] - o.log_share[0, -1]).tolist(), strict=True))
+        for o in (before, after)
+    ]  # fmt: skip
+    for (*kind, one), (*same, other) in zip(*order, strict=True):
+        assert kind == same
+        gain = 2.0 if kind[0] == likelier[0] else 0.0
+        assert other - one == pytest.approx(gain, abs=1e-5)
+
+
+def test_shares_sum_to_1(learner, encoding, support, asked):
+    share = learner.adapt(*support, encoding).others.log_share.exp()
+    assert_close(share.sum(1), [1.0, 1.0])
+
+
+# Posterior
+
+
+def test_posterior_of_each_kind(
+    learner, encoding, support, query, gp, asked, monkeypatch
+):
+    n_kept = N_KINDS + function_kinds.N_FINER * len(function_kinds.FINER_LENGTHS)
+    monkeypatch.setattr(other_kinds, "N_KEPT", n_kept)
+    rows, _ = support
+    adapted = learner.adapt(*support, encoding)
+    parts = learner.components(adapted, query)
+    joint = learner.components(adapted, query, joint=True)
+    n_periodic = 0
+    for task in range(N_TASKS):
+        process = gp.formula(learner.prior, encoding, task)
+        residual = adapted.base.residual[task].numpy()
+        for i in range(0, n_kept, 17):
+            kind = Kind(learner, adapted, task, i)
+            n_periodic += kind.cycles > 0
+            C = kind.covariance(rows)
+            gain = np.linalg.solve(C, kind.correlation(rows, query, rows)).T
+            mean = process.mean(query)[:, 0] + gain @ residual
+            posterior = kind.correlation(query, query, rows)
+            posterior -= gain @ kind.correlation(rows, query, rows)
+            posterior += kind.noise * np.eye(N_QUERY)
+            squares = residual @ np.linalg.solve(C, residual)
+            variance = (kind.rate + squares / 2) / (2 + N_ROWS / 2 - 1)
+            for found in (parts, joint):
+                found = found[1 + i]
+                assert_close(found.mean[task, 0], mean, 1e-8)
+                log_share = adapted.others.log_share[task, i]
+                assert_close(found.log_share[task], [log_share])
+            assert_close(joint[1 + i].spread[task], variance * posterior, 1e-8)
+            assert_close(parts[1 + i].spread[task], variance * np.diag(posterior), 1e-8)
+    assert 0 < n_periodic < n_kept / 17
+
+
+def test_first_component_is_of_the_base_learner(learner, encoding, support, query):
+    adapted = learner.adapt(*support, encoding)
+    for joint in (False, True):
+        found = learner.components(adapted, query, joint)[0]
+        (expected,) = learner.base.components(adapted.base, query, joint)
+        assert torch.equal(found.mean, expected.mean)
+        assert torch.equal(found.spread, expected.spread)
+        assert_close(found.log_share[:, 0], adapted.others.log_share[:, -1])
+
+
+def test_prediction_has_the_moments_of_the_mixture(learner, encoding, support, query):
+    learner.configure(0.8)
+    adapted = learner.adapt(*support, encoding)
+    mean, variance = learner.predict(adapted, query)
+    parts = learner.components(adapted, query)
+    share = torch.stack([c.log_share for c in parts]).exp()
+    means = torch.stack([c.mean[:, 0] for c in parts])
+    assert 0.1 < share[0].min() < share[0].max() < 0.95  # not one kind alone
+    expected = (share * means).sum(0)
+    second = (share * (torch.stack([c.spread for c in parts]) + means**2)).sum(0)
+    assert_close(mean, expected)
+    assert_close(variance, second - expected**2)
+
+
+def test_draws_have_the_moments_that_are_predicted(smooth, encoding, support, query):
+    learner = smooth()
+    rows, y = support
+    encoding = type(encoding)(encoding.task[:1], encoding.columns[:1])
+    adapted = learner.adapt(Rows(*(t[:1] for t in rows)), 2 * y[:1], encoding)
+    query = Rows(*(t[:1] for t in query))
+    mean, variance = learner.predict(adapted, query)
+    rng = np.random.RandomState(0)
+    draws = draw(learner.components(adapted, query, joint=True), 20_000, rng)
+    sd = variance[0].sqrt().numpy()
+    assert (np.abs(draws.mean(1) - mean[0].numpy()) < 5 * sd / 20_000**0.5).all()
+    np.testing.assert_allclose(draws.std(1), sd, rtol=0.05)
+
+
+# What plays no part
+
+
+def outcome(learner, rows, y, encoding, query):
+    adapted = learner.adapt(rows, y, encoding)
+    return *learner.predict(adapted, query), adapted.others.log_share
+
+
+@pytest.mark.parametrize("dof", [np.inf, 4.0])
+def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, asked, dof):
+    rows, y = support
+    learner.base.configure(0.3, dof)
+    repeated, index = gp.repeated(rows, COUNTS)
+    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
+    other = outcome(learner, repeated, y[:, index], encoding, query)
+    plain = outcome(learner, rows, y, encoding, query)
+    assert (one[2] - plain[2]).abs().max() > 0.1
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b, 1e-4)  # but for the jitter
+
+
+def test_padding_plays_no_part(learner, encoding, support, query, gp, asked):
+    one = outcome(learner, *gp.padded(*support), encoding, query)
+    other = outcome(learner, *support, encoding, query)
+    for a, b in zip(one, other, strict=True):
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("limit", ["MAX_PERIODIC_ROWS", "MAX_ROWS"])
+def test_limits_are_of_rows_that_are_there(
+    learner, encoding, support, query, gp, asked, monkeypatch, limit
+):
+    """A small task beside a large one is what it is alone."""
+    monkeypatch.setattr(other_kinds, limit, N_ROWS)
+    alone = outcome(learner, *support, encoding, query)
+    beside = outcome(learner, *gp.padded(*support), encoding, query)
+    for a, b in zip(beside, alone, strict=True):
+        assert_close(a, b)
+
+
+def test_order_of_rows_plays_no_part(learner, encoding, support, query, asked):
+    rows, y = support
+    one = outcome(learner, Rows(*(t.flip(1) for t in rows)), y.flip(1), encoding, query)
+    for a, b in zip(one, outcome(learner, rows, y, encoding, query), strict=True):
+        assert_close(a, b)
+
+
+def test_query_rows_play_no_part_for_one_another(learner, encoding, support, query):
+    adapted = learner.adapt(*support, encoding)
+    together = learner.predict(adapted, query)
+    some = Rows(*(t[:, [2, 0]] for t in query))
+    some.x[:, 1] *= 100.0
+    for one, whole in zip(learner.predict(adapted, some), together, strict=True):
+        assert_close(one[:, 0], whole[:, 2])
+
+
+def test_tasks_of_a_batch_do_not_meet(
+    learner, encoding, support, query, gp, monkeypatch
+):
+    """Not where one of them alone is asked whether it repeats itself."""
+    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 1e4)
+    rows, y = support
+    x = rows.x[1, :, 0]
+    y[1] = 30 * torch.sin(12 * x)
+    together = outcome(learner, rows, y, encoding, query)
+    n_periodic = (learner.adapt(rows, y, encoding).others.kinds.cycles > 0).sum(1)
+    assert n_periodic[1] > n_periodic[0] == 0
+    for task in range(N_TASKS):
+        alone = outcome(
+            learner, gp.rows_of(rows, task), y[task : task + 1],
+            gp.encoding_of(encoding, task), gp.rows_of(query, task),
+        )  # fmt: skip
+        for a, b in zip(together, alone, strict=True):
+            assert_close(a[task], b[0])
+
+
+@pytest.mark.parametrize("n_at_once", [1, 50 * N_ROWS**2])
+def test_kinds_that_are_too_many_at_once(
+    learner, encoding, support, query, asked, monkeypatch, n_at_once
+):
+    whole = outcome(learner, *support, encoding, query)
+    monkeypatch.setattr(function_kinds, "ENTRIES_AT_ONCE", n_at_once)
+    for a, b in zip(outcome(learner, *support, encoding, query), whole, strict=True):
+        assert_close(a, b)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_without_rows_the_process_is_all_there_is(
+    learner, encoding, query, gp, asked, hidden
+):
+    rows, y = gp.rows(N_TASKS, 3 if hidden else 0, N_FEATURES)
+    if hidden:
+        rows = rows._replace(weight=0 * rows.weight)
+    adapted = learner.adapt(rows, y, encoding)
+    assert_close(adapted.others.log_share.exp()[:, -1], [1.0, 1.0])
+    expected = learner.base.predict(adapted.base, query)
+    for a, b in zip(learner.predict(adapted, query), expected, strict=True):
+        assert_close(a, b)
+    for joint in (False, True):
+        for component in learner.components(adapted, query, joint):
+            assert component.mean.isfinite().all()
+            assert component.spread.isfinite().all()
+
+
+def test_large_supports_are_left_to_the_process(
+    learner, encoding, support, query, monkeypatch
+):
+    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS - 1)
+    adapted = learner.adapt(*support, encoding)
+    expected = learner.base.predict(adapted.base, query)
+    for a, b in zip(learner.predict(adapted, query), expected, strict=True):
+        assert torch.equal(a, b)
+    (found,) = learner.components(adapted, query, joint=True)
+    (expected,) = learner.base.components(adapted.base, query, joint=True)
+    assert torch.equal(found.spread, expected.spread)
+
+
+# What it is for
+
+
+def share_of(adapted, chosen):
+    return float(adapted.others.log_share[0, :-1][chosen].exp().sum())
+
+
+def error(prediction, y):
+    return float(((prediction[0][0] - torch.as_tensor(y)) ** 2).mean() ** 0.5)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize("n_cycles", [4, 7, 13])
+def test_periodic_task_is_found_to_be(smooth, gp, column, n_cycles):
+    rng = np.random.default_rng(n_cycles)
+    X, X_query = rng.uniform(-2, 2, size=(2, 30, 2))
+
+    def f(X_of):
+        phase = (X_of[:, column] - X[:, column].min()) / np.ptp(X[:, column])
+        return 3 * np.sin(2 * np.pi * n_cycles * phase)
+
+    learner, encoding = smooth(), gp.encoding(1, 2)
+    rows, y = one_task(X, f(X) + 0.03 * rng.normal(size=30))
+    adapted, query = learner.adapt(rows, y, encoding), one_task(X_query)[0]
+    likeliest = Kind(learner, adapted, 0, 0)
+    assert likeliest.column == column
+    assert likeliest.cycles == pytest.approx(n_cycles, abs=0.06)
+    kinds = adapted.others.kinds
+    turns = n_cycles / kinds.cycles[0]  # what repeats itself does so in twos, too
+    right = (kinds.cycles[0] > 0) & ((turns - turns.round()).abs() < 0.05)
+    assert share_of(adapted, right & (kinds.column[0] == column)) > 0.9
+    found = error(learner.predict(adapted, query), f(X_query))
+    alone = error(learner.base.predict(adapted.base, query), f(X_query))
+    assert alone > 1.5
+    assert found < 0.1 * alone
+
+
+def test_fast_task_is_found_to_be(smooth, gp):
+    x = np.random.default_rng(0).uniform(-2, 2, size=40)
+    x_query = np.linspace(-1.9, 1.9, 27)
+    learner, encoding = smooth(1), gp.encoding(1, 1)
+    rows, y = one_task(x[:, None], np.sin(2 * x**2) * np.exp(x))
+    adapted, query = learner.adapt(rows, y, encoding), one_task(x_query[:, None])[0]
+    fast = (adapted.others.kinds.cycles == 0) & (adapted.others.kinds.length < 1)
+    assert share_of(adapted, fast[0]) > 0.9
+    expected = np.sin(2 * x_query**2) * np.exp(x_query)
+    found = error(learner.predict(adapted, query), expected)
+    assert found < 0.3 * error(learner.base.predict(adapted.base, query), expected)
+
+
+@pytest.mark.parametrize("n_cycles", [5, 6, 8])
+def test_faster_cycles_are_not_read_into_rows_that_lie_regularly(smooth, gp, n_cycles):
+    """On a grid of 30 rows, 5 cycles look like 24, and like 34."""
+    x = np.linspace(0, 1, 30)
+    between = (x[1:] + x[:-1]) / 2
+    learner, encoding = smooth(1), gp.encoding(1, 1)
+    rows, y = one_task(4 * x[:, None] - 2, np.sin(2 * np.pi * n_cycles * x))
+    adapted = learner.adapt(rows, y, encoding)
+    query = one_task(4 * between[:, None] - 2)[0]
+    expected = np.sin(2 * np.pi * n_cycles * between)
+    found = error(learner.predict(adapted, query), expected)
+    assert found < error(learner.base.predict(adapted.base, query), expected)
+
+
+def test_task_of_the_process_is_left_to_it(smooth, gp):
+    learner, encoding = smooth(), gp.encoding(1, 2)
+    own = []
+    for seed in range(8):
+        X = np.random.default_rng(seed).uniform(-2, 2, size=(30, 2))
+        rows, _ = one_task(X)
+        generator = torch.Generator().manual_seed(seed)
+        y = learner.base.sample(rows, encoding, generator).double()
+        own.append(float(learner.adapt(rows, y, encoding).others.log_share[0, -1]))
+    assert np.exp(own).mean() > 0.95
+
+
+def test_support_is_compared_with_what_is_expected_before_it_trains(smooth, gp):
+    """Hyperparameters that it has trained make every support an expected one."""
+    X = np.random.default_rng(0).uniform(-2, 2, size=(20, 2))
+    learner, encoding = smooth(), gp.encoding(1, 2)
+    learner.base.configure(2.0)
+    rows, y = one_task(X, 3 * np.sin(15 * X[:, 0]))
+    adapted = learner.adapt(rows, y, encoding)
+    n = torch.tensor([20.0]).double()
+    trained = learner.base.squared_distance(adapted.base)
+    assert not other_kinds._unexpected(trained, n, 0 * n)
+    assert (adapted.others.kinds.cycles > 0).any()
+
+
+def test_only_unexpected_tasks_are_asked_whether_they_repeat_themselves(smooth, gp):
+    """Of the process, one in a hundred is."""
+    n_tasks = 2000
+    learner, encoding = smooth().base, gp.encoding(1, N_FEATURES)
+    rows, _ = gp.rows(n_tasks, 8, N_FEATURES)
+    parts = (t.expand(n_tasks, *t.shape[1:]) for t in (encoding[0], encoding[1]))
+    encoding = type(encoding)(*parts)
+    y = learner.sample(rows, encoding, torch.Generator().manual_seed(0)).double()
+    squares, n = learner.expected(rows, y, encoding, rows.weight.double())
+    asked = other_kinds._unexpected(squares, n, 0 * n).double().mean()
+    assert abs(asked - 0.01) < 4 * (0.01 * 0.99 / n_tasks) ** 0.5
+    few = torch.full_like(n, 5)
+    assert not other_kinds._unexpected(1e9 * squares, few, 0 * n).any()
+    assert other_kinds._unexpected(0 * squares, n, 0 * n - 5).all()  # by evidence
+
+
+def test_columns_of_most_relevance_may_be_periodic(gp, asked, monkeypatch):
+    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 1e4)
+    learner = OpenLearner(GaussianProcessRegression(gp.prior(6))).eval()
+    rows, y = gp.rows(1, 9, 6)
+    adapted = learner.adapt(rows, 30 * y, gp.encoding(1, 6))
+    relevance = learner.relevance(adapted)[0, :6]
+    allowed = set(relevance.topk(4).indices.tolist())
+    kinds = adapted.others.kinds
+    used = set(kinds.column[kinds.cycles > 0].tolist())
+    assert used
+    assert used <= allowed
+
+
+# How often kinds are met
+
+
+def test_evidence_of_every_kind(learner, encoding, support):
+    rows, _ = support
+    adapted = learner.adapt(*support, encoding)
+    found = learner.evidence_of_kinds(adapted.base, rows)
+    assert found.shape == (N_TASKS, N_KINDS)
+    for i in range(0, N_KINDS, 53):
+        kinds = function_kinds.still_kinds(found).expand(N_TASKS)
+        some = adapted._replace(others=adapted.others._replace(kinds=kinds))
+        for task in range(N_TASKS):
+            expected = Kind(learner, some, task, i).log_evidence(rows)
+            assert_close(found[task, i], expected, 1e-6)
+
+
+def test_shares_of_kinds_are_those_of_the_tasks(learner):
+    """Where each task is of one kind for sure."""
+    evidence = torch.full((10, N_KINDS), -1e4).double()
+    met = [3, 3, 3, 7, 7, 20, 20, 20, 20, 20]
+    evidence[range(10), met] = 0.0
+    learner.learn_shares(evidence)
+    expected = np.full(N_KINDS, NEVER_MET / N_KINDS)
+    expected[[3, 7, 20]] += (1 - NEVER_MET) * np.array([0.3, 0.2, 0.5])
+    assert_close(learner.log_shares.exp(), expected, 1e-6)
+
+
+def test_shares_of_kinds_are_the_likeliest(learner, monkeypatch):
+    """No share can be moved to another kind to the evidence's good."""
+    monkeypatch.setattr(other_kinds, "N_EM_STEPS", 2000)
+    monkeypatch.setattr(other_kinds, "NEVER_MET", 0.0)
+    rng = np.random.default_rng(0)
+    evidence = torch.from_numpy(3 * rng.normal(size=(30, N_KINDS)))
+    learner.learn_shares(evidence)
+    share = learner.log_shares.exp().double()
+    gain = (evidence - (evidence + share.log()).logsumexp(1, keepdim=True)).exp()
+    gain = gain.mean(0)  # of the mean log evidence, by a kind's share
+    assert_close(share.sum(), 1.0, 1e-5)
+    assert gain.max() < 1.01
+    assert_close(gain[share > 0.01], np.ones(int((share > 0.01).sum())), 0.01)
+
+
+# What it is put around
+
+
+def test_learners_without_such_a_process_are_left_alone(gp):
+    linear = GaussianProcessRegression(gp.prior(linear_only=True))
+    classes = GaussianProcessClassification(gp.prior(n_outputs=2))
+    sizes = {"n_features": 3, "n_prior": 1, "embed_dim": 4, "column_dim": 3}
+    perceptron = MultilayerPerceptron(classification=False, n_outputs=1, **sizes)
+    for learner in (linear, classes, perceptron):
+        for one in (learner, RowDecodingLearner(learner, 3, 1, 4, 2, 1)):
+            network = MetaNetwork(None, one)
+            assert with_other_kinds(network, None, 0, "cpu") is network
