@@ -12,7 +12,7 @@ import torch
 
 from .gaussian_process import log_density, masked_covariance
 
-LENGTHS = np.geomspace(0.02, 4.0, 20)
+LENGTHS = np.geomspace(0.02, 4.0, 12)
 """Lengths of functions, relative to that of the process which all tasks share."""
 
 NOISE_RATIOS = (5e-4, 5e-3, 0.05, 0.5)

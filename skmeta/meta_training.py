@@ -22,6 +22,9 @@ from .task_relations import Relations
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train
 
+JUDGED_EVERY = 4
+"""One of so many batches of held-out episodes is judged on where that takes time."""
+
 PRIOR_TASKS = 50
 """Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
 their targets drawn anew from that prior. On them nothing beats it, which keeps a
@@ -99,7 +102,7 @@ def attend(learned, settings, system, sources, classes, seed, device):
     rng = np.random.default_rng(seed)
     n_support, n_query = as_range(settings["n_support"])[1], settings["n_query"]
     scores = [
-        relation_scores(learned.network, episodes, n_support, n_query, rng)
+        relation_scores(learned.network.as_trained(), episodes, n_support, n_query, rng)
         for episodes in (learned.start.examples, learned.start.held_out)
     ]
     worth = attention_weights(np.concatenate(scores))
@@ -129,7 +132,9 @@ def held_out_task_losses(learned, tasks, n_support, n_query):
     index = np.arange(len(tasks))
     sizes = log_uniform_sizes(0, n_support, np.linspace(0, 1, 8, endpoint=False))
     losses = [
-        task_losses(learned.network, episodes.draw(index, size, n_query, rng))
+        task_losses(
+            learned.network.as_trained(), episodes.draw(index, size, n_query, rng)
+        )
         for size in sizes
     ]
     return np.mean(losses, axis=0) + np.log(learned.start.targets.unit)
@@ -255,11 +260,9 @@ def learn(settings, system, sources, classes, seed, device, previous=None):
     return_to_start(network, untrained, held_out, len(start.held_out), device)
     choose_training(network, held_out, device)
     if system.other_kinds is not None:
-        network.eval()
-        opened = system.other_kinds(network, start.examples, seed, device)
-        if opened is not network:
-            choose_training(opened, held_out, device)
-        network = opened
+        network = system.other_kinds(
+            network.eval(), start.examples, held_out[::JUDGED_EVERY], seed, device
+        )
     return Learned(network.cpu().eval(), start, history, failure)
 
 

@@ -31,8 +31,12 @@ from .function_kinds import (
     still_kinds,
     whitened,
 )
+from .held_out import row_losses
 from .meta_network import MetaNetwork
 from .task_encoder import TaskEncoding
+
+SHARES = (0.9, 0.5, 0.05, 0.0005)
+"""Prior probabilities that a task is of another kind, to choose from."""
 
 NEVER_MET = 0.1
 """Prior share of kinds that meta-training has, or has not, met: of all alike."""
@@ -48,7 +52,7 @@ UNEXPECTED = 0.01
 """Chance of as far a support, below which it is asked whether it repeats itself."""
 
 N_KEPT = 24
-N_TASKS, N_TASK_ROWS, N_EM_STEPS = 256, 64, 50
+N_TASKS, N_TASK_ROWS, N_EM_STEPS = 128, 64, 50
 """Tasks, and rows of each, that say how often kinds are met, at most."""
 
 TASKS_AT_ONCE = 16
@@ -74,7 +78,7 @@ class Open(NamedTuple):
     others: Others | None  # where the supports are small enough
 
 
-def with_other_kinds(network, episodes, seed, device):
+def with_other_kinds(network, episodes, held_out, seed, device):
     """Let a meta-trained network of numbers reckon with functions of other kinds.
 
     Parameters
@@ -84,6 +88,8 @@ def with_other_kinds(network, episodes, seed, device):
         returned as it is.
     episodes : Episodes
         Of the meta-training tasks, which say how often kinds are met.
+    held_out : list of TaskBatch
+        What says how often a task is of another kind at all.
     seed : int
     device : torch.device
 
@@ -106,7 +112,23 @@ def with_other_kinds(network, episodes, seed, device):
             adapted = network.adapt(rows, y)
             evidence.append(learner.evidence_of_kinds(adapted, rows))
     learner.learn_shares(torch.cat(evidence))
-    return MetaNetwork(network.encoder, learner)
+    network = MetaNetwork(network.encoder, learner)
+    losses = [_losses_by_share(network, batch.to(device)) for batch in held_out]
+    learner.share.fill_(SHARES[int(sum(losses).argmin())])
+    return network
+
+
+@torch.no_grad()
+def _losses_by_share(network, batch):
+    """Sum of the query losses of a batch at each of SHARES, (n_shares,)."""
+    learner, query = network.learner, batch.query()
+    adapted = network.adapt(batch.support(), batch.y_support)
+    losses = []
+    for share in SHARES:
+        prediction = learner.predict(learner.reweighed(adapted, share), query)
+        loss = row_losses(prediction, batch.y_query) * batch.weight_query
+        losses.append(loss.sum())
+    return torch.stack(losses)
 
 
 class OpenLearner(LearnerAround):
@@ -125,17 +147,23 @@ class OpenLearner(LearnerAround):
         Of each kind, but the periodic, among these.
     """
 
-    choices = ((0.9,), (0.5,), (0.05,), (0.0005,))
-
     def __init__(self, base):
         super().__init__(base)
         n = len(LENGTHS) * 2 * len(NOISE_RATIOS) * len(RATES)
         self.register_buffer("share", torch.tensor(0.05))
         self.register_buffer("log_shares", torch.full((n,), -math.log(n)))
 
-    def configure(self, share):
-        """Set the prior probability of other kinds."""
-        self.share.fill_(share)
+    def reweighed(self, adapted, share):
+        """``adapted``, had the prior probability of other kinds been ``share``."""
+        others = adapted.others
+        if others is None:
+            return adapted
+        odds = math.log(share / (1 - share)) - torch.logit(self.share).item()
+        log_share = others.log_share.clone()
+        log_share[:, :-1] += odds
+        return adapted._replace(
+            others=others._replace(log_share=log_share.log_softmax(1))
+        )
 
     def learn_shares(self, evidence):
         """Learn how often kinds are met, by EM (Laird 1978, sec. 2).

@@ -214,10 +214,11 @@ def _fit_scalars(network, draw):
             support, y = batch.support(), batch.y_support
             encoding = network.encoder(support, learner.targets(support, y))
             found = learner.recall(support, y, encoding, draw.places[of])
-            recalled.append((found, batch))
+            base = learner.base.predict(found.base, batch.query())
+            recalled.append((found, base, batch))
 
-    def query_loss(found, batch):
-        prediction = learner.predict(learner.relate(found), batch.query())
+    def query_loss(found, base, batch):
+        prediction = learner.predict(learner.relate(found), batch.query(), base)
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 
@@ -228,8 +229,8 @@ def _fit_scalars(network, draw):
     for _ in range(N_SCALAR_STEPS):
         optimizer.zero_grad()
         total = 0.0
-        for found, batch in recalled:
-            loss = query_loss(found, batch)
+        for one in recalled:
+            loss = query_loss(*one)
             loss.backward()
             total += float(loss.detach())
         if total < lowest:

@@ -212,9 +212,13 @@ class RelatedLearner(LearnerAround):
         index = found.index.gather(1, chosen)
         return Related(found.encoding, found.base, log_relation, index, departures)
 
-    def predict(self, adapted, query):
-        """Mean and variance, or logits, of the query rows, of the mixture."""
-        base = self.base.predict(adapted.base, query)
+    def predict(self, adapted, query, base=None):
+        """Mean and variance, or logits, of the query rows, of the mixture.
+
+        ``base`` is what the base learner predicts, where that is known.
+        """
+        if base is None:
+            base = self.base.predict(adapted.base, query)
         return self.likelihood.mixture(*self._met(adapted, query), base)
 
     def components(self, adapted, query, joint=False):
