@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from .gaussian_process import log_density, masked_covariance
 
@@ -156,8 +157,8 @@ def _fastest(places, residual, weight):
     """
     columns = places.phases(places.columns)[0, weight[0] > 0]
     steps = columns.sort(0).values.diff(dim=0)
-    steps = steps.masked_fill(steps < 1e-6, math.inf)
-    return 0.5 / steps.amin(0, keepdim=True)
+    steps = steps.masked_fill(steps < 1e-6, math.inf)  # rows at the same place
+    return 0.5 / F.pad(steps, (0, 0, 0, 1), value=math.inf).amin(0, keepdim=True)
 
 
 def _periodic(length, cycles, column):

@@ -44,8 +44,8 @@ NEVER_MET = 0.1
 PERIODIC_SHARE = 0.05
 """Prior probability that a task repeats itself."""
 
-MIN_PERIODIC_ROWS, MAX_PERIODIC_ROWS = 6, 128
-MAX_ROWS = 256
+MIN_PERIODIC_ROWS = 6
+MAX_ROWS = 128
 """Rows of a support above which its process is all there is."""
 
 UNEXPECTED = 0.01
@@ -200,7 +200,8 @@ class OpenLearner(LearnerAround):
         evidence = evidence + self.share.log()
         own = core.laplace_evidence(process) + (1 - self.share).log()
         far = core.expected(support, y, encoding, process.weight)
-        asked = _unexpected(*far, own - evidence.amax(1))
+        none = weight.sum(1, keepdim=True) == 0
+        asked = _unexpected(*far, own - evidence.amax(1)) & ~none[:, 0]
         if asked.any():
             relevance = core.relevance(process)[:, : support.x.shape[2]]
             more, found = periodic_kinds(asked, relevance, places, residual, weight)
@@ -208,7 +209,6 @@ class OpenLearner(LearnerAround):
             kinds = Kinds(*(torch.cat(pair, 1) for pair in pairs))
             found = found + math.log(PERIODIC_SHARE)
             evidence = torch.cat([evidence, found], 1)
-        none = weight.sum(1, keepdim=True) == 0
         evidence, kept = evidence.masked_fill(none, -math.inf).topk(N_KEPT, 1)
         log_share = torch.cat([evidence, own[:, None]], 1).log_softmax(1)
         kinds = Kinds(*(part.gather(1, kept) for part in kinds))
@@ -303,8 +303,7 @@ def _unexpected(squares, n_rows, odds):
     """
     limit = chi2.isf(UNEXPECTED, n_rows.clamp(min=1).cpu().numpy())
     far = squares > torch.from_numpy(limit).to(squares)
-    enough = (n_rows >= MIN_PERIODIC_ROWS) & (n_rows <= MAX_PERIODIC_ROWS)
-    return enough & (far | (odds < math.log(UNEXPECTED)))
+    return (n_rows >= MIN_PERIODIC_ROWS) & (far | (odds < math.log(UNEXPECTED)))
 
 
 def _others(kinds, log_share, places, residual, weight):

@@ -328,16 +328,39 @@ def test_padding_plays_no_part(learner, encoding, support, query, gp, asked):
         assert_close(a, b)
 
 
-@pytest.mark.parametrize("limit", ["MAX_PERIODIC_ROWS", "MAX_ROWS"])
 def test_limits_are_of_rows_that_are_there(
-    learner, encoding, support, query, gp, asked, monkeypatch, limit
+    learner, encoding, support, query, gp, asked, monkeypatch
 ):
     """A small task beside a large one is what it is alone."""
-    monkeypatch.setattr(other_kinds, limit, N_ROWS)
+    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS)
     alone = outcome(learner, *support, encoding, query)
     beside = outcome(learner, *gp.padded(*support), encoding, query)
     for a, b in zip(beside, alone, strict=True):
         assert_close(a, b)
+
+
+def test_one_row_that_weighs_as_many_is_enough(learner, encoding, support, asked):
+    """To be asked whether the task repeats itself, which it cannot tell."""
+    rows, y = support
+    weight = torch.zeros_like(rows.weight)
+    weight[:, 0] = 8.0
+    adapted = learner.adapt(rows._replace(weight=weight), 30 * y, encoding)
+    assert adapted.others.log_share.isfinite().all()
+
+
+def test_large_task_is_left_to_the_process_beside_a_small_one(
+    learner, encoding, support, query, asked, monkeypatch
+):
+    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS - 2)
+    rows, y = support
+    rows.weight[1, :3] = 0.0
+    adapted = learner.adapt(rows, 30 * y, encoding)
+    own = adapted.others.log_share.exp()[:, -1]
+    assert own[0] == 1.0
+    assert own[1] < 1.0
+    expected = learner.base.predict(adapted.base, query)
+    for a, b in zip(learner.predict(adapted, query), expected, strict=True):
+        assert_close(a[0], b[0])
 
 
 def test_order_of_rows_plays_no_part(learner, encoding, support, query, asked):
