@@ -415,7 +415,7 @@ def test_sample_draws_labels_from_the_prior(gp):
     rows, _ = gp.rows(1, 2, n_outputs=3)
     encoding = gp.encoding(1)
     many = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
-    encodings = type(encoding)(*(t.expand(n_draws, *t.shape[1:]) for t in encoding))
+    encodings = type(encoding)(*(t.expand(n_draws, *t.shape[1:]) for t in encoding[:2]))
     state = torch.get_rng_state()
     y = learner.sample(many, encodings, torch.Generator().manual_seed(0)).numpy()
     assert torch.equal(torch.get_rng_state(), state)
