@@ -1,5 +1,7 @@
 """What the docstrings of the meta-learners share."""
 
+from sklearn.base import is_classifier
+
 PARAMETERS = """Parameters
     ----------
     base_learner : {"gp", "linear", "mlp"} or estimator, default="gp"
@@ -13,10 +15,23 @@ PARAMETERS = """Parameters
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
         learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
         boosting and the last two's average, what does best on tasks it has not seen.
-    task_attention : {"auto", True, False}, default="auto"
+    {of_classes}task_attention : {"auto", True, False}, default="auto"
         Learn again from the meta-training tasks that are worth it, where some are
         not. "auto" keeps that only where it has the lower query loss on held-out
         tasks; False attends to all tasks alike.
+    embedding : torch module, class of one, or callable that makes one, default=None
+        From float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
+        (n_rows, n_columns), which all else sees in their place. A class or a callable
+        is called with the ``embedding__*`` parameters; an instance is copied, with
+        its weights. Where classes are a task's own it is trained with all else;
+        otherwise before it, by ridge regressions that adapt to each task, and where
+        `fit` is called without `meta_fit`, not at all.
+    embedding_trainable : bool, default=True
+        False leaves the weights as they are given.
+    augmentation : callable, default=None
+        ``augmentation(rows, generator)`` gives changed rows, a tensor of the same
+        shape, drawn by the torch generator. Applied in meta-training alone, to rows
+        before they are embedded.
     embed_dim : int, default=48
         Size m of the task embedding; a multiple of ``n_heads``.
     n_heads : int, default=4
@@ -33,7 +48,8 @@ PARAMETERS = """Parameters
     steps_per_epoch : int, default=50
         Gradient steps of an epoch.
     batch_size : int, default=32
-        Tasks of a step.
+        Tasks of a step. While an embedding is trained, a step has a quarter as many
+        episodes, and up to eight of them are of the same rows of a task.
     lr : float, default=1e-3
         Learning rate of AdamW, before it is cut at plateaus.
     validation_fraction : float, default=0.2
@@ -67,7 +83,7 @@ ATTRIBUTES = """meta_state_ : MetaState
         Of the task adapted to.
     feature_attention_ : ndarray of shape (n_features,)
         How much each column matters for the task adapted to, in what it adds to the
-        pooled prediction; sums to 1.
+        pooled prediction; sums to 1. With an embedding, each of its columns.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features,)
         Where the tasks had column names.
@@ -85,9 +101,23 @@ RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
         relations."""
 
 
+OF_CLASSES = """shared_classes : {"auto", True, False}, default="auto"
+        Whether a label means the same in every task. If not, every task has classes of
+        its own, and `fit` takes any number of new ones; ``n_support`` is then a number
+        of rows of each class, and the pooled estimator and task attention do not
+        apply. "auto" takes classes for a task's own if a label is in hardly more than
+        one task, or in less than a fifth of them, on average; ``verbose`` says which.
+    n_way : int or (int, int), default=(2, 20)
+        Classes of an episode of meta-training, where they are a task's own; of a
+        range, drawn anew for each episode.
+    """
+
+
 def documented(cls):
     """Fill the shared parts into the docstring of a class."""
+    of_classes = OF_CLASSES if is_classifier(cls()) else ""
     cls.__doc__ = cls.__doc__.replace("{parameters}", PARAMETERS)
+    cls.__doc__ = cls.__doc__.replace("{of_classes}", of_classes)
     cls.__doc__ = cls.__doc__.replace("{attributes}", ATTRIBUTES)
     cls.__doc__ = cls.__doc__.replace("{relations}", RELATIONS)
     return cls

@@ -1,6 +1,7 @@
 """The parameters that all meta-learners share, and their checks."""
 
 from numbers import Integral, Real
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -10,6 +11,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
 from .base_learner import BASE_LEARNERS
+
+EMBEDDING_PREFIX = "embedding__"
 
 
 def resolve_device(device):
@@ -42,7 +45,10 @@ class Parameters(BaseEstimator):
         "embed_dim",
         "n_heads",
         "n_layers",
+        "embedding",
+        "embedding_trainable",
     )
+    _ranges: ClassVar = {"n_support": 0}
     _parameter_constraints: dict = {
         "base_learner": [
             StrOptions(set(BASE_LEARNERS)),
@@ -54,6 +60,9 @@ class Parameters(BaseEstimator):
             HasMethods(["fit", "predict"]),
         ],
         "task_attention": ["boolean", StrOptions({"auto"})],
+        "embedding": [None, callable],
+        "embedding_trainable": ["boolean"],
+        "augmentation": [None, callable],
         "embed_dim": [Interval(Integral, 1, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
@@ -79,6 +88,9 @@ class Parameters(BaseEstimator):
         pooled_estimator="auto",
         *,
         task_attention="auto",
+        embedding=None,
+        embedding_trainable=True,
+        augmentation=None,
         embed_dim=48,
         n_heads=4,
         n_layers=2,
@@ -96,10 +108,14 @@ class Parameters(BaseEstimator):
         random_state=None,
         verbose=0,
         warm_start=False,
+        **embedding__,
     ):
         self.base_learner = base_learner
         self.pooled_estimator = pooled_estimator
         self.task_attention = task_attention
+        self.embedding = embedding
+        self.embedding_trainable = embedding_trainable
+        self.augmentation = augmentation
         self.embed_dim = embed_dim
         self.n_heads = n_heads
         self.n_layers = n_layers
@@ -117,6 +133,57 @@ class Parameters(BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
+        self._set_embedding_parameters(embedding__)
+
+    def _set_embedding_parameters(self, given):
+        """Take ``embedding__*`` parameters, and refuse any others."""
+        for name, value in given.items():
+            if not name.startswith(EMBEDDING_PREFIX):
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}. Those of the "
+                    f"embedding are written {EMBEDDING_PREFIX}{name}."
+                )
+            setattr(self, name, value)
+
+    def _embedding_parameters(self):
+        """Those given as ``embedding__*``, by their full names."""
+        names = sorted(n for n in vars(self) if n.startswith(EMBEDDING_PREFIX))
+        return {name: getattr(self, name) for name in names}
+
+    def get_params(self, deep=True):
+        """Parameters by name, those of the embedding as ``embedding__*``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include those of estimators among them.
+
+        Returns
+        -------
+        params : dict
+        """
+        return super().get_params(deep) | self._embedding_parameters()
+
+    def set_params(self, **params):
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : dict
+            Those of estimators as ``<name>__*``, of the embedding as ``embedding__*``.
+
+        Returns
+        -------
+        self : estimator
+        """
+        of_embedding = {
+            name: params.pop(name)
+            for name in list(params)
+            if name.startswith(EMBEDDING_PREFIX)
+        }
+        super().set_params(**params)
+        self._set_embedding_parameters(of_embedding)
+        return self
 
     def _check_parameters(self):
         self._validate_params()
@@ -127,12 +194,13 @@ class Parameters(BaseEstimator):
                 f"Got {getattr(self, name)!r} instead."
             )
 
-        if not isinstance(self.n_support, Integral):
-            integers = all(isinstance(n, Integral) for n in self.n_support)
-            if not integers or len(self.n_support) != 2 or not (
-                0 <= self.n_support[0] <= self.n_support[1]
-            ):  # fmt: skip
-                refuse("n_support", "an int from 0, or a range (low, high) of them")
+        for name, least in self._ranges.items():
+            size = getattr(self, name)
+            if isinstance(size, Integral):
+                continue
+            integers = all(isinstance(n, Integral) for n in size)
+            if not integers or len(size) != 2 or not least <= size[0] <= size[1]:
+                refuse(name, f"an int from {least}, or a range (low, high) of them")
         if self.embed_dim % self.n_heads:
             refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
         try:
@@ -140,10 +208,18 @@ class Parameters(BaseEstimator):
         except RuntimeError:
             refuse("device", '"auto" or what torch.device takes')
         self._check_base_learner()
+        self._check_embedding(refuse)
         for callback in self.callbacks or []:
             one = callback[-1] if isinstance(callback, tuple) else callback
             if not isinstance(one, Callback):
                 refuse("callbacks", "a list of skorch callbacks or (name, callback)")
+
+    def _check_embedding(self, refuse):
+        given = self._embedding_parameters()
+        if self.embedding is None and given:
+            refuse("embedding", f"a torch module, to be made with {given}")
+        if self.embedding is None and self.augmentation is not None:
+            refuse("augmentation", "None where there is no embedding to augment for")
 
     def _check_base_learner(self):
         """Refuse an estimator that does not predict what this one does."""
@@ -158,10 +234,13 @@ class Parameters(BaseEstimator):
             )
 
     def _settings(self):
-        return self.get_params(deep=False)
+        n = len(EMBEDDING_PREFIX)
+        given = {name[n:]: v for name, v in self._embedding_parameters().items()}
+        return self.get_params(deep=False) | {"embedding_parameters": given}
 
     def _structure(self):
-        return {n: clone(getattr(self, n), safe=False) for n in self._structural}
+        names = *self._structural, *self._embedding_parameters()
+        return {name: clone(getattr(self, name), safe=False) for name in names}
 
     def _seed(self):
         rng = check_random_state(self.random_state)
@@ -169,10 +248,12 @@ class Parameters(BaseEstimator):
 
     def _check_structure(self, trained):
         """Refuse structural parameters other than those ``trained``."""
+        absent = dict.fromkeys([*trained, *self._embedding_parameters()], "not given")
+        now = {name: getattr(self, name, value) for name, value in absent.items()}
         changed = [
-            f"{name}={getattr(self, name)!r} (meta_fit had {value!r})"
-            for name, value in trained.items()
-            if _comparable(name, getattr(self, name)) != _comparable(name, value)
+            f"{name}={now[name]!r} (meta_fit had {value!r})"
+            for name, value in (absent | trained).items()
+            if _comparable(name, now[name]) != _comparable(name, value)
         ]
         if changed:
             raise ValueError(

@@ -100,7 +100,11 @@ def already_predicted(estimator, episodes):
     """
     if is_classifier(estimator):
         predictions = estimator.predict_episodes(episodes, return_proba=True)
-        return [_PredictedClasses(p, estimator.classes_) for p in predictions]
+        own = estimator.meta_state_.targets is None
+        return [
+            _PredictedClasses(p, np.unique(y) if own else estimator.classes_)
+            for p, (_, y, _) in zip(predictions, episodes, strict=True)
+        ]
     return [_PredictedNumbers(y) for y in estimator.predict_episodes(episodes)]
 
 

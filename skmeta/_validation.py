@@ -11,7 +11,17 @@ from sklearn.utils.validation import (
 NO_TARGETS = object()
 
 
-def validate_rows(estimator, X, y=NO_TARGETS, *, reset=False, dtype, numeric=False):
+def validate_rows(
+    estimator,
+    X,
+    y=NO_TARGETS,
+    *,
+    reset=False,
+    dtype,
+    numeric=False,
+    row_shape=None,
+    allow_nd=False,
+):
     """Validate rows, and targets where there are any.
 
     As scikit-learn's ``validate_data``, but for rows without column names, which are
@@ -21,13 +31,17 @@ def validate_rows(estimator, X, y=NO_TARGETS, *, reset=False, dtype, numeric=Fal
     Parameters
     ----------
     estimator : estimator
-    X : array-like of shape (n_rows, n_features)
+    X : array-like of shape (n_rows, n_features), or (n_rows, ...)
     y : array-like of shape (n_rows,), optional
     reset : bool
         Learn the columns from ``X``; else check them.
     dtype : type or tuple of types
     numeric : bool
         Whether ``y`` must be numbers.
+    row_shape : tuple of int, optional
+        That rows must have, where they may have more than one dimension.
+    allow_nd : bool
+        Whether they may.
 
     Returns
     -------
@@ -36,8 +50,17 @@ def validate_rows(estimator, X, y=NO_TARGETS, *, reset=False, dtype, numeric=Fal
     if reset or _get_feature_names(X) is not None:
         _check_feature_names(estimator, X, reset=reset)
     if y is NO_TARGETS:
-        X = check_array(X, dtype=dtype, estimator=estimator, input_name="X")
+        X = check_array(
+            X, dtype=dtype, estimator=estimator, input_name="X", allow_nd=allow_nd
+        )
     else:
-        X, y = check_X_y(X, y, dtype=dtype, y_numeric=numeric, estimator=estimator)
+        X, y = check_X_y(
+            X, y, dtype=dtype, y_numeric=numeric, estimator=estimator, allow_nd=allow_nd
+        )
+    if allow_nd and row_shape is not None and X.shape[1:] != row_shape:
+        raise ValueError(
+            f"X has rows of shape {X.shape[1:]}, but {type(estimator).__name__} is "
+            f"expecting rows of shape {row_shape}, as in meta_fit or fit."
+        )
     _check_n_features(estimator, X, reset=reset)
     return X if y is NO_TARGETS else (X, y)

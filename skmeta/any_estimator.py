@@ -8,6 +8,9 @@ related task" there are rows, too, that are as the process says. What is predict
 the average of what the process says and what the estimator does, so that little but the
 process is left where there is little to learn from. The pooled estimator has seen the
 rows that are borrowed, so that less is left open there than of the task's own.
+
+Where every task has classes of its own no rows are borrowed: the estimator is trained
+on meta-learned features of the task's rows, and averaged with what the learner says.
 """
 
 import numpy as np
@@ -16,6 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 from threadpoolctl import threadpool_limits
 
+from .class_network import ClassNetwork
 from .pooled import aligned_probabilities, fitted, seeded_clone
 from .task_encoder import Rows
 
@@ -38,12 +42,12 @@ class EstimatorLearner:
         Base learner that helps.
     model : estimator
         Fitted by `train_estimator`.
-    helped : bool
-        As `train_estimator` had it.
+    help : {"process", "features"} or None
+        As `help_of` has it.
     """
 
-    def __init__(self, learner, model, helped):
-        self.learner, self.model, self.helped = learner, model, helped
+    def __init__(self, learner, model, help):
+        self.learner, self.model, self.help = learner, model, help
 
     def __getattr__(self, name):
         return getattr(self.learner, name)
@@ -62,7 +66,7 @@ class EstimatorLearner:
         else:
             p = self.model.predict(columns)[:, None] == labels
         p = prediction.new_tensor(p)[None]
-        if self.helped:
+        if self.help is not None:
             p = (p + prediction.softmax(-1)) / 2
         return p.log().clamp(min=torch.finfo(p.dtype).min)
 
@@ -75,18 +79,25 @@ class EstimatorLearner:
         return [c._replace(mean=c.mean + correction) for c in components]
 
     def _columns(self, adapted, query, prediction):
-        if not self.helped:
-            return _own_columns(query)
-        return _columns(self.learner, adapted, query, prediction)
+        if self.help == "process":
+            return _columns(self.learner, adapted, query, prediction)
+        return _own_columns(self.learner, adapted, query, self.help)
 
     def _correction(self, columns, mean):
         """What the estimator adds to the mean (1, Q) of what helps it."""
         learned = mean.new_tensor(self.model.predict(columns))[None]
-        return learned / 2 if self.helped else learned - mean
+        return learned - mean if self.help is None else learned / 2
+
+
+def help_of(state):
+    """What helps an estimator: the process of a `MetaState`, its features, or None."""
+    if state.tasks:
+        return "process"
+    return "features" if isinstance(state.network, ClassNetwork) else None
 
 
 @torch.no_grad()
-def train_estimator(estimator, state, network, adapted, X, y, weight, seed):
+def train_estimator(estimator, state, adapted, X, y, weight, seed):
     """Train an estimator for the task that a network is adapted to.
 
     Parameters
@@ -94,13 +105,11 @@ def train_estimator(estimator, state, network, adapted, X, y, weight, seed):
     estimator : estimator
         Not changed.
     state : MetaState
-        Rows are borrowed from its ``tasks``; where there are none the estimator
-        learns from the rows of the task alone, unhelped.
-    network : MetaNetwork
-        That of ``state``, on the device of ``adapted``.
-    adapted : Related
-        Adaptation of the network to the rows.
-    X : ndarray of shape (n_rows, n_features)
+        On the device of ``adapted``. Rows are borrowed from its ``tasks``; where there
+        are none the estimator learns from the rows of the task alone.
+    adapted : Related or RelatedToClasses or AdaptedClasses
+        Adaptation of its network to the rows.
+    X : ndarray of shape (n_rows, ...)
     y : ndarray of shape (n_rows,)
     weight : ndarray of shape (n_rows,)
     seed : int
@@ -113,16 +122,15 @@ def train_estimator(estimator, state, network, adapted, X, y, weight, seed):
     """
     rng = check_random_state(seed)
     rows, encoded = state.rows(X, weight), state.encoded(y)
-    target = encoded[0].numpy()
+    target, learner = encoded[0].cpu().numpy(), state.network.learner
     if not state.tasks:
-        parts = [(_own_columns(rows), target, weight)]
+        columns = _own_columns(learner, adapted, rows, help_of(state))
+        parts = [(columns, target, weight)]
     else:
-        parts = list(_borrowed(state, network.learner, adapted, rng))
+        parts = list(_borrowed(state, learner, adapted, rng))
         if len(X):
-            device = adapted.encoding.task.device
-            there = Rows(*(part.to(device) for part in rows))
-            prediction = _without_seeing(network, there, encoded.to(device))
-            columns = _columns(network.learner, adapted, there, prediction)
+            prediction = _without_seeing(state.network, rows, encoded)
+            columns = _columns(learner, adapted, rows, prediction)
             parts.append((columns, _left_open(prediction, target), weight))
     columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
     classes = None if encoded.is_floating_point() else np.unique(target)
@@ -144,13 +152,13 @@ def _borrowed(state, learner, adapted, rng):
     related = related[share[related] > MIN_WEIGHT]
     for j in related:
         X, y = _rows_of(state.tasks, index[j], MAX_ROWS, rng)
-        rows, target = state.rows(X), state.encoded(y)[0].numpy()
+        rows, target = state.embedded_rows(X), state.encoded(y)[0].cpu().numpy()
         columns, prediction = _said(learner, adapted, rows)
         yield columns, _left_open(prediction, target), np.full(len(X), share[j])
     n = sum(map(len, state.tasks))
     some = rng.choice(n, min(n, MAX_BORROWED), replace=False)
     parts = [_rows_of(state.tasks, j, MAX_ROWS // len(some), rng)[0] for j in some]
-    rows = state.rows(np.concatenate(parts))
+    rows = state.embedded_rows(np.concatenate(parts))
     columns, prediction = _said(learner, adapted, rows)
     if isinstance(prediction, tuple):
         weight = np.full(len(columns), max(share[-1], MIN_WEIGHT))
@@ -175,8 +183,6 @@ def _rows_of(collections, index, n, rng):
 
 def _said(learner, adapted, rows):
     """What an estimator sees of rows, and what the process says of them."""
-    device = adapted.encoding.task.device
-    rows = Rows(*(part.to(device) for part in rows))
     prediction = learner.predict(adapted, rows)
     return _columns(learner, adapted, rows, prediction), prediction
 
@@ -209,9 +215,10 @@ def _left_open(prediction, target):
     return target
 
 
-def _own_columns(rows):
-    """Standardised columns (n_rows, n_features)."""
-    return rows.x[0].cpu().numpy()
+def _own_columns(learner, adapted, rows, help):
+    """Standardised columns, or meta-learned features, (n_rows, n_columns)."""
+    x = learner.features(adapted, rows) if help == "features" else rows.x
+    return x[0].cpu().numpy()
 
 
 def _columns(learner, adapted, rows, prediction):
@@ -221,7 +228,7 @@ def _columns(learner, adapted, rows, prediction):
         said = prediction[0][0][:, None]
     else:
         said = prediction[0].log_softmax(-1)
-    parts = _own_columns(rows), learned.cpu().numpy(), said.cpu().numpy()
+    parts = rows.x[0].cpu().numpy(), learned.cpu().numpy(), said.cpu().numpy()
     return np.hstack(parts)
 
 

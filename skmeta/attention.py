@@ -6,13 +6,14 @@ which the support then trains. Task attention selects the tasks worth learning f
 """
 
 from ._docstrings import documented
+from .class_learner import ClassLearner
 from .meta_network import System
 from .predictors import MetaClassifier, MetaRegressor
 from .task_encoder import AttentionPooling
 
 
 class _AttentionSystem:
-    _system = System(AttentionPooling)
+    _system = System(AttentionPooling, own_classes=ClassLearner)
 
 
 @documented
@@ -71,14 +72,22 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
 
 @documented
 class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
-    """Attention-based meta-learner for classification tasks with the same classes.
+    """Attention-based meta-learner for classification tasks.
 
-    Every class has a latent function, a draw from a Gaussian process around the
-    pooled estimator's log-probability; a softmax turns them into probabilities. The
-    kernel is that of `AttentionMetaRegressor`, conditioned on the task embedding in
-    the same way; Newton's method trains the latents on the support (Laplace
-    approximation). A label means the same in every task: the classes are those of
-    the meta-training tasks, so a support with one class, or none, will do.
+    Where a label means the same in every task, every class has a latent function, a
+    draw from a Gaussian process around the pooled estimator's log-probability; a
+    softmax turns them into probabilities. The kernel is that of
+    `AttentionMetaRegressor`, conditioned on the task embedding in the same way;
+    Newton's method trains the latents on the support (Laplace approximation). The
+    classes are those of the meta-training tasks, so a support with one class, or none,
+    will do.
+
+    Where every task has classes of its own, they are Gaussians in meta-learned
+    features, each around a mean with a posterior of its own [3]_ [4]_. The task
+    embedding shifts their variances and the temperature; attention weighs the rows of
+    each class, and the means, which start there, are trained by gradient steps on the
+    support [5]_. Meta-training starts from linear discriminants of the classes of all
+    tasks.
 
     {parameters}
 
@@ -86,7 +95,7 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks.
+        Of the meta-training tasks; of the task adapted to, where these are its own.
 
     See Also
     --------
@@ -97,6 +106,12 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     .. [1] Lee et al. (2019). Set Transformer. ICML. (Attention pooling, eq. 11.)
     .. [2] Rasmussen, Williams (2006). Gaussian Processes for Machine Learning. (The
        Laplace approximation for several classes, algorithms 3.3 and 3.4.)
+    .. [3] Snell, Swersky, Zemel (2017). Prototypical networks for few-shot learning.
+       NeurIPS. (Classes by their means, eq. 2.)
+    .. [4] Ioffe (2006). Probabilistic linear discriminant analysis. ECCV. (Classes as
+       Gaussians with a mean of their own, sec. 2.)
+    .. [5] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
+       means, sec. 3.2.)
 
     Examples
     --------

@@ -5,7 +5,8 @@
 
 import warnings
 from contextlib import contextmanager
-from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,10 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from ._parameters import Parameters, resolve_device
 from ._validation import NO_TARGETS, validate_rows
-from .any_estimator import EstimatorLearner, train_estimator
+from .any_estimator import EstimatorLearner, help_of, train_estimator
 from .exceptions import NotMetaFittedWarning
 from .meta_training import meta_train
-from .task_encoder import Rows
 from .tasks import check_tasks
 from .training_alone import train_alone
 
@@ -84,25 +84,27 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
-        keeps_tasks = not isinstance(self.base_learner, str)
-        with single_thread(), threadpool_limits(1):
-            state, failure = meta_train(
-                self._settings(),
-                self._structure(),
-                self._system,
-                tasks,
-                validation_tasks,
-                classification=is_classifier(self),
-                keeps_tasks=keeps_tasks,
+        with self._threads(), threadpool_limits(1):
+            state, failure = self._trainer(tasks, previous)(
+                self._settings(), self._structure(), self._system,
+                tasks, validation_tasks,
                 seed=self._seed(),
                 device=resolve_device(self.device),
                 previous=previous,
-            )
+            )  # fmt: skip
         self._forget()
         self._take_over(state)
         if failure is not None:
             raise failure
         return self
+
+    def _trainer(self, tasks, previous):
+        """What learns across tasks."""
+        return partial(
+            meta_train,
+            classification=is_classifier(self),
+            keeps_tasks=not isinstance(self.base_learner, str),
+        )
 
     def _take_over(self, state):
         """Take the attributes that show what was meta-learned from ``state``."""
@@ -112,12 +114,12 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         self.task_names_ = state.task_names
         self.task_embeddings_ = state.task_embeddings
         self.task_attention_ = state.task_attention
-        self.n_features_in_ = len(state.features.mean)
+        self.n_features_in_ = state.row_shape[0]
         if state.feature_names is not None:
             self.feature_names_in_ = np.array(state.feature_names, dtype=object)
 
     def _forget(self):
-        for name in set(vars(self)) - set(self._get_param_names()):
+        for name in set(vars(self)) - set(self.get_params(deep=False)):
             delattr(self, name)
 
     def __sklearn_clone__(self):
@@ -191,13 +193,16 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         if add_to is not None:
             support = zip(add_to, (X, y, weight), strict=True)
             X, y, weight = (np.concatenate(pair) for pair in support)
-        state = self.meta_state_ if meta_fitted else self._alone(X, y, weight, classes)
-        with single_thread():
+        if meta_fitted:
+            state = self._state_for(self.meta_state_, y)
+        else:
+            state = self._alone(X, y, weight, classes)
+        with self._threads():
             adapted, model = self._adapt(state, X, y, weight), None
             if not isinstance(self.base_learner, str):
                 model = train_estimator(
-                    self.base_learner, state, self._network(state), adapted,
-                    X, y, weight, self._seed(),
+                    self.base_learner, self._located(state), adapted, X, y, weight,
+                    self._seed(),
                 )  # fmt: skip
         self._state, self._support, self._adapted = state, (X, y, weight), adapted
         vars(self).pop("base_learner_", None)
@@ -206,8 +211,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         self._show_targets(state.targets)
         self.device_ = resolve_device(self.device)
         self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
-        relevance = self._network(state).learner.relevance(adapted)[0]
-        relevance = relevance[: X.shape[1]].double().cpu().numpy()
+        relevance = self._located(state).network.learner.relevance(adapted)[0]
+        relevance = relevance[: len(state.features.mean)].double().cpu().numpy()
         total = relevance.sum()
         n = len(relevance)
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)
@@ -220,7 +225,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
                 "else to learn from. Give at least one row a positive weight."
             )
         classes = self._classes_of(y, classes)
-        with single_thread():
+        with self._threads():
             return train_alone(
                 self._settings(), self._structure(), self._system,
                 X, y, weight, classes, self._seed(),
@@ -240,43 +245,62 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         return getattr(self, "_state", None) or self.meta_state_
 
     def _check_rows(self, X, y=NO_TARGETS, reset=False):
-        numeric = not is_classifier(self)
-        return validate_rows(self, X, y, reset=reset, dtype=FLOATS, numeric=numeric)
+        state = None if reset else self._current_state()
+        return validate_rows(
+            self, X, y, reset=reset, dtype=FLOATS, numeric=not is_classifier(self),
+            row_shape=None if state is None else state.row_shape,
+            allow_nd=self.embedding is not None,
+        )  # fmt: skip
 
-    def _network(self, state):
-        """The network of ``state`` on the resolved device."""
+    def _state_for(self, state, y):
+        """What was meta-learned, for a task with the targets ``y`` (n_support,)."""
+        return state
+
+    def _located(self, state):
+        """``state`` on the resolved device."""
         device = resolve_device(self.device)
         if device.type == "cpu":
-            return state.network
+            return state
         cached = self.__dict__.get("_moved")
-        if cached is None or cached[0] is not state or cached[1] != device:
-            self._moved = (state, device, deepcopy(state.network).to(device))
-        return self._moved[2]
+        if cached is None or cached[0] is not state.network or cached[1] != device:
+            self._moved = (state.network, device, state.to(device))
+        moved = self._moved[2]
+        return replace(state, network=moved.network, embedding=moved.embedding)
+
+    @contextmanager
+    def _threads(self):
+        """As few threads as pay: one, where there is no embedding."""
+        if self.embedding is not None:
+            yield
+            return
+        with single_thread():
+            yield
 
     def _learner(self, state):
         """What predicts for the task adapted to."""
-        learner = self._network(state).learner
+        learner = self._located(state).network.learner
         if not hasattr(self, "base_learner_"):
             return learner
-        return EstimatorLearner(learner, self.base_learner_, helped=bool(state.tasks))
+        return EstimatorLearner(learner, self.base_learner_, help_of(state))
 
     @torch.no_grad()
     def _adapt(self, state, X, y, weight):
-        network = self._network(state)
-        device = next(network.parameters()).device
-        rows = Rows(*(t.to(device) for t in state.rows(X, weight)))
-        return network.adapt(rows, state.encoded(y).to(device))
+        state = self._located(state)
+        return state.network.adapt(state.rows(X, weight), state.encoded(y))
 
     def _adaptation(self):
         """The state predicted with, and its adaptation: to no row, before ``fit``."""
         if not hasattr(self, "_support"):
             state = self.meta_state_
-            X = np.empty((0, self.n_features_in_))
-            y = np.empty(0, dtype=state.targets.dtype)
+            X, y = self._no_rows(state)
             return state, self._adapt(state, X, y, np.empty(0))
         if not hasattr(self, "_adapted"):  # dropped by pickling
             self._adapted = self._adapt(self._state, *self._support)
         return self._state, self._adapted
+
+    def _no_rows(self, state):
+        """A support ``(X, y)`` of no rows."""
+        return np.empty((0, *state.row_shape)), np.empty(0, dtype=state.targets.dtype)
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "_support")

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from .gaussian_process import log_density, masked_covariance
 
-LENGTHS = np.geomspace(0.02, 4.0, 12)
+LENGTHS = np.geomspace(0.02, 4.0, 20)
 """Lengths of functions, relative to that of the process which all tasks share."""
 
 NOISE_RATIOS = (5e-4, 5e-3, 0.05, 0.5)

@@ -24,13 +24,15 @@ class System(NamedTuple):
     ``encoder`` the class of its task encoder; ``relations`` the class of what relates
     a task to those remembered, or None; ``row_decoder`` the class of the learner that
     decodes each query row, or None; ``other_kinds`` what makes a learner reckon with
-    functions of other kinds than those of meta-training, or None.
+    functions of other kinds than those of meta-training, or None; ``own_classes`` the
+    class of its learner where every task has classes of its own.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
     other_kinds: Callable | None = None
+    own_classes: type | None = None
 
 
 class MetaNetwork(nn.Module):
@@ -54,6 +56,10 @@ class MetaNetwork(nn.Module):
         while isinstance(learner, LearnerAround) and not learner.is_meta_trained:
             learner = learner.base
         return MetaNetwork(self.encoder, learner)
+
+    def remembering(self, memory):
+        """The same network with other tasks remembered; all else is shared."""
+        return MetaNetwork(self.encoder, self.learner.remembering(memory))
 
     def core(self):
         """The base learner, without what is around it."""

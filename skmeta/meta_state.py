@@ -1,6 +1,7 @@
 """What meta-training learned: one immutable holder."""
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,13 @@ class MetaState:
     parameters : dict
         Structural parameters of the estimator that it was trained with.
     features : FeatureScaler
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler, LabelEncoder or None
+        None where every task has classes of its own.
     pooled : PooledPredictor or None
+    embedding : Embedding or None
+        What turns the rows that it is given into columns.
+    row_shape : tuple of int
+        Of the rows that it is given.
     feature_names : tuple of str or None
     task_names : ndarray of shape (n_meta_tasks,)
     task_embeddings : ndarray of shape (n_meta_tasks, embed_dim)
@@ -40,8 +46,10 @@ class MetaState:
     network: torch.nn.Module = field(repr=False)
     parameters: dict[str, Any]
     features: FeatureScaler
-    targets: TargetScaler | LabelEncoder
+    targets: TargetScaler | LabelEncoder | None
     pooled: PooledPredictor | None
+    embedding: torch.nn.Module | None = field(default=None, repr=False)
+    row_shape: tuple = ()
     feature_names: tuple | None = None
     task_names: np.ndarray = field(default_factory=lambda: np.empty(0, object))
     task_embeddings: np.ndarray = field(default=None, repr=False)
@@ -57,27 +65,49 @@ class MetaState:
         self._freeze()
 
     def _freeze(self):
-        self.network.eval().requires_grad_(False)
+        for module in (self.network, self.embedding):
+            if module is not None:
+                module.eval().requires_grad_(False)
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:
                 array.flags.writeable = False
 
+    def to(self, device):
+        """The same on a device."""
+        moved = (copy.deepcopy(part) for part in (self.network, self.embedding))
+        network, embedding = (
+            part if part is None else part.to(device) for part in moved
+        )
+        return replace(self, network=network, embedding=embedding)
+
     def rows(self, X, weight=None):
-        """Rows ``X`` (n_rows, n_features) of one task, as the network takes them."""
+        """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
+        return self.embedded_rows(self.columns(X), weight)
+
+    def columns(self, X):
+        """Columns (n_rows, n_columns) of rows ``X`` (n_rows, ...)."""
+        return X if self.embedding is None else self.embedding.columns(X)
+
+    def embedded_rows(self, X, weight=None):
+        """Columns ``X`` (n_rows, n_columns) of one task, as the network takes them."""
         x = self.features.transform(X, np.float64)
         if self.pooled is None or len(X) == 0:
-            prior = np.zeros((len(X), self.targets.n_outputs))
+            n_outputs = 0 if self.targets is None else self.targets.n_outputs
+            prior = np.zeros((len(X), n_outputs))
         else:
             prior = self.targets.transform_prior(self.pooled.predict(X))
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
-        return Rows(
-            *(torch.from_numpy(a)[None].to(self.dtype) for a in (x, prior, weight))
-        )
+        return Rows(*(self._tensor(a[None]) for a in (x, prior, weight)))
 
     def encoded(self, y):
         """Targets (n_rows,) of one task, as the network takes them."""
-        y = torch.from_numpy(np.asarray(self.targets.transform(y, np.float64)))[None]
-        return y.to(self.dtype) if y.is_floating_point() else y
+        return self._tensor(np.asarray(self.targets.transform(y, np.float64))[None])
+
+    def _tensor(self, array):
+        """``array`` where the network is; numbers of its type."""
+        like = next(self.network.parameters())
+        dtype = like.dtype if array.dtype.kind == "f" else None
+        return torch.from_numpy(array).to(like.device, dtype)
 
     @property
     def dtype(self):

@@ -8,6 +8,8 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .base_learner import kind_of
+from .embedding import embedded
+from .embedding_training import learn_embedding
 from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_loss, return_to_start
@@ -167,11 +169,18 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     failure : NonFiniteLossError or None
         Why it stopped, where it broke down; what was learned until then is returned.
     """
-    rng = np.random.default_rng(seed)
-    sources = Sources.split(
-        tasks, validation_tasks, settings["validation_fraction"], rng
-    )
+    rng, fraction = np.random.default_rng(seed), settings["validation_fraction"]
+    embeds = settings["embedding"] is not None
+    sources = Sources.split(tasks, validation_tasks, fraction, rng, embeds=embeds)
     classes = class_labels(sources) if classification else None
+    row_shape, feature_names = (
+        sources.examples.X.shape[1:],
+        sources.examples.feature_names,
+    )
+    embedding = learn_embedding(settings, sources, classes, seed, device, previous)
+    if embedding is not None:
+        sources = sources.map(lambda some: embedded(some, embedding.to(device)))
+        embedding.cpu()
     learned = learn(settings, system, sources, classes, seed, device, previous)
     attention = np.ones(len(sources.memory))
     if settings["task_attention"] and learned.failure is None:
@@ -196,7 +205,9 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         features=learned.start.features,
         targets=learned.start.targets,
         pooled=learned.start.pooled,
-        feature_names=sources.examples.feature_names,
+        embedding=embedding,
+        row_shape=row_shape,
+        feature_names=feature_names,
         task_names=names,
         task_embeddings=memory.keys.numpy(),
         task_attention=attention,
@@ -226,13 +237,6 @@ def learn(settings, system, sources, classes, seed, device, previous=None):
         )  # fmt: skip
         share_prior(start.learner, network.learner)
     else:
-        known, given = len(previous.features.mean), sources.examples.n_features
-        if known != given:
-            raise ValueError(
-                f"The tasks have {given} features, but what warm_start=True goes on "
-                f"from has learned of {known} features. Set warm_start=False to start "
-                "anew."
-            )
         start = resume_start(previous, sources, seed)
         network = copy.deepcopy(previous.network.as_trained())
         network = network.float().requires_grad_(True)

@@ -52,7 +52,7 @@ UNEXPECTED = 0.01
 """Chance of as far a support, below which it is asked whether it repeats itself."""
 
 N_KEPT = 24
-N_TASKS, N_TASK_ROWS, N_EM_STEPS = 128, 64, 50
+N_TASKS, N_TASK_ROWS, N_EM_STEPS = 256, 64, 50
 """Tasks, and rows of each, that say how often kinds are met, at most."""
 
 TASKS_AT_ONCE = 16

@@ -4,9 +4,8 @@ import numpy as np
 import torch
 from sklearn.base import clone
 
-from .base import MetaLearner, single_thread
+from .base import MetaLearner
 from .episodes import pad
-from .task_encoder import Rows
 
 EPISODES_AT_ONCE = 128
 QUERIES_AT_ONCE = 4096
@@ -26,14 +25,12 @@ class QueryLearner(MetaLearner):
         if not hasattr(self, "_support"):
             self._check_meta_fitted()
         X = self._check_rows(X)
-        with single_thread():
+        with self._threads():
             state, adapted = self._adaptation()
-            learner = self._learner(state)
-            device = next(learner.parameters()).device
+            located, learner = self._located(state), self._learner(state)
             chunks = []
             for i in range(0, len(X), QUERIES_AT_ONCE):
-                rows = state.rows(X[i : i + QUERIES_AT_ONCE])
-                rows = Rows(*(t.to(device) for t in rows))
+                rows = located.rows(X[i : i + QUERIES_AT_ONCE])
                 outputs = compute(learner, adapted, rows)
                 chunks.append([t[0].cpu().numpy() for t in outputs])
         return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
@@ -86,26 +83,38 @@ class QueryLearner(MetaLearner):
 
     @torch.no_grad()
     def _predict_episodes(self, episodes, select):
-        """Apply ``select`` to the prediction of every episode, a batch at a time."""
+        """Apply ``select`` to the prediction of every episode, a batch at a time.
+
+        Returns
+        -------
+        results : list of list of ndarray
+            Of each episode, the outputs for its query rows.
+        targets : list
+            What its targets were encoded by.
+        """
         state = self._check_meta_fitted()
         episodes = self._check_episodes(list(episodes))
+        targets = [self._state_for(state, y).targets for _, y, _ in episodes]
         if not isinstance(self.base_learner, str):  # estimators train one by one
-            return [self._predict_episode(*episode, select) for episode in episodes]
+            one_by_one = (self._predict_episode(*e, select) for e in episodes)
+            return list(one_by_one), targets
         by_size = sorted(range(len(episodes)), key=lambda i: len(episodes[i][0]))
-        network = self._network(state)
-        device = next(network.parameters()).device
         results = [None] * len(episodes)
         for i in range(0, len(by_size), EPISODES_AT_ONCE):
             at = by_size[i : i + EPISODES_AT_ONCE]
-            inputs = self._padded(state, [episodes[j] for j in at])
-            with single_thread():
+            with self._threads():
+                located = self._located(state)
+                inputs = self._padded(
+                    located, [episodes[j] for j in at], [targets[j] for j in at]
+                )
+                device = next(located.network.parameters()).device
                 outputs = select(
-                    network(**{k: v.to(device) for k, v in inputs.items()})
+                    located.network(**{k: v.to(device) for k, v in inputs.items()})
                 )
             for row, j in enumerate(at):
                 n_query = len(episodes[j][2])
                 results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
-        return results
+        return results, targets
 
     def _predict_episode(self, X, y, X_query, select):
         one = clone(self)
@@ -131,37 +140,39 @@ class QueryLearner(MetaLearner):
         y = self._check_target(np.concatenate(targets))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ValueError
-        self.meta_state_.targets.transform(y)  # refuses unknown labels
-        parts = _split_like(X, supports + queries)
+        self._state_for(self.meta_state_, y).targets.transform(y)  # or refuses labels
+        parts, targets = _split_like(X, supports + queries), _split_like(y, targets)
+        for one in targets:
+            self._state_for(self.meta_state_, one)  # refuses what has no class
         n = len(episodes)
-        return list(
-            zip(parts[:n], _split_like(y, targets), parts[n:], strict=True)
-        )  # fmt: skip
+        return list(zip(parts[:n], targets, parts[n:], strict=True))
 
     def _check_episode(self, i, episode):
         try:
             X_support, y_support, X_query = episode
             X_query = self._check_rows(X_query)
             if len(X_support) == 0:
-                empty = np.empty((0, self.n_features_in_))
-                return empty, np.empty(0, self.meta_state_.targets.dtype), X_query
+                return *self._no_rows(self.meta_state_), X_query
             X_support, y_support = self._check_rows(X_support, y_support)
             y_support = self._check_target(y_support)
-            self.meta_state_.targets.transform(y_support)  # refuses unknown labels
+            state = self._state_for(self.meta_state_, y_support)
+            state.targets.transform(y_support)  # refuses unknown labels
             return X_support, y_support, X_query
         except (TypeError, ValueError) as error:
             message = f"Episode {i} (X_support, y_support, X_query): {error}"
             raise type(error)(message) from error
 
     @staticmethod
-    def _padded(state, episodes):
+    def _padded(state, episodes, targets):
         """Inputs of the network for many episodes, their rows prepared all at once."""
         both = [part for support, _, query in episodes for part in (support, query)]
         rows = [
-            _split_like(t[0].numpy(), both) for t in state.rows(np.concatenate(both))
+            _split_like(t[0].cpu().numpy(), both)
+            for t in state.rows(np.concatenate(both))
         ]
         support, query = ([pad(parts[side::2]) for parts in rows] for side in (0, 1))
-        y = pad([state.targets.transform(y) for _, y, _ in episodes])
+        encoded = zip(targets, episodes, strict=True)
+        y = pad([of.transform(y) for of, (_, y, _) in encoded])
         names = ("x_support", "prior_support", "weight_support", "y_support")
         return dict(zip(names, [*support, y], strict=True)) | {
             "x_query": query[0],

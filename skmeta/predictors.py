@@ -1,16 +1,22 @@
 """How the meta-learners check targets and predict: regressors, and classifiers."""
 
+from dataclasses import replace
+from numbers import Integral
+
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from .base import single_thread
+from .class_tasks import has_own_classes
+from .class_training import meta_train_classes
 from .distributions import draw, log_density, marginals, quantiles
 from .prediction import QueryLearner
-from .task_encoder import Rows
+from .scaling import LabelEncoder
 
 
 class MetaRegressor(RegressorMixin, QueryLearner):
@@ -113,10 +119,9 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         if not hasattr(self, "_support"):
             self._check_meta_fitted()
         X, rng = self._check_rows(X), check_random_state(random_state)
-        with single_thread():
+        with self._threads():
             state, adapted = self._adaptation()
-            device = next(self._network(state).parameters()).device
-            rows = Rows(*(t.to(device) for t in state.rows(X)))
+            rows = self._located(state).rows(X)
             components = self._learner(state).components(adapted, rows, joint=True)
             samples = draw(components, n_samples, rng)
         return state.targets.mean + state.targets.scale * samples
@@ -144,7 +149,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         predictions : list of ndarray of shape (n_query,)
             With ``return_std=True`` a list of pairs ``(y, std)``.
         """
-        results = self._predict_episodes(episodes, lambda prediction: prediction)
+        results, _ = self._predict_episodes(episodes, lambda prediction: prediction)
         return [self._unscaled(*pair, return_std) for pair in results]
 
     def _unscaled(self, mean, variance, return_std):
@@ -156,7 +161,106 @@ class MetaRegressor(RegressorMixin, QueryLearner):
 
 
 class MetaClassifier(ClassifierMixin, QueryLearner):
-    """A meta-learner of classes, whose labels mean the same in every task."""
+    """A meta-learner of classes, which all tasks share or each has of its own."""
+
+    _structural = (*QueryLearner._structural, "shared_classes")
+    _ranges = QueryLearner._ranges | {"n_way": 2}
+    _parameter_constraints = QueryLearner._parameter_constraints | {
+        "shared_classes": ["boolean", StrOptions({"auto"})],
+        "n_way": [Interval(Integral, 2, None, closed="left"), tuple, list],
+    }
+
+    def __init__(
+        self,
+        base_learner="gp",
+        pooled_estimator="auto",
+        *,
+        shared_classes="auto",
+        n_way=(2, 20),
+        task_attention="auto",
+        embedding=None,
+        embedding_trainable=True,
+        augmentation=None,
+        embed_dim=48,
+        n_heads=4,
+        n_layers=2,
+        n_support=(0, 25),
+        n_query=32,
+        max_epochs=200,
+        steps_per_epoch=50,
+        batch_size=32,
+        lr=1e-3,
+        validation_fraction=0.2,
+        patience=15,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        random_state=None,
+        verbose=0,
+        warm_start=False,
+        **embedding__,
+    ):
+        super().__init__(
+            base_learner,
+            pooled_estimator,
+            task_attention=task_attention,
+            embedding=embedding,
+            embedding_trainable=embedding_trainable,
+            augmentation=augmentation,
+            embed_dim=embed_dim,
+            n_heads=n_heads,
+            n_layers=n_layers,
+            n_support=n_support,
+            n_query=n_query,
+            max_epochs=max_epochs,
+            steps_per_epoch=steps_per_epoch,
+            batch_size=batch_size,
+            lr=lr,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            callbacks=callbacks,
+            device=device,
+            compile=compile,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+            **embedding__,
+        )
+        self.shared_classes = shared_classes
+        self.n_way = n_way
+
+    def _trainer(self, tasks, previous):
+        own = has_own_classes(self.shared_classes, tasks)
+        if previous is not None and own != (previous.targets is None):
+            kinds = ("share their classes", "have classes of their own")
+            raise ValueError(
+                f"The tasks {kinds[own]}, but those that warm_start=True goes on from "
+                f"{kinds[not own]}. Set warm_start=False to start anew, or "
+                f"shared_classes={own}."
+            )
+        if self.verbose and self.shared_classes == "auto":
+            said = "classes of its own" if own else "the classes of the others"
+            print(f"shared_classes='auto': each task has {said}.")
+        return meta_train_classes if own else super()._trainer(tasks, previous)
+
+    def _state_for(self, state, y):
+        if state.targets is not None:
+            return state
+        if len(y) == 0:
+            raise ValueError(
+                "Every task has classes of its own here, and a task is known by its "
+                "rows alone. Give at least one row of a positive weight."
+            )
+        return replace(state, targets=LabelEncoder(np.unique(y)))
+
+    def _no_rows(self, state):
+        if state.targets is None:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. It was "
+                "meta-fitted on tasks that have classes of their own: call fit(X, y) "
+                "with rows of the new task, which say what classes there are."
+            )
+        return super()._no_rows(state)
 
     def _check_target(self, y):
         check_classification_targets(y)
@@ -190,7 +294,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         return self._fit(X, y, sample_weight, support, classes)
 
     def _show_targets(self, targets):
-        self.classes_ = targets.classes
+        if targets is not None:
+            self.classes_ = targets.classes
 
     def predict_proba(self, X):
         """Probabilities of the classes for rows of the task adapted to.
@@ -240,12 +345,17 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         Returns
         -------
         predictions : list of ndarray of shape (n_query,)
-            With ``return_proba=True`` of shape (n_query, n_classes).
+            With ``return_proba=True`` of shape (n_query, n_classes), in the order of
+            ``classes_``; where tasks have classes of their own, in the order of the
+            episode's sorted labels.
         """
-        results = [p for (p,) in self._predict_episodes(episodes, _softmax)]
+        results, targets = self._predict_episodes(episodes, _softmax)
+        both = zip(results, targets, strict=True)
+        results = [p[:, : len(of.classes)] for (p,), of in both]
         if return_proba:
             return results
-        return [self.classes_[p.argmax(1)] for p in results]
+        both = zip(results, targets, strict=True)
+        return [of.classes[p.argmax(1)] for p, of in both]
 
 
 def _softmax(logits):

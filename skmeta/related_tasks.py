@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from .base import single_thread
+from .embedding import embedded
 from .episodes import prepared
-from .meta_network import MetaNetwork
 from .predictors import MetaClassifier, MetaRegressor
+from .related_classes import class_memory, remembered_rows
 from .task_encoder import Rows
 from .task_memory import N_REMEMBERED_ROWS, TaskMemory, memory_of
-from .task_relations import Related
 from .tasks import SampledTasks, check_tasks
 
 TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
@@ -45,26 +44,24 @@ class RelatedTasks:
         state, tasks = self._check_meta_fitted(), check_tasks(tasks)
         learner = state.network.learner
         memories, names = [learner.memory], []
-        with single_thread():
-            for some, episodes in self._episodes_of(tasks):
-                index = np.arange(len(some))
-                memories.append(
-                    memory_of(state.network, learner.process, episodes, index)
-                )
+        with self._threads():
+            for some in self._chunks(tasks):
+                memories.append(_memory_of(state, some))
                 names += some.names
         names = _numbered_on(names, state.task_names)
         memory = TaskMemory.joined(memories)
         attention = np.ones(len(memory.keys))
         attention[: len(state.task_attention)] = state.task_attention
+        added = tasks if state.embedding is None else embedded(tasks, state.embedding)
         self._forget()
         self._take_over(
             replace(
                 state,
-                network=MetaNetwork(state.network.encoder, learner.remembering(memory)),
+                network=state.network.remembering(memory),
                 task_names=np.concatenate([state.task_names, names]),
                 task_embeddings=memory.keys.numpy(),
                 task_attention=attention / attention.mean(),
-                tasks=(*state.tasks, tasks) if state.tasks else (),
+                tasks=(*state.tasks, added) if state.tasks else (),
             )
         )
         return self
@@ -99,22 +96,17 @@ class RelatedTasks:
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
-        network, found = self._network(self._check_meta_fitted()), []
-        tasks = check_tasks(tasks)
-        device = next(network.parameters()).device
-        with single_thread():
-            for some, episodes in self._episodes_of(tasks):
-                rng = np.random.default_rng(0)
-                for i in range(0, len(some), RELATED_AT_ONCE):
-                    index = np.arange(i, min(i + RELATED_AT_ONCE, len(some)))
-                    batch = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng)
-                    rows, y = batch.to(device).rows()
-                    rows = Rows(*(part.double() for part in rows))
-                    found.append(self._relations(network.adapt(rows, y)))
+        state, tasks = self._located(self._check_meta_fitted()), check_tasks(tasks)
+        with self._threads():
+            found = [
+                self._relations(adapted)
+                for some in self._chunks(tasks)
+                for adapted in _adapted_to(state, some)
+            ]
         return np.concatenate(found)
 
-    def _episodes_of(self, tasks):
-        """Chunks of tasks like those of meta-training, and their episodes."""
+    def _chunks(self, tasks):
+        """Chunks of tasks like those of meta-training."""
         state = self._check_meta_fitted()
         if isinstance(tasks, SampledTasks):
             raise TypeError(
@@ -130,15 +122,16 @@ class RelatedTasks:
                     f"{list(known)}. Give the same columns, in the same order."
                 )
             self._check_rows(some.X)
-            state.targets.transform(self._check_target(some.y))
-            yield some, prepared(some, state)
+            y = self._check_target(some.y)
+            self._state_for(state, y).targets.transform(y)  # refuses unknown labels
+            yield some
 
     def _related(self):
         """The adaptation, which meta-training alone lets know of other tasks."""
         if not hasattr(self, "_support"):
             self._check_meta_fitted()
         _, adapted = self._adaptation()
-        if not isinstance(adapted, Related):
+        if not hasattr(adapted, "log_relation"):
             raise AttributeError(
                 f"This {type(self).__name__} was not meta-fitted and knows of no other "
                 "task. Call meta_fit(tasks) first."
@@ -214,6 +207,38 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
         rest = total - given.sum(1)
         both = np.concatenate([given, rest[:, None]], 1)
         return both[..., 1] if len(self.classes_) == 2 else both
+
+
+def _memory_of(state, tasks):
+    """What is remembered of tasks."""
+    learner = state.network.learner
+    if state.targets is None:
+        return class_memory(learner.base, state, tasks)
+    episodes = _episodes_of(state, tasks)
+    return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
+
+
+def _adapted_to(state, tasks):
+    """Adaptations to some rows of each task, a few tasks at once."""
+    rng = np.random.default_rng(0)
+    if state.targets is None:
+        for t in range(len(tasks)):
+            X, y = remembered_rows(tasks, t, rng)
+            rows = state.rows(X)
+            yield state.network.adapt(rows, torch.from_numpy(y)[None].to(rows.x.device))
+        return
+    episodes, network = _episodes_of(state, tasks), state.network
+    device = next(network.parameters()).device
+    for i in range(0, len(tasks), RELATED_AT_ONCE):
+        index = np.arange(i, min(i + RELATED_AT_ONCE, len(tasks)))
+        rows, y = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng).to(device).rows()
+        yield network.adapt(Rows(*(part.double() for part in rows)), y)
+
+
+def _episodes_of(state, tasks):
+    if state.embedding is not None:
+        tasks = embedded(tasks, state.embedding)
+    return prepared(tasks, state)
 
 
 def _numbered_on(names, known):

@@ -205,9 +205,7 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
 
 def _fit_scalars(network, draw):
     """Fit what weighs relations and base learner to the loss of held-out tasks."""
-    learner = network.learner
-    relations, parameters = learner.relations, learner.relations.scalars()
-    recalled = []
+    learner, recalled = network.learner, []
     with torch.no_grad():
         for _ in range(N_SCALAR_BATCHES):
             batch, of = draw()
@@ -222,6 +220,22 @@ def _fit_scalars(network, draw):
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 
+    fit_scalars(learner.relations, recalled, query_loss)
+
+
+def fit_scalars(relations, episodes, query_loss):
+    """Fit the scalars of relations; where nothing is gained, let no task be related.
+
+    Parameters
+    ----------
+    relations : module
+        Its ``scalars()`` are fitted; its logit ``none`` may let go of all relations.
+    episodes : list
+        Of what ``query_loss`` takes.
+    query_loss : callable
+        ``query_loss(*one)`` gives what one of the episodes adds to the loss.
+    """
+    parameters = relations.scalars()
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=SCALAR_RATE)
@@ -229,7 +243,7 @@ def _fit_scalars(network, draw):
     for _ in range(N_SCALAR_STEPS):
         optimizer.zero_grad()
         total = 0.0
-        for one in recalled:
+        for one in episodes:
             loss = query_loss(*one)
             loss.backward()
             total += float(loss.detach())
@@ -240,7 +254,7 @@ def _fit_scalars(network, draw):
     related = relations.none.clone()
     with torch.no_grad():
         relations.none.fill_(UNRELATED)
-        if lowest < sum(float(query_loss(*one)) for one in recalled):
+        if lowest < sum(float(query_loss(*one)) for one in episodes):
             relations.none.copy_(related)
 
 

@@ -7,12 +7,13 @@ learner by their relation.
 """
 
 from ._docstrings import documented
+from .class_learner import SelfAttendingClasses
 from .meta_network import System
 from .related_tasks import RelatedClassifier, RelatedRegressor
 from .task_encoder import SelfAttentionPooling
 from .task_relations import Relations
 
-SYSTEM = System(SelfAttentionPooling, Relations)
+SYSTEM = System(SelfAttentionPooling, Relations, own_classes=SelfAttendingClasses)
 
 
 @documented
@@ -84,7 +85,14 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     latents resemble those of a task of meta-training, by its relation, or are drawn
     from the process that an `AttentionMetaClassifier` has. The likelihood of the
     support under a task is taken row by row, and the departure from it by a Laplace
-    approximation. A label means the same in every task.
+    approximation.
+
+    Where every task has classes of its own, they are Gaussians as those of an
+    `AttentionMetaClassifier`, whose rows and classes attend to one another [3]_; what
+    classes find there moves their means. A remembered task lends how much rows differ
+    within its classes, and classes among themselves, in each feature; its relation
+    comes from attention between the representations and from the likelihood of the
+    support's rows and classes under these variances.
 
     {parameters}
 
@@ -92,7 +100,7 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks.
+        Of the meta-training tasks; of the task adapted to, where these are its own.
     {relations}
 
     See Also
@@ -111,6 +119,8 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
        attention pooling, eq. 11.)
     .. [2] MacKay (1992). The evidence framework applied to classification networks.
        Neural Computation. (The likelihood of a row with an uncertain latent, eq. 10.)
+    .. [3] Ye et al. (2020). Few-shot learning via embedding adaptation with set-to-set
+       functions. CVPR. (Classes that attend to one another, eq. 5.)
 
     Examples
     --------

@@ -50,7 +50,7 @@ class Sources:
     probability: np.ndarray | None = None
 
     @classmethod
-    def split(cls, tasks, validation_tasks, fraction, rng):
+    def split(cls, tasks, validation_tasks, fraction, rng, *, embeds=False, least=2):
         """Set ``fraction`` of the tasks aside, unless ``validation_tasks`` are given.
 
         Parameters
@@ -58,13 +58,17 @@ class Sources:
         tasks, validation_tasks : as `check_tasks` gives them, or None for the second
         fraction : float
         rng : numpy.random.Generator
+        embeds : bool
+            Whether rows may be of any shape.
+        least : int
+            Tasks that must be there to learn from.
         """
-        sources = cls._split(tasks, validation_tasks, fraction, rng)
-        sources._check()
+        sources = cls._split(tasks, validation_tasks, fraction, rng, least)
+        sources._check(embeds)
         return sources
 
     @classmethod
-    def _split(cls, tasks, validation_tasks, fraction, rng):
+    def _split(cls, tasks, validation_tasks, fraction, rng, least):
         if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
             tasks = LazyTasks(tasks)
         if isinstance(tasks, SampledTasks):
@@ -76,18 +80,19 @@ class Sources:
         memory, places, set_aside = tasks, np.arange(len(tasks)), None
         if validation_tasks is None:
             n = min(max(1, round(fraction * len(tasks))), MAX_HELD_OUT)
-            if len(tasks) - n < 2:
+            if len(tasks) - n < least:
                 raise ValueError(
                     f"meta_fit got {len(tasks)} tasks and sets {n} aside as held-out "
-                    f"tasks (validation_fraction={fraction}); at least 2 must remain "
-                    "to learn from. Give more tasks, or validation_tasks."
+                    f"tasks (validation_fraction={fraction}); at least {least} must "
+                    "remain to learn from. Give more tasks, or validation_tasks."
                 )
             order = rng.permutation(len(tasks))
             set_aside, places = order[:n], np.sort(order[n:])
             validation_tasks, tasks = tasks[set_aside], tasks[places]
-        elif len(tasks) < 2:
+        elif len(tasks) < least:
             raise ValueError(
-                f"meta_fit got {len(tasks)} task; it needs at least 2 to learn from."
+                f"meta_fit got {len(tasks)} task; it needs at least {least} to learn "
+                "from."
             )
         held_out = _in_memory(validation_tasks, MAX_HELD_OUT, rng)
         examples = tasks
@@ -100,17 +105,19 @@ class Sources:
             set_aside = np.full(len(held_out), -1)
         return cls(tasks, examples, held_out, memory, places, set_aside)
 
-    def _check(self):
+    def _check(self, embeds):
         """Refuse rows that are no vectors, and held-out tasks of another kind."""
         shape, other = self.examples.X.shape[1:], self.held_out.X.shape[1:]
-        if len(shape) != 1:
+        if len(shape) != 1 and not embeds:
             raise ValueError(
                 f"Each row of the tasks has the shape {shape}; it must be a vector of "
-                "features. Flatten the rows first."
+                "features. Flatten the rows first, or give an embedding, a torch "
+                "module that turns such rows into vectors."
             )
         if other != shape:
+            found = [s[0] if len(s) == 1 else s for s in (other, shape)]
             raise ValueError(
-                f"The validation_tasks have {other[0]} features, the tasks {shape[0]}; "
+                f"The validation_tasks have {found[0]} features, the tasks {found[1]}; "
                 "both must have the same columns."
             )
         kinds = [t.y.dtype.kind in "biuf" for t in (self.examples, self.held_out)]
@@ -120,6 +127,16 @@ class Sources:
                 f"{self.held_out.y.dtype}, those of the tasks {self.examples.y.dtype}; "
                 "both must be numbers, or both labels."
             )
+
+    def map(self, change):
+        """The same with ``change`` applied to all tasks, each kind of them once."""
+        changed = {}
+        for name in ("examples", "held_out", "tasks", "memory"):
+            tasks = getattr(self, name)
+            same = (n for n in changed if getattr(self, n) is tasks)
+            known = next(same, None)
+            changed[name] = change(tasks) if known is None else changed[known]
+        return replace(self, **changed)
 
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""

@@ -1,5 +1,6 @@
 """Behind `fit` in the state new: the base learner alone, on the rows of one task."""
 
+from .embedding import start_embedding
 from .gaussian_process import representatives
 from .meta_network import make_network
 from .meta_state import MetaState
@@ -23,7 +24,7 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     structure : dict
         Those of them that what is learned cannot do without.
     system : System
-    X : ndarray of shape (n_rows, n_features)
+    X : ndarray of shape (n_rows, ...)
     y : ndarray of shape (n_rows,)
     weight : ndarray of shape (n_rows,) or None
     classes : ndarray of shape (n_classes,) or None
@@ -34,6 +35,9 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     -------
     state : MetaState
     """
+    embedding, row_shape = start_embedding(settings, X, seed), X.shape[1:]
+    if embedding is not None:
+        X = embedding.columns(X)
     features = FeatureScaler.fit(X, weight)
     if classes is None:
         targets = TargetScaler.fit(y, weight=weight)
@@ -43,9 +47,11 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
     learner.configure(*learner.alone)
-    state = MetaState(network, structure, features, targets, None)
+    state = MetaState(network, structure, features, targets, None, embedding, row_shape)
     if classes is not None and hasattr(learner, "prior"):
-        rows = representatives(state.rows(X, weight), state.encoded(y), MAX_ROWS)
+        rows = representatives(
+            state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
+        )
         network.requires_grad_(True).train()
         fit_prior(network.core(), lambda: rows, n_tasks=1)
         network.eval().requires_grad_(False)

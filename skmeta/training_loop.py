@@ -61,7 +61,8 @@ class EpisodeBatches(torch.utils.data.Dataset):
 class StopOnHeldOut(Callback):
     """Keep the state that does best on held-out tasks, and stop when none is better.
 
-    What is judged, and kept, is an exponential moving average of the weights.
+    What is judged, and kept, is an exponential moving average of the weights, and of
+    the running statistics of batch normalisation.
 
     Parameters
     ----------
@@ -81,8 +82,7 @@ class StopOnHeldOut(Callback):
 
     def on_train_begin(self, net, **kwargs):
         self.average = copy.deepcopy(net.module_)
-        self.averages = list(self.average.parameters())
-        self.parameters = list(net.module_.parameters())
+        self.averages, self.current = map(_weights, (self.average, net.module_))
         self.best_loss, self.best_epoch = math.inf, 0
         self.n_steps = 0
         self.bar = tqdm(
@@ -99,7 +99,7 @@ class StopOnHeldOut(Callback):
         self.n_steps += 1
         decay = min(self.decay, self.n_steps / (self.n_steps + 9))
         with torch.no_grad():
-            torch._foreach_lerp_(self.averages, self.parameters, 1 - decay)
+            torch._foreach_lerp_(self.averages, self.current, 1 - decay)
 
     def on_epoch_end(self, net, **kwargs):
         epoch = len(net.history)
@@ -246,6 +246,13 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
             stacklevel=2,
         )
     return _history(net)
+
+
+def _weights(network):
+    """Parameters, and what batch normalisation has seen of its inputs."""
+    running = ("running_mean", "running_var")
+    buffers = [b for n, b in network.named_buffers() if n.endswith(running)]
+    return [*network.parameters(), *buffers]
 
 
 def _history(net):

@@ -6,6 +6,7 @@ base learner, conditioned on the encoded task, predicts of the row.
 """
 
 from ._docstrings import documented
+from .class_learner import DecodedClasses
 from .meta_network import System
 from .other_kinds import with_other_kinds
 from .related_tasks import RelatedClassifier, RelatedRegressor
@@ -13,7 +14,12 @@ from .relation_decoder import DecodedRelations
 from .row_decoder import RowDecodingLearner
 from .task_encoder import TransformerEncoder
 
-SYSTEM = System(TransformerEncoder, DecodedRelations, RowDecodingLearner)
+SYSTEM = System(
+    TransformerEncoder,
+    DecodedRelations,
+    RowDecodingLearner,
+    own_classes=DecodedClasses,
+)
 
 
 @documented
@@ -89,7 +95,11 @@ class TransformerMetaClassifier(RelatedClassifier):
     are idle when meta-training begins, and are kept as far as held-out tasks fare
     better with them. Once it is meta-trained, a task may also resemble one of
     meta-training, as in `SelfAttentionMetaClassifier`, with relations decoded from the
-    encoded rows. A label means the same in every task.
+    encoded rows.
+
+    Where every task has classes of its own, they are those of a
+    `SelfAttentionMetaClassifier`; a Transformer encodes the whole support, and what a
+    query row finds there corrects its logit of each class.
 
     {parameters}
 
@@ -97,7 +107,7 @@ class TransformerMetaClassifier(RelatedClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks.
+        Of the meta-training tasks; of the task adapted to, where these are its own.
     {relations}
 
     See Also

@@ -390,8 +390,10 @@ def test_transform_gives_the_features_of_the_kernel(name, meta_fitted):
         state.targets.scale * learned + state.targets.mean
         for learned in (
             adapted.design.mean[0, :, 0].numpy(),
-            estimator._network(state)
-            .learner.prior.design(state.rows(X_query), adapted.encoding, adapted.theta)
+            estimator._located(state)
+            .network.learner.prior.design(
+                state.rows(X_query), adapted.encoding, adapted.theta
+            )
             .mean[0, :, 0]
             .numpy(),
         )

@@ -23,7 +23,7 @@ from skmeta.row_decoder import RowDecodingLearner
 from skmeta.task_encoder import Rows
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
-N_KINDS = 12 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances
+N_KINDS = 20 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances
 COUNTS = [2, 1, 3, 0, 1, 1, 2]
 
 
@@ -566,7 +566,7 @@ def test_evidence_of_every_kind(learner, encoding, support):
     adapted = learner.adapt(*support, encoding)
     found = learner.evidence_of_kinds(adapted.base, rows)
     assert found.shape == (N_TASKS, N_KINDS)
-    for i in range(0, N_KINDS, 37):
+    for i in range(0, N_KINDS, 53):
         kinds = function_kinds.still_kinds(found).expand(N_TASKS)
         some = adapted._replace(others=adapted.others._replace(kinds=kinds))
         for task in range(N_TASKS):

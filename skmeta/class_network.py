@@ -1,0 +1,71 @@
+"""What is trained on pools of rows, and what adapts to a task of its own classes."""
+
+import torch
+from torch import nn
+
+from .task_encoder import Rows
+
+
+class PoolNetwork(nn.Module):
+    """What is trained: an embedding, where there is one, and the learner.
+
+    Rows are augmented, while it is trained, and embedded once for all episodes.
+    """
+
+    def __init__(self, learner, embedding=None, augmentation=None, seed=0):
+        super().__init__()
+        self.learner, self.embedding = learner, embedding
+        self.augmentation = augmentation
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, x, present, y, support):
+        """Logits (G * E, R, C) of all rows of every pool, in each of its episodes.
+
+        Arguments are those of `PoolBatch`.
+        """
+        rows = x[present]
+        if self.training and self.augmentation is not None:
+            rows = augmented(self.augmentation, rows, self.generator)
+        columns = rows if self.embedding is None else self.embedding(rows)
+        z = self.learner.row_features(columns)
+        padded = z.new_zeros(*present.shape, z.shape[-1])
+        padded[present] = z
+        n_episodes = support.shape[1]
+        z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
+        adapted = self.learner.adapt_features(z, y, support.flatten(0, 1).to(z))
+        return self.learner.predict_features(adapted, z)
+
+
+def augmented(augmentation, rows, generator):
+    """Rows (n, ...) as the user's callable gives them, of the same shape."""
+    changed = augmentation(rows, generator)
+    if not isinstance(changed, torch.Tensor) or changed.shape != rows.shape:
+        found = getattr(changed, "shape", type(changed).__name__)
+        raise ValueError(
+            f"augmentation turned rows of shape {tuple(rows.shape)} into {found}; it "
+            "must give a tensor of the same shape."
+        )
+    return changed
+
+
+class ClassNetwork(nn.Module):
+    """What is meta-trained where every task has classes of its own."""
+
+    def __init__(self, learner):
+        super().__init__()
+        self.learner = learner
+
+    def remembering(self, memory):
+        """The same network with other tasks remembered; all else is shared."""
+        return ClassNetwork(self.learner.remembering(memory))
+
+    def adapt(self, support, y):
+        """Adapt to the support rows (`Rows`) of each task, and their classes."""
+        return self.learner.adapt(support.x, y, support.weight)
+
+    def forward(self, x_support, prior_support, weight_support, y_support,
+                x_query, prior_query):  # fmt: skip
+        """Adapt to the support of each task and give the logits of its query rows."""
+        support = Rows(x_support, prior_support, weight_support)
+        query = Rows(x_query, prior_query, x_query.new_ones(x_query.shape[:2]))
+        return self.learner.predict(self.adapt(support, y_support), query)

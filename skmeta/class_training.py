@@ -1,0 +1,156 @@
+"""Behind `meta_fit` where every task has classes of its own."""
+
+import copy
+
+import numpy as np
+import torch
+from sklearn.utils.multiclass import check_classification_targets
+
+from .base_learner import innermost, kind_of, seeded
+from .class_calibration import calibrate, choose_steps
+from .class_network import ClassNetwork, PoolNetwork
+from .class_tasks import by_classes
+from .discriminants import choose_discriminants
+from .embedding import as_tensor, embedded, resume_embedding, start_embedding
+from .episodes import as_range
+from .exceptions import NonFiniteLossError
+from .held_out import return_to_start
+from .meta_state import MetaState
+from .pools import ClassPools, PoolBatches, PoolStream
+from .related_classes import remember_classes
+from .scaling import FeatureScaler
+from .sources import Sources
+from .training_loop import train
+
+EMBEDDED_LESS = 4
+"""How many times fewer episodes a step has where their rows are embedded in it: more
+steps on fewer rows are better than fewer steps on more."""
+
+
+def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
+                       seed, device, previous=None):  # fmt: skip
+    """Learn across tasks that have classes of their own.
+
+    Arguments and results are those of `meta_train`.
+    """
+    rng = np.random.default_rng(seed)
+    fraction = settings["validation_fraction"]
+    tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
+    embeds = settings["embedding"] is not None
+    sources = Sources.split(
+        tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
+    )
+    for some in (sources.examples, sources.held_out):
+        check_classification_targets(some.y)
+    row_shape = sources.examples.X.shape[1:]
+    names = sources.examples.feature_names
+    if previous is not None:
+        embedding = resume_embedding(previous, row_shape)
+    else:
+        embedding = start_embedding(settings, sources.examples.X, seed)
+    learned = embedding is not None and (
+        embedding.trainable or settings["augmentation"] is not None
+    )
+    if embedding is not None:
+        embedding.to(device)
+    if embedding is not None and not learned:
+        sources = sources.map(lambda some: embedded(some, embedding))
+    features = _scaler(sources.examples, embedding if learned else None, previous)
+
+    def columns(rows):
+        """Columns of rows as the learner takes them."""
+        return features.transform(embedding.columns(rows) if learned else rows)
+
+    learner = _learner(settings, system, sources, features, columns, seed, previous)
+    network = PoolNetwork(
+        learner, embedding if learned else None, settings["augmentation"], seed
+    ).to(device)
+
+    def pools(some):
+        """Pools of tasks whose rows the network takes."""
+        rows = as_tensor(some.X) if learned else torch.from_numpy(columns(some.X))
+        return _checked_pools(some, rows, settings)
+
+    batch_size = settings["batch_size"]
+    if learned:
+        batch_size = max(1, batch_size // EMBEDDED_LESS)
+    stream = PoolStream(sources, pools, batch_size, rng)
+    calibrate(network, stream.held_out, device)
+    failure, untrained = None, copy.deepcopy(network.state_dict())
+    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    batches = PoolBatches(stream, settings["steps_per_epoch"])
+    try:
+        history = train(
+            network, batches, stream.held_out, device=device,
+            **{name: settings[name] for name in loop},
+        )  # fmt: skip
+    except NonFiniteLossError as error:
+        failure, history = error, error.history
+    if not learned or not embedding.trainable:
+        n = len(sources.held_out)
+        return_to_start(network, untrained, stream.held_out, n, device)
+    choose_steps(network, stream.held_out, device)
+    calibrate(network, stream.held_out, device)
+    learner = network.cpu().eval().learner.double()
+    if embedding is not None:
+        embedding.cpu().eval()
+    state = MetaState(
+        network=ClassNetwork(learner),
+        parameters=structure,
+        features=features,
+        targets=None,
+        pooled=None,
+        embedding=embedding,
+        row_shape=row_shape,
+        feature_names=names,
+        history=history,
+    )
+    return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
+
+
+def _checked_pools(tasks, rows, settings):
+    """`ClassPools` of tasks that some can be drawn of."""
+    sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
+    pools = ClassPools(tasks, rows, *sizes, settings["n_query"])
+    if not len(pools.drawable):
+        raise ValueError(
+            f"None of {len(tasks)} tasks has two classes of two rows or more, one to "
+            "adapt on and one to be judged on. Give tasks with more rows a class; or, "
+            "where a label means the same in all of them, set shared_classes=True."
+        )
+    return pools
+
+
+def _scaler(examples, embedding, previous):
+    """What scales the columns; those that are learned have one scale already."""
+    if previous is not None:
+        return previous.features
+    if embedding is not None:
+        n = embedding.n_columns
+        return FeatureScaler(np.zeros(n), np.ones(n))
+    return FeatureScaler.fit(examples.X)
+
+
+def _learner(settings, system, sources, features, columns, seed, previous):
+    """The learner at its start: the closed form, where columns are known."""
+    if previous is not None:
+        learner = copy.deepcopy(innermost(previous.network.learner)[0])
+        return learner.float().requires_grad_(True)
+    n_columns = len(features.mean)
+    discriminants, n_features = None, n_columns
+    if settings["embedding"] is None or not settings["embedding_trainable"]:
+        discriminants = choose_discriminants(
+            sources.examples, columns, features.scale, seed
+        )
+        n_features = len(discriminants.between)
+    kind = kind_of(settings["base_learner"])
+    with seeded(seed):
+        learner = system.own_classes(
+            n_columns, n_features,
+            **{name: settings[name] for name in ("embed_dim", "n_heads", "n_layers")},
+            linear_only=kind == "linear", by_gradient=kind == "mlp",
+            seed=seed,
+        )  # fmt: skip
+    if discriminants is not None:
+        learner.start_from(discriminants)
+    return learner

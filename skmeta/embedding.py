@@ -1,0 +1,221 @@
+"""A user's own torch module, applied to each row first: `embedding`.
+
+What comes out of it is standardised, by batch statistics while it is trained and by
+their running averages ever after, so that what follows sees columns of one scale, and
+the prediction of a row never depends on others.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+from .base_learner import seeded
+from .scaling import CLIP
+from .tasks import LazyTasks, SampledTasks, Task, TaskCollection
+
+ROWS_AT_ONCE = 512
+MAX_STANDARDISED = 4096
+"""Rows that columns are first standardised by, at most."""
+
+
+class Embedding(nn.Module):
+    """A module from rows of any shape to standardised columns.
+
+    Parameters
+    ----------
+    module : module
+        From rows (n, ...) to (n, n_columns).
+    n_columns : int
+    trainable : bool
+        Train the module with what follows; else it stays as it is.
+    """
+
+    def __init__(self, module, n_columns, trainable):
+        super().__init__()
+        self.module, self.n_columns, self.trainable = module, n_columns, trainable
+        self.norm = nn.BatchNorm1d(n_columns, affine=False)
+        module.requires_grad_(trainable)
+
+    def train(self, mode=True):
+        """What is not trainable stays in evaluation mode."""
+        return super().train(mode and self.trainable)
+
+    def forward(self, rows):
+        """Columns (n, n_columns) of ``rows`` (n, ...)."""
+        return self.norm(self.module(rows)).clamp(-CLIP, CLIP)
+
+    def fit_norm(self, X):
+        """Standardise by the mean and variance of the rows ``X`` (n, ...)."""
+        out = self._chunks(X, self.module).double()
+        self.norm.running_mean.copy_(out.mean(0))
+        self.norm.running_var.copy_(out.var(0, unbiased=False).clamp(min=1e-12))
+
+    def columns(self, X):
+        """Columns, float64 (n, n_columns), of an array of rows ``X`` (n, ...)."""
+        return self._chunks(X, self).double().cpu().numpy()
+
+    @torch.no_grad()
+    def _chunks(self, X, compute):
+        device = self.norm.running_mean.device
+        self.eval()
+        chunks = [
+            compute(as_tensor(X[i : i + ROWS_AT_ONCE]).to(device))
+            for i in range(0, len(X), ROWS_AT_ONCE)
+        ]
+        return torch.cat(chunks) if chunks else torch.empty(0, self.n_columns)
+
+
+class _Embedded:
+    """Tasks of a lazy sequence or a distribution, embedded when they are loaded."""
+
+    def __init__(self, tasks, embedding):
+        self.tasks, self.embedding = tasks, embedding
+
+    def __len__(self):
+        return len(self.tasks)
+
+    def __getitem__(self, i):
+        task = self.tasks[i]
+        return Task(self.embedding.columns(task.X), task.y, task.name)
+
+    def sample(self, n_tasks, random_state):
+        """Draw tasks from the distribution."""
+        return embedded(self.tasks.draw(n_tasks, random_state), self.embedding)
+
+
+def embedded(tasks, embedding):
+    """Tasks whose rows are the columns that an `Embedding` makes of them.
+
+    Parameters
+    ----------
+    tasks : TaskCollection, LazyTasks, SampledTasks or None
+    embedding : Embedding
+
+    Returns
+    -------
+    tasks : of the same kind
+        What is lazy or endless is embedded when it is loaded.
+    """
+    if tasks is None:
+        return None
+    if isinstance(tasks, TaskCollection):
+        columns = embedding.columns(tasks.X)
+        return TaskCollection._of(columns, tasks.y, tasks.offsets, tasks._names, None)
+    kind = SampledTasks if isinstance(tasks, SampledTasks) else LazyTasks
+    return kind(_Embedded(tasks, embedding))
+
+
+def as_tensor(X):
+    """Rows (n, ...) as a float32 tensor, copied only where that is needed."""
+    return torch.from_numpy(np.require(X, np.float32, ["C", "W"]))
+
+
+def start_embedding(settings, X, seed):
+    """The `Embedding` that an estimator's parameters ask for, or None.
+
+    Parameters
+    ----------
+    settings : dict
+    X : ndarray of shape (n_rows, ...)
+        Rows that its columns are standardised by.
+    seed : int
+    """
+    if settings["embedding"] is None:
+        return None
+    embedding = make_embedding(
+        settings["embedding"], settings["embedding_parameters"],
+        settings["embedding_trainable"], X.shape[1:], seed,
+    )  # fmt: skip
+    some = np.random.default_rng(seed).permutation(len(X))[:MAX_STANDARDISED]
+    embedding.fit_norm(X[np.sort(some)])
+    return embedding
+
+
+def resume_embedding(previous, row_shape):
+    """A copy of the embedding of a `MetaState`, to be trained on; or None.
+
+    Raises
+    ------
+    ValueError
+        If it has learned of rows of another shape than ``row_shape``.
+    """
+    known, given = previous.row_shape, row_shape
+    if known != given:
+        flat = len(known) == len(given) == 1
+        known, given = (
+            f"{shape[0]} features" if flat else f"rows of shape {shape}"
+            for shape in (known, given)
+        )
+        raise ValueError(
+            f"The tasks have {given}, but what warm_start=True goes on from has learned "
+            f"of {known}. Set warm_start=False to start anew."
+        )
+    embedding = copy.deepcopy(previous.embedding)
+    if embedding is not None:
+        embedding.module.requires_grad_(embedding.trainable)
+    return embedding
+
+
+def make_embedding(embedding, parameters, trainable, row_shape, seed):
+    """Make an `Embedding` of what the user gave; that is not changed.
+
+    Parameters
+    ----------
+    embedding : module, class of one, or callable that makes one
+    parameters : dict
+        What it is made with.
+    trainable : bool
+    row_shape : tuple of int
+    seed : int
+        Draws the first parameters of a module that is made here.
+
+    Raises
+    ------
+    ValueError
+        If it does not turn rows of that shape into vectors.
+    """
+    with seeded(seed):
+        module = _made(embedding, parameters).cpu().float()
+        name = type(module).__name__
+        try:
+            with torch.no_grad():  # lazy modules learn their sizes here
+                out = module.eval()(torch.zeros(2, *row_shape))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise ValueError(
+                f"The embedding {name} cannot take rows of shape {tuple(row_shape)}, "
+                f"as the tasks have: {error}"
+            ) from error
+    shape = tuple(getattr(out, "shape", ()))
+    if len(shape) != 2 or shape[0] != 2:
+        raise ValueError(
+            f"The embedding {name} turned 2 rows of shape {tuple(row_shape)} into "
+            f"{'shape ' + str(shape) if shape else type(out).__name__}; it must give "
+            "(2, n_columns), one vector a row. End it with torch.nn.Flatten()."
+        )
+    # convolutions are faster so, on CPUs and GPUs
+    module.to(memory_format=torch.channels_last)
+    return Embedding(module, shape[1], trainable)
+
+
+def _made(embedding, parameters):
+    """A module of the user's, or a copy of it."""
+    if not isinstance(embedding, nn.Module):
+        try:
+            return embedding(**parameters)
+        except TypeError as error:
+            raise ValueError(
+                f"embedding={embedding!r} cannot be made with "
+                f"{_named(parameters) or 'no parameters'}: {error}"
+            ) from error
+    if parameters:
+        raise ValueError(
+            f"embedding={type(embedding).__name__}(...) is made already, and cannot "
+            f"take {_named(parameters)}. Give the class in place of an instance."
+        )
+    return copy.deepcopy(embedding)
+
+
+def _named(parameters):
+    return ", ".join(f"embedding__{k}={v!r}" for k, v in parameters.items())

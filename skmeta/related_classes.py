@@ -1,0 +1,294 @@
+"""Stage 2 where every task has classes of its own: what it borrows from others.
+
+Tasks with other classes can still tell what matters: how much rows of one class differ,
+and classes among themselves, in each feature. A new task is like a remembered task j in
+these variances, or is none of them and has what its own encoding says:
+
+    p(c | x) = p_0 p(c | x; learner) + sum_j p_j p(c | x; W_j, B_j).
+
+The relation p_j is the posterior probability of j given the support, from attention
+between the tasks' representations and from the marginal likelihood of the support's
+rows and classes under W_j and B_j.
+"""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from .base_learner import LearnerAround
+from .class_encoder import ClassEncoding
+from .class_network import ClassNetwork
+from .gaussian_classes import (
+    ClassMeans,
+    class_evidence,
+    class_logits,
+    class_means,
+    class_scatter,
+    one_hot,
+    only_present,
+)
+from .held_out import row_losses
+from .pools import ClassPools
+from .relation_training import fit_scalars
+from .task_memory import TaskMemory
+from .task_relations import without
+
+REMEMBERED_WAY, REMEMBERED_SHOTS = (2, 16), 4
+"""Classes of a task, and rows of each, that it is remembered by, at most."""
+
+PRIOR_ROWS = 10.0
+"""Rows that the variances which all tasks share are worth next to those of one task."""
+
+MAX_CANDIDATES, MAX_RELATED = 64, 8
+"""Remembered tasks, nearest by representation, whose evidence is looked at, and those
+that are borrowed from."""
+
+N_BATCHES, N_EPISODES = 8, 16
+
+
+class RelatedToClasses(NamedTuple):
+    """A learner adapted to B tasks, and T remembered tasks that each is like."""
+
+    encoding: ClassEncoding
+    base: Any
+    log_relation: torch.Tensor  # (B, T + 1), the last to no task
+    index: torch.Tensor  # (B, T) into the memory
+    within: torch.Tensor  # (B * T, D)
+    means: ClassMeans  # of B * T tasks
+
+
+class ClassRelations(nn.Module):
+    """What weighs relations: logarithms of weights, and the logit of none."""
+
+    def __init__(self):
+        super().__init__()
+        self.by_representation = nn.Parameter(torch.tensor(-2.0))
+        self.by_evidence = nn.Parameter(torch.tensor(-1.0))
+        self.none = nn.Parameter(torch.tensor(1.0))
+
+    def scalars(self):
+        """What is fitted to held-out tasks."""
+        return [self.by_representation, self.by_evidence, self.none]
+
+
+class RelatedClasses(LearnerAround):
+    """A `ClassLearner` that borrows from the tasks remembered.
+
+    Parameters
+    ----------
+    base : ClassLearner
+    relations : ClassRelations
+    memory : TaskMemory
+        Its ``functions`` (n_tasks, 2, D) are logarithms of the variances within and
+        between classes.
+    """
+
+    def __init__(self, base, relations, memory):
+        super().__init__(base)
+        self.relations, self.memory = relations, memory
+
+    def _apply(self, fn, recurse=True):
+        """Move to a device or type; the memory keeps its type."""
+        super()._apply(fn, recurse)
+        device = self.relations.none.device
+        self.memory = TaskMemory(*(part.to(device) for part in self.memory))
+        return self
+
+    def remembering(self, memory):
+        """The same learner with other tasks remembered; all else is shared."""
+        return RelatedClasses(self.base, self.relations, memory)
+
+    def adapt(self, x, y, weight):
+        """Adapt the learner, and relate each task to those remembered.
+
+        Parameters are those of `ClassLearner.adapt`.
+        """
+        return self.relate(self.base.row_features(x), y, weight)
+
+    def relate(self, z, y, weight, exclude=None):
+        """The same from features (B, S, D).
+
+        ``exclude`` (B,) is the place of each task in the memory, which it then does
+        not see; -1 for a task that is not there.
+        """
+        base = self.base.adapt_features(z, y, weight)
+        share = one_hot(y, weight)
+        scatter = class_scatter(z, share)
+        similarity = base.encoding.task @ self.memory.keys.to(z).T
+        similarity = without(similarity / similarity.shape[1] ** 0.5, exclude)
+        n = min(MAX_CANDIDATES, similarity.shape[1])
+        similarity, index = similarity.topk(n, 1)
+        within, between = self.memory.functions[index].to(z).exp().unbind(2)
+        prior = (self.relations.by_representation.exp() * similarity).log_softmax(1)
+        evidence = class_evidence(scatter, within, between)
+        shared = (p.exp()[None, None] for p in self._shared())
+        evidence = evidence - class_evidence(scatter, *shared)
+        logits = prior + self.relations.by_evidence.exp() * evidence
+        none = self.relations.none.to(z).expand(len(z), 1)
+        total = logits.logsumexp(1, keepdim=True)
+        logits, chosen = logits.topk(min(MAX_RELATED, n), 1)
+        logits = logits.log_softmax(1) + total  # those chosen stand for the others
+        log_relation = torch.cat([logits, none], 1).log_softmax(1)
+        within, between = (
+            v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2])).flatten(0, 1)
+            for v in (within, between)
+        )
+        t = chosen.shape[1]
+        z, share = (v.repeat_interleave(t, 0) for v in (z, share))
+        means = class_means(z, share, within, between)
+        return RelatedToClasses(
+            base.encoding, base, log_relation, index.gather(1, chosen), within, means
+        )
+
+    def predict(self, adapted, query):
+        """Logits of the classes at query rows, (B, Q, C)."""
+        return self.predict_features(adapted, self.base.row_features(query.x))
+
+    def predict_features(self, adapted, z):
+        """Logits (B, Q, C) of rows of features (B, Q, D)."""
+        own = self.base.predict_features(adapted.base, z).log_softmax(-1)[:, None]
+        log_share = adapted.log_relation[..., None, None]
+        both = torch.cat([self._related(adapted, z), own], 1)
+        return (both + log_share).logsumexp(1)
+
+    def support_weights(self, adapted, query):
+        """Probability of each support row's class, shared among its rows, (B, Q, S)."""
+        return adapted.base.among_rows(self.predict(adapted, query).softmax(-1))
+
+    def contributions(self, adapted, query):
+        """What each related task gives to the probabilities, (B, T, Q, C)."""
+        related = self._related(adapted, self.base.row_features(query.x))
+        return (related + adapted.log_relation[:, :-1, None, None]).exp()
+
+    def _related(self, adapted, z):
+        """Log probabilities (B, T, Q, C) under each related task."""
+        t = adapted.index.shape[1]
+        logits = class_logits(adapted.means, z.repeat_interleave(t, 0), adapted.within)
+        temperature = adapted.base.temperature.repeat_interleave(t, 0)
+        logits = only_present(temperature * logits, adapted.means)
+        return logits.log_softmax(-1).unflatten(0, (-1, t))
+
+    def _shared(self):
+        return self.base.log_within, self.base.log_between
+
+
+@torch.no_grad()
+def class_memory(learner, state, tasks, seed=0):
+    """Remember tasks, each by some rows of some of its classes.
+
+    Parameters
+    ----------
+    learner : ClassLearner
+    state : MetaState
+        That turns rows into what the learner takes.
+    tasks : TaskCollection
+        Of columns, or of rows that ``state`` embeds.
+    seed : int
+
+    Returns
+    -------
+    memory : TaskMemory
+    """
+    rng, parts = np.random.default_rng(seed), []
+    for t in range(len(tasks)):
+        rows, y = remembered_rows(tasks, t, rng)
+        x = state.rows(rows).x
+        y, weight = torch.from_numpy(y)[None].to(x.device), x.new_ones(x.shape[:2])
+        adapted = learner.adapt(x, y, weight)
+        scatter = class_scatter(learner.row_features(x), one_hot(y, weight))
+        functions = torch.stack(_variances(scatter, learner), 1)
+        parts.append(TaskMemory(adapted.encoding.task.float(), functions.float()))
+    return TaskMemory.joined(parts)
+
+
+def remembered_rows(tasks, t, rng):
+    """Some rows (n, ...) of task ``t``, and the codes (n,) of their classes."""
+    task = tasks[t]
+    _, code = np.unique(task.y, return_inverse=True)
+    n_classes = code.max() + 1
+    chosen = rng.permutation(n_classes)[: REMEMBERED_WAY[1]]
+    at = [rng.permutation(np.flatnonzero(code == c))[:REMEMBERED_SHOTS] for c in chosen]
+    y = np.repeat(np.arange(len(at)), [*map(len, at)])
+    return task.X[np.concatenate(at)], y
+
+
+def _variances(scatter, learner):
+    """Logarithms of the variances (1, D) of a task, drawn towards those of all."""
+    within, between = learner.log_within.exp(), learner.log_between.exp()
+    count = scatter.count[..., None]
+    n_classes = count.shape[1]
+    found = scatter.square.sum(1) + PRIOR_ROWS * within
+    found = found / (count.sum(1) - n_classes + PRIOR_ROWS)
+    centre = scatter.average.mean(1, keepdim=True)
+    apart = ((scatter.average - centre) ** 2).sum(1)
+    apart = apart - (n_classes - 1) * found * (1 / count).mean(1)
+    apart = apart.clamp(min=0) + PRIOR_ROWS * between
+    return found.log(), (apart / (n_classes - 1 + PRIOR_ROWS)).log()
+
+
+def remember_classes(state, system, sources, *, embeds, seed):
+    """The same state, with the tasks of meta-training remembered.
+
+    Parameters
+    ----------
+    state : MetaState
+    system : System
+        Relations are learned where it has any.
+    sources : Sources
+    embeds : bool
+        Whether its tasks are rows that ``state`` embeds; else they are columns.
+    seed : int
+
+    Returns
+    -------
+    state : MetaState
+    """
+    reader = state if embeds else replace(state, embedding=None)
+    learner, tasks = state.network.learner, sources.memory
+    chunks = [
+        tasks.take(at)
+        for at in np.array_split(np.arange(len(tasks)), -(-len(tasks) // 256))
+    ]
+    memory = TaskMemory.joined([class_memory(learner, reader, c, seed) for c in chunks])
+    names = [name for chunk in chunks for name in chunk.names]
+    network = state.network
+    if system.relations is not None:
+        learner = RelatedClasses(learner, ClassRelations().to(memory.keys), memory)
+        learner = learner.double()
+        _learn_relations(learner, reader, sources, seed)
+        network = ClassNetwork(learner)
+    return replace(
+        state,
+        network=network,
+        task_names=np.fromiter(names, object, len(names)),
+        task_embeddings=memory.keys.numpy(),
+        task_attention=np.ones(len(names)),
+    )
+
+
+def _learn_relations(learner, reader, sources, seed):
+    """Fit what weighs relations to episodes of held-out tasks."""
+    rng, episodes = np.random.default_rng(seed), []
+    tasks = sources.held_out
+    pools = ClassPools(tasks, torch.arange(len(tasks.y)), REMEMBERED_WAY, (1, 10), 32)
+    with torch.no_grad():
+        for _ in range(N_BATCHES):
+            batch = pools.draw(N_EPISODES, rng)
+            x = reader.rows(tasks.X[batch.x.flatten().numpy()]).x
+            z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
+            n = batch.support.shape[1]
+            place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
+            z, y, place = (v.repeat_interleave(n, 0) for v in (z, batch.y, place))
+            support = batch.support.flatten(0, 1).to(z)
+            episodes.append((z, y, support, batch.target()[1].to(z), place))
+
+    def loss(z, y, support, query, place):
+        adapted = learner.relate(z, y, support, place)
+        losses = row_losses(learner.predict_features(adapted, z), y) * query
+        return losses.sum() / query.sum() / len(episodes)
+
+    learner.requires_grad_(False)
+    fit_scalars(learner.relations, episodes, loss)

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import multivariate_normal
+
+from skmeta.gaussian_classes import (
+    ABSENT,
+    class_evidence,
+    class_logits,
+    class_means,
+    class_scatter,
+    one_hot,
+    only_present,
+)
+
+WITHIN, BETWEEN = np.array([0.5, 2.0]), np.array([3.0, 0.1])
+CLASSES = np.array([0, 0, 2, 1, 2, 2])
+
+
+@pytest.fixture
+def rows():
+    """Rows (1, 6, 2) of three classes, and their shares (1, 6, 3)."""
+    z = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 6, 2)))
+    y = torch.from_numpy(CLASSES)[None]
+    return z, one_hot(y, torch.ones_like(z[..., 0]))
+
+
+def variances():
+    return torch.from_numpy(WITHIN)[None], torch.from_numpy(BETWEEN)[None]
+
+
+def covariance(n, d):
+    return WITHIN[d] * np.eye(n) + BETWEEN[d]
+
+
+def location(z, d):
+    """The location of the means of classes that makes the rows most likely."""
+    ones = [np.ones((c == CLASSES).sum()) for c in range(3)]
+    solved = [np.linalg.solve(covariance(len(o), d), o) for o in ones]
+    total = sum(
+        s @ z[0, c == CLASSES, d].numpy() for c, s in enumerate(solved)
+    )  # fmt: skip
+    return total / sum(o @ s for o, s in zip(ones, solved, strict=True))
+
+
+def test_means_are_the_posterior_of_normal_rows(rows):
+    z, share = rows
+    means = class_means(z, share, *variances())
+    for c in range(3):
+        for d in range(2):
+            x, centre = z[0, c == CLASSES, d].numpy(), location(z, d)
+            gain = np.linalg.solve(covariance(len(x), d), np.full(len(x), BETWEEN[d]))
+            mean = centre + gain @ (x - centre)
+            variance = BETWEEN[d] - gain.sum() * BETWEEN[d]
+            np.testing.assert_allclose(means.mean[0, c, d], mean)
+            np.testing.assert_allclose(means.variance[0, c, d], variance)
+
+
+def test_logits_are_the_log_density_of_a_row(rows):
+    z, share = rows
+    within, between = variances()
+    means = class_means(z, share, within, between)
+    query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
+    found = class_logits(means, query, within)[0].numpy()
+    expected = np.array([
+        [
+            multivariate_normal.logpdf(
+                row, means.mean[0, c], np.diag(WITHIN + means.variance[0, c].numpy())
+            )
+            for c in range(3)
+        ]
+        for row in query[0].numpy()
+    ])  # fmt: skip
+    np.testing.assert_allclose(found - expected, found[0, 0] - expected[0, 0])
+
+
+def test_evidence_is_the_marginal_likelihood(rows):
+    z, share = rows
+    within, between = (v[:, None].expand(1, 2, -1).clone() for v in variances())
+    within[:, 1] *= 3
+    found = class_evidence(class_scatter(z, share), within, between)
+    expected = sum(
+        multivariate_normal.logpdf(
+            z[0, c == CLASSES, d], np.full((c == CLASSES).sum(), location(z, d)),
+            covariance((c == CLASSES).sum(), d),
+        )
+        for c in range(3) for d in range(2)
+    )  # fmt: skip
+    constant = -0.5 * z[0].numel() * np.log(2 * np.pi)
+    np.testing.assert_allclose(found[0, 0], expected - constant)
+    assert found[0, 1] != found[0, 0]
+
+
+def test_weights_are_repeats_and_padding_is_nothing(rows):
+    z, share = rows
+    count = torch.tensor([2, 1, 1, 3, 0, 1])
+    index = torch.arange(6).repeat_interleave(count)
+    within, between = variances()
+    weighed = class_means(z, share * count[:, None], within, between)
+    repeated = class_means(z[:, index], share[:, index], within, between)
+    torch.testing.assert_close(weighed, repeated)
+    evidence = [
+        class_evidence(class_scatter(*some), within[:, None], between[:, None])
+        for some in ((z, share * count[:, None]), (z[:, index], share[:, index]))
+    ]
+    torch.testing.assert_close(*evidence)
+
+
+def test_classes_without_a_row_have_no_probability(rows):
+    z, share = rows
+    within, between = variances()
+    fewer, more = share, torch.cat([share, torch.zeros(1, 6, 2)], 2)
+    means = [class_means(z, s, within, between) for s in (fewer, more)]
+    logits = [only_present(class_logits(m, z, within), m) for m in means]
+    torch.testing.assert_close(logits[1][..., :3], logits[0])
+    assert (logits[1][..., 3:] == ABSENT).all()
+    assert (logits[1].softmax(-1)[..., 3:] == 0).all()
+
+
+def test_prototypes_are_the_limit_of_wide_means(rows):
+    z, share = rows
+    within = torch.ones(1, 2, dtype=torch.float64)
+    means = class_means(z, share, within, 1e9 * within)
+    average = share.transpose(1, 2) @ z / share.sum(1)[..., None]
+    torch.testing.assert_close(means.mean, average, rtol=1e-6, atol=1e-6)
