@@ -10,6 +10,8 @@ from sklearn.base import (
 )
 from sklearn.metrics import get_scorer, get_scorer_names
 
+from .class_tasks import learned_own_classes
+
 
 def check_scoring(scoring, estimator):
     """Turn `scoring` into a scorer.
@@ -100,7 +102,7 @@ def already_predicted(estimator, episodes):
     """
     if is_classifier(estimator):
         predictions = estimator.predict_episodes(episodes, return_proba=True)
-        own = estimator.meta_state_.targets is None
+        own = learned_own_classes(estimator)
         return [
             _PredictedClasses(p, np.unique(y) if own else estimator.classes_)
             for p, (_, y, _) in zip(predictions, episodes, strict=True)

@@ -28,6 +28,12 @@ def has_own_classes(shared_classes, tasks):
     return met < ALIKE or met < OFTEN * n
 
 
+def learned_own_classes(estimator):
+    """Whether an estimator was meta-fitted on tasks that have classes of their own."""
+    state = getattr(estimator, "meta_state_", None)
+    return hasattr(state, "targets") and state.targets is None
+
+
 def by_classes(tasks, validation_tasks, fraction, rng):
     """A single task as two, some of its classes held out; others as they are."""
     if validation_tasks is not None or isinstance(tasks, SampledTasks):

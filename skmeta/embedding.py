@@ -149,8 +149,8 @@ def resume_embedding(previous, row_shape):
             for shape in (known, given)
         )
         raise ValueError(
-            f"The tasks have {given}, but what warm_start=True goes on from has learned "
-            f"of {known}. Set warm_start=False to start anew."
+            f"The tasks have {given}, but what warm_start=True goes on from has "
+            f"learned of {known}. Set warm_start=False to start anew."
         )
     embedding = copy.deepcopy(previous.embedding)
     if embedding is not None:

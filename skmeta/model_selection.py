@@ -7,13 +7,14 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 
 from ._scoring import already_predicted, check_scoring
 from ._shot_scores import FewShotScores, ShotSummary
+from .class_tasks import has_own_classes, learned_own_classes
 from .tasks import SampledTasks, TaskCollection, check_tasks
 
 __all__ = ["FewShotScores", "ShotSummary", "few_shot_scores"]
@@ -45,8 +46,9 @@ def few_shot_scores(
     tasks : TaskCollection, list of (X, y), dict or lazy sequence
         Tasks to score on; a meta-learner should not have seen them.
     n_support : int or sequence of int, default=(1, 5, 10)
-        Numbers K of support rows. 0 scores what a meta-fitted estimator predicts
-        before it has seen any row of the task.
+        Numbers K of support rows; of each class, where every task has classes of its
+        own. 0 scores what a meta-fitted estimator predicts before it has seen any row
+        of the task.
     n_episodes : int, default=5
         Draws of support rows for each task and K.
     scoring : str, callable or None, default=None
@@ -107,9 +109,13 @@ def few_shot_scores(
             "predict before it has seen a row of the task. That takes an estimator "
             "after meta_fit(tasks); leave the 0 out, or call meta_fit first."
         )
-    if isinstance(tasks, TaskCollection):
+    if meta_fitted:
+        own_classes = learned_own_classes(estimator)
+    else:
+        own_classes = is_classifier(estimator) and has_own_classes("auto", tasks)
+    if isinstance(tasks, TaskCollection) and not own_classes:
         _check_reached(n_support, int(np.diff(tasks.offsets).max()))
-    draw = _Draw(n_support, n_episodes, _seed(random_state))
+    draw = _Draw(n_support, n_episodes, _seed(random_state), own_classes)
     at_once = hasattr(estimator, "predict_episodes") and not callable(scoring)
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
@@ -133,15 +139,28 @@ class _Draw:
     n_support: tuple
     n_episodes: int
     seed: int
+    by_class: bool
 
-    def __call__(self, n_rows, position):
+    def __call__(self, y, position):
         """Yield ``(where in the scores, support rows, query rows)``."""
+        group = self._groups(y)
         for e in range(self.n_episodes):
             rng = np.random.default_rng((self.seed, position, e))
-            order = rng.permutation(n_rows)
+            order = rng.permutation(len(y))
+            rank = _ranks(group[order])
             for s, k in enumerate(self.n_support):
-                if k < n_rows:
-                    yield (s, e), order[:k], order[k:]
+                if k < self.reach(y):
+                    yield (s, e), order[rank < k], order[rank >= k]
+
+    def reach(self, y):
+        """Rows of the largest class, or of all, that K must stay below."""
+        return int(np.bincount(self._groups(y)).max())
+
+    def _groups(self, y):
+        """The group (n_rows,) of each row, of which K are drawn."""
+        if not self.by_class:
+            return np.zeros(len(y), int)
+        return np.unique(y, return_inverse=True)[1]
 
     def empty(self):
         """Scores (n_shots, n_episodes) of a task before any is known."""
@@ -155,7 +174,7 @@ class _Draw:
 def _score_task(estimator, task, position, draw, scorer):
     """Fit a clone in each episode: ``(name, n_rows, scores, failures)``."""
     scores, failures = draw.empty(), []
-    for at, support, query in draw(len(task.y), position):
+    for at, support, query in draw(task.y, position):
         try:
             model = clone(estimator)
             if len(support):
@@ -163,7 +182,7 @@ def _score_task(estimator, task, position, draw, scorer):
             scores[at] = scorer(model, task.X[query], task.y[query])
         except Exception as error:
             failures.append((task.name, len(support), error))
-    return task.name, len(task.y), scores, failures
+    return task.name, draw.reach(task.y), scores, failures
 
 
 def _score_at_once(estimator, tasks, draw, scorer):
@@ -173,13 +192,13 @@ def _score_at_once(estimator, tasks, draw, scorer):
         episodes = [
             (i, at, support, query)
             for i, task in enumerate(some)
-            for at, support, query in draw(len(task.y), start + i)
+            for at, support, query in draw(task.y, start + i)
         ]
         models = already_predicted(
             estimator,
             [(some[i].X[s], some[i].y[s], some[i].X[q]) for i, _, s, q in episodes],
         )
-        results = [(task.name, len(task.y), draw.empty(), []) for task in some]
+        results = [(t.name, draw.reach(t.y), draw.empty(), []) for t in some]
         for (i, at, support, query), model in zip(episodes, models, strict=True):
             try:
                 score = scorer(model, some[i].X[query], some[i].y[query])
@@ -187,6 +206,17 @@ def _score_at_once(estimator, tasks, draw, scorer):
             except Exception as error:
                 results[i][3].append((some[i].name, len(support), error))
         yield from results
+
+
+def _ranks(group):
+    """How many rows of the same group (n_rows,) come before each row."""
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
+    rank = np.empty(len(group), int)
+    rank[order] = np.arange(len(group)) - np.repeat(
+        starts, np.diff(starts, append=len(group))
+    )
+    return rank
 
 
 def _report(failures, n_drawn, estimator):

@@ -19,7 +19,7 @@ MAX_POOL_ROWS = 256
 UNEQUAL_SHARE = 0.25
 """Share of the episodes whose classes have unequal numbers of rows."""
 
-N_HELD_OUT = 256
+N_HELD_OUT = 128
 """Episodes that meta-training is judged on."""
 
 

@@ -152,6 +152,7 @@ class QueryLearner(MetaLearner):
             X_support, y_support, X_query = episode
             X_query = self._check_rows(X_query)
             if len(X_support) == 0:
+                self._state_for(self.meta_state_, y_support)
                 return *self._no_rows(self.meta_state_), X_query
             X_support, y_support = self._check_rows(X_support, y_support)
             y_support = self._check_target(y_support)

@@ -436,7 +436,27 @@ def test_scores_of_tasks_with_their_own_classes(own):
         own("attention"), own_tasks(), n_support=(1, 5), n_episodes=2, random_state=0
     )
     assert scores.scores.shape == (10, 2, 2)
-    assert scores.scores[:, 1].mean() > scores.scores[:, 0].mean() - 0.1
+    assert (scores.scores[:, 0] > 0).all()  # a row of each class is known
+    alone = few_shot_scores(
+        KNeighborsClassifier(1), own_tasks(), n_support=1, random_state=0
+    )
+    assert (alone.scores > 0.25).all()
+
+
+def test_scores_draw_so_many_rows_of_each_class():
+    class Counts(KNeighborsClassifier):
+        def fit(self, X, y):
+            self.counts = np.unique(y, return_counts=True)[1]
+            return super().fit(X, y)
+
+    def count(model, X, y):
+        return model.counts.min() + model.counts.max() / 100
+
+    scores = few_shot_scores(
+        Counts(1), own_tasks(), n_support=(1, 5), scoring=count, random_state=0
+    )
+    np.testing.assert_allclose(scores.scores[:, 0], 1.01)
+    np.testing.assert_allclose(scores.scores[:, 1], 5.05)
 
 
 def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta import AttentionMetaRegressor
+from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta.tasks import check_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -51,9 +51,10 @@ def names():
 @pytest.fixture
 def short(monkeypatch):
     """Meta-training of one short epoch where nothing else is asked for."""
-    defaults = AttentionMetaRegressor.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, "max_epochs", 1)
-    monkeypatch.setitem(defaults, "steps_per_epoch", 2)
+    for cls in (AttentionMetaRegressor, AttentionMetaClassifier):
+        defaults = cls.__init__.__kwdefaults__
+        monkeypatch.setitem(defaults, "max_epochs", 1)
+        monkeypatch.setitem(defaults, "steps_per_epoch", 2)
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0])

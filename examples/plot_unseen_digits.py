@@ -1,0 +1,124 @@
+"""
+Can digits be learned from digits never seen?
+=============================================
+
+A model that was meta-trained on pictures of six digits is shown one picture of each of
+the four others, and asked to tell these apart. How much do the six help?
+"""
+
+# %%
+# Six digits are few classes to learn from. But a three that lies on its side, or in a
+# mirror, is as good a character as any other, and so six become 41 (a turned zero
+# stays a zero). All are one task; `meta_fit` makes episodes of it, each of some of the
+# classes, and holds a fifth of them out to stop on. A picture is a row of shape (8, 8).
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch.nn import functional as F
+
+from skmeta import AttentionMetaClassifier
+
+X, y = load_digits(return_X_y=True)
+X = X.reshape(-1, 8, 8).astype(np.float32) / 16
+pictures, labels = [X[y < 6]], [y[y < 6].astype(str)]
+some = (y > 0) & (y < 6)
+for mirrored in (False, True):
+    for quarters in range(4):
+        if mirrored or quarters:
+            seen = np.rot90(X[some], quarters, axes=(1, 2))
+            pictures.append(seen[:, :, ::-1] if mirrored else seen)
+            labels.append([f"{c} {quarters}{mirrored}" for c in y[some]])
+pictures, labels = np.concatenate(pictures), np.concatenate(labels)
+print(f"{len(pictures)} pictures of {len(np.unique(labels))} classes")
+
+# %%
+# A small convolutional network turns a picture into a vector, and is trained with all
+# else, on pictures that are turned and shifted a little at random.
+
+
+def jitter(rows, generator):
+    n = len(rows)
+    angle = 0.5 * torch.rand(n, generator=generator) - 0.25
+    shift = 0.4 * torch.rand(n, 2, 1, generator=generator) - 0.2
+    turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1)
+    matrix = torch.cat([turn.view(n, 2, 2), shift], -1)
+    grid = F.affine_grid(matrix, (n, 1, 8, 8), align_corners=False)
+    return F.grid_sample(rows[:, None], grid, align_corners=False)[:, 0]
+
+
+embedding = torch.nn.Sequential(
+    torch.nn.Unflatten(1, (1, 8)),
+    torch.nn.Conv2d(1, 32, 3, padding=1), torch.nn.BatchNorm2d(32), torch.nn.ReLU(),
+    torch.nn.Conv2d(32, 32, 3, padding=1), torch.nn.BatchNorm2d(32), torch.nn.ReLU(),
+    torch.nn.MaxPool2d(2), torch.nn.Flatten(),
+)  # fmt: skip
+model = AttentionMetaClassifier(
+    embedding=embedding, augmentation=jitter, max_epochs=4, random_state=0
+)
+model.meta_fit([(pictures, labels)])
+
+# %%
+# A nearest neighbour among the same pictures knows nothing of other digits.
+
+from sklearn.neighbors import KNeighborsClassifier
+
+rng = np.random.default_rng(0)
+new = [np.flatnonzero(y == c) for c in (6, 7, 8, 9)]
+shots = (1, 2, 3, 5, 10)
+accuracy = {"a model that knows six other digits": [], "nearest neighbour": []}
+for k in shots:
+    scores = []
+    for _ in range(40):
+        drawn = [rng.permutation(rows) for rows in new]
+        support = np.concatenate([rows[:k] for rows in drawn])
+        query = np.concatenate([rows[k : k + 25] for rows in drawn])
+        model.fit(X[support], y[support])
+        nearest = KNeighborsClassifier(1).fit(X[support].reshape(-1, 64), y[support])
+        said = model.predict(X[query]), nearest.predict(X[query].reshape(-1, 64))
+        scores.append([np.mean(one == y[query]) for one in said])
+    for values, mean in zip(accuracy.values(), np.mean(scores, 0), strict=True):
+        values.append(mean)
+    print(f"{k} pictures of each: " + ", ".join(
+        f"{name} {values[-1]:.3f}" for name, values in accuracy.items()
+    ))  # fmt: skip
+
+# %%
+# How often they are right, and what decides: the darker the field, the more a picture
+# of the four that were shown (above) decides about one that is asked for (left).
+
+import matplotlib.pyplot as plt
+
+fig = plt.figure(figsize=(9, 4.2), layout="constrained")
+left, right = fig.subfigures(1, 2, width_ratios=(1.15, 1))
+ax = left.subplots()
+for name, values in accuracy.items():
+    ax.plot(shots, values, marker="o", label=name)
+ax.set(
+    xlabel="pictures of each of four new digits", ylabel="accuracy", xscale="log",
+    xticks=shots, xticklabels=shots,
+)  # fmt: skip
+ax.minorticks_off()
+ax.legend(loc="lower right")
+
+drawn = [rng.permutation(rows) for rows in new]
+support, query = (np.array([rows[i] for rows in drawn]) for i in (0, 1))
+attention = model.fit(X[support], y[support]).support_attention(X[query])
+axes = right.subplots(5, 5)
+for i in range(5):
+    for j in range(5):
+        ax = axes[i, j]
+        ax.set(xticks=[], yticks=[])
+        if i == 0 and j == 0:
+            ax.axis("off")
+        elif i == 0 or j == 0:
+            ax.imshow(X[support[j - 1] if i == 0 else query[i - 1]], cmap="Greys")
+        else:
+            share = attention[i - 1, j - 1]
+            ax.set_facecolor(plt.cm.Blues(share))
+            ax.text(
+                0.5, 0.5, f"{share:.0%}", ha="center", va="center",
+                color="white" if share > 0.5 else "0.3", transform=ax.transAxes,
+            )  # fmt: skip
+right.suptitle("attention to the pictures shown", fontsize=10)
+plt.show()
