@@ -467,3 +467,8 @@ def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
     batch = pools.draw(32, np.random.default_rng(0))
     loss = held_out_loss(PoolNetwork(state.network.learner), [batch])
     assert np.isfinite(loss)
+
+
+def test_one_row_of_each_class_is_no_reason_to_warn(own, recwarn):
+    own("attention").fit(*clusters(30, 1, seed=3))
+    assert not recwarn.list
