@@ -19,7 +19,8 @@ import sys
 import numpy as np
 
 if len(sys.argv) < 2:
-    sys.exit(f"Usage: {sys.argv[0]} glyphs.npz [minutes]. There are no drawings here.")
+    print(f"Usage: {sys.argv[0]} glyphs.npz [minutes]. There are no drawings here.")
+    sys.exit()
 data = np.load(sys.argv[1])
 minutes = float(sys.argv[2]) if len(sys.argv) > 2 else 3
 images = (data["images"] / 255).astype(np.float32)

@@ -16,7 +16,7 @@ class PoolNetwork(nn.Module):
         super().__init__()
         self.learner, self.embedding = learner, embedding
         self.augmentation = augmentation
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed, self.generator = seed, None
 
     def forward(self, x, present, y, support):
         """Logits (G * E, R, C) of all rows of every pool, in each of its episodes.
@@ -25,7 +25,7 @@ class PoolNetwork(nn.Module):
         """
         rows = x[present]
         if self.training and self.augmentation is not None:
-            rows = augmented(self.augmentation, rows, self.generator)
+            rows = augmented(self.augmentation, rows, self._generator(rows.device))
         columns = rows if self.embedding is None else self.embedding(rows)
         z = self.learner.row_features(columns)
         padded = z.new_zeros(*present.shape, z.shape[-1])
@@ -34,6 +34,12 @@ class PoolNetwork(nn.Module):
         z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
         adapted = self.learner.adapt_features(z, y, support.flatten(0, 1).to(z))
         return self.learner.predict_features(adapted, z)
+
+    def _generator(self, device):
+        """What augmentation draws by, where the rows are."""
+        if self.generator is None or self.generator.device != device:
+            self.generator = torch.Generator(device).manual_seed(self.seed)
+        return self.generator
 
 
 def augmented(augmentation, rows, generator):
