@@ -7,8 +7,9 @@ which the support then trains. Task attention selects the tasks worth learning f
 
 from ._docstrings import documented
 from .class_learner import ClassLearner
+from .classifier import MetaClassifier
 from .meta_network import System
-from .predictors import MetaClassifier, MetaRegressor
+from .regressor import MetaRegressor
 from .task_encoder import AttentionPooling
 
 

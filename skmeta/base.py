@@ -5,7 +5,6 @@
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -265,7 +264,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         if cached is None or cached[0] is not state.network or cached[1] != device:
             self._moved = (state.network, device, state.to(device))
         moved = self._moved[2]
-        return replace(state, network=moved.network, embedding=moved.embedding)
+        return state.having(network=moved.network, embedding=moved.embedding)
 
     @contextmanager
     def _threads(self):

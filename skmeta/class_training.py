@@ -75,22 +75,10 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
     if learned:
         batch_size = max(1, batch_size // EMBEDDED_LESS)
     stream = PoolStream(sources, pools, batch_size, rng)
-    calibrate(network, stream.held_out, device)
-    failure, untrained = None, copy.deepcopy(network.state_dict())
-    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
-    batches = PoolBatches(stream, settings["steps_per_epoch"])
-    try:
-        history = train(
-            network, batches, stream.held_out, device=device,
-            **{name: settings[name] for name in loop},
-        )  # fmt: skip
-    except NonFiniteLossError as error:
-        failure, history = error, error.history
-    if not learned or not embedding.trainable:
-        n = len(sources.held_out)
-        return_to_start(network, untrained, stream.held_out, n, device)
-    choose_steps(network, stream.held_out, device)
-    calibrate(network, stream.held_out, device)
+    returns = not learned or not embedding.trainable
+    history, failure = _train(
+        network, stream, settings, len(sources.held_out) if returns else None, device
+    )
     learner = network.cpu().eval().learner.double()
     if embedding is not None:
         embedding.cpu().eval()
@@ -106,6 +94,35 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         history=history,
     )
     return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
+
+
+def _train(network, stream, settings, n_returned, device):
+    """Train a network, from its temperature to its temperature.
+
+    ``n_returned`` is the number of held-out tasks that say how far it then goes back to
+    its start, or None where that start is nothing to go back to.
+
+    Returns
+    -------
+    history : list of dict
+    failure : NonFiniteLossError or None
+    """
+    calibrate(network, stream.held_out, device)
+    failure, untrained = None, copy.deepcopy(network.state_dict())
+    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    batches = PoolBatches(stream, settings["steps_per_epoch"])
+    try:
+        history = train(
+            network, batches, stream.held_out, device=device,
+            **{name: settings[name] for name in loop},
+        )  # fmt: skip
+    except NonFiniteLossError as error:
+        failure, history = error, error.history
+    if n_returned is not None:
+        return_to_start(network, untrained, stream.held_out, n_returned, device)
+    choose_steps(network, stream.held_out, device)
+    calibrate(network, stream.held_out, device)
+    return history, failure
 
 
 def _checked_pools(tasks, rows, settings):

@@ -72,6 +72,12 @@ class MetaState:
             if array is not None:
                 array.flags.writeable = False
 
+    def having(self, **changes):
+        """The same with other values of some fields, without freezing it all again."""
+        other = object.__new__(type(self))
+        vars(other).update(vars(self), **changes)
+        return other
+
     def to(self, device):
         """The same on a device."""
         moved = (copy.deepcopy(part) for part in (self.network, self.embedding))

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from .classifier import MetaClassifier
 from .embedding import embedded
 from .episodes import prepared
-from .predictors import MetaClassifier, MetaRegressor
+from .regressor import MetaRegressor
 from .related_classes import class_memory, remembered_rows
 from .task_encoder import Rows
 from .task_memory import N_REMEMBERED_ROWS, TaskMemory, memory_of

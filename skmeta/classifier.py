@@ -1,163 +1,18 @@
-"""How the meta-learners check targets and predict: regressors, and classifiers."""
+"""How the meta-learners of classes check labels and predict."""
 
-from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
-import torch
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .class_tasks import has_own_classes
 from .class_training import meta_train_classes
-from .distributions import draw, log_density, marginals, quantiles
 from .prediction import QueryLearner
 from .scaling import LabelEncoder
-
-
-class MetaRegressor(RegressorMixin, QueryLearner):
-    """A meta-learner of numbers."""
-
-    def _check_target(self, y):
-        return column_or_1d(y, warn=True).astype(np.float64)
-
-    def _classes_of(self, y, classes):
-        return None
-
-    def _show_targets(self, targets):
-        """Regression has no attribute that tells of the targets."""
-
-    def predict(self, X, return_std=False):
-        """Predict the targets of rows of the task adapted to.
-
-        State change: none. Adapted, from the task; meta-fitted and not adapted, from
-        the prior alone (zero-shot).
-
-        Parameters
-        ----------
-        X : array-like of shape (n_query, n_features)
-        return_std : bool, default=False
-            Also give the standard deviation of each target, noise included.
-
-        Returns
-        -------
-        y : ndarray of shape (n_query,)
-        std : ndarray of shape (n_query,)
-            Only with ``return_std=True``.
-        """
-        mean, variance = self._per_query(X, lambda m, a, rows: m.predict(a, rows))
-        return self._unscaled(mean, variance, return_std)
-
-    def predict_quantiles(self, X, q=(0.05, 0.5, 0.95)):
-        """Predict quantiles of the targets of rows of the task adapted to.
-
-        State change: none; see `predict`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_query, n_features)
-        q : float or array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
-            Between 0 and 1, both excluded.
-
-        Returns
-        -------
-        quantiles : ndarray of shape (n_query, n_quantiles)
-            Of shape (n_query,) for a single ``q``.
-        """
-        wanted = np.asarray(q, dtype=np.float64)
-        if wanted.ndim > 1 or not ((wanted > 0) & (wanted < 1)).all():
-            raise ValueError(
-                "q must be a number between 0 and 1, both excluded, or a list of such. "
-                f"Got {q!r}."
-            )
-        mixture = self._marginals(X)
-        found = [quantiles(*mixture, one) for one in wanted.ravel()]
-        return found[0] if wanted.ndim == 0 else np.array(found).T
-
-    def log_prob(self, X, y):
-        """Log density of targets, each given its row and the task adapted to.
-
-        State change: none; see `predict`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_query, n_features)
-        y : array-like of shape (n_query,)
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_query,)
-            In nats; their mean is a proper score of the predicted distributions.
-        """
-        mixture = self._marginals(X)
-        y = self._check_target(check_array(y, ensure_2d=False, input_name="y"))
-        check_consistent_length(mixture[0], y)
-        return log_density(*mixture, y)
-
-    @torch.no_grad()
-    def sample_y(self, X, n_samples=1, random_state=0):
-        """Draw the targets of all rows together from what is predicted.
-
-        State change: none; see `predict`. A draw is a function, coherent over the
-        rows, with noise, as that of scikit-learn's `GaussianProcessRegressor` is.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_query, n_features)
-            Memory grows with the square of the number of rows.
-        n_samples : int, default=1
-        random_state : int, RandomState instance or None, default=0
-
-        Returns
-        -------
-        samples : ndarray of shape (n_query, n_samples)
-        """
-        if not hasattr(self, "_support"):
-            self._check_meta_fitted()
-        X, rng = self._check_rows(X), check_random_state(random_state)
-        with self._threads():
-            state, adapted = self._adaptation()
-            rows = self._located(state).rows(X)
-            components = self._learner(state).components(adapted, rows, joint=True)
-            samples = draw(components, n_samples, rng)
-        return state.targets.mean + state.targets.scale * samples
-
-    def _marginals(self, X):
-        """Log shares, means and deviations (n_query, n_components) of the targets."""
-        log_share, mean, sd = self._per_query(
-            X, lambda m, a, rows: marginals(m.components(a, rows))
-        )
-        targets = self._current_state().targets
-        return log_share, targets.mean + targets.scale * mean, targets.scale * sd
-
-    def predict_episodes(self, episodes, return_std=False):
-        """Adapt to many tasks and predict for each, in batches.
-
-        State change: none; what the estimator is adapted to plays no part.
-
-        Parameters
-        ----------
-        episodes : iterable of (X_support, y_support, X_query)
-        return_std : bool, default=False
-
-        Returns
-        -------
-        predictions : list of ndarray of shape (n_query,)
-            With ``return_std=True`` a list of pairs ``(y, std)``.
-        """
-        results, _ = self._predict_episodes(episodes, lambda prediction: prediction)
-        return [self._unscaled(*pair, return_std) for pair in results]
-
-    def _unscaled(self, mean, variance, return_std):
-        targets = self._current_state().targets
-        y = targets.mean + targets.scale * mean.astype(np.float64)
-        if not return_std:
-            return y
-        return y, targets.scale * np.sqrt(variance.astype(np.float64))
 
 
 class MetaClassifier(ClassifierMixin, QueryLearner):
@@ -251,7 +106,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
                 "Every task has classes of its own here, and a task is known by its "
                 "rows alone. Give at least one row of a positive weight."
             )
-        return replace(state, targets=LabelEncoder(np.unique(y)))
+        return state.having(targets=LabelEncoder(np.unique(y)))
 
     def _no_rows(self, state):
         if state.targets is None:
