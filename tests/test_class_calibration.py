@@ -1,0 +1,58 @@
+import numpy as np
+import torch
+
+from skmeta import TaskCollection
+from skmeta.class_calibration import calibrate, choose_steps
+from skmeta.class_learner import ClassLearner
+from skmeta.class_network import PoolNetwork
+from skmeta.held_out import held_out_loss
+from skmeta.pools import ClassPools
+
+
+def network_and_batches(spread):
+    """A learner that takes rows of deviation ``spread`` for rows of deviation 1."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(40, 6, 1, 3))
+    X = centres + spread * rng.normal(size=(40, 6, 12, 3))
+    y = np.broadcast_to(np.arange(6)[:, None], (6, 12)).ravel()
+    tasks = TaskCollection([(x.reshape(-1, 3), y) for x in X])
+    pools = ClassPools(tasks, torch.tensor(tasks.X).float(), (2, 6), (1, 5), 16)
+    learner = ClassLearner(3, 3, embed_dim=8, n_heads=2, n_layers=1)
+    batches = [pools.draw(64, rng) for _ in range(3)]
+    return PoolNetwork(learner).eval(), batches
+
+
+def test_calibration_finds_how_sure_to_be():
+    network, batches = network_and_batches(spread=3.0)
+    learner = network.learner
+    learner.configure(0)
+    before = held_out_loss(network, batches)
+    calibrate(network, batches, "cpu")
+    after = held_out_loss(network, batches)
+    assert after < before - 0.1
+    kept = learner.temper.detach().clone()
+    for step in 0.1 * torch.eye(3):  # nothing near is better
+        for sign in (-1, 1):
+            learner.temper.data.copy_(kept + sign * step)
+            assert held_out_loss(network, batches) >= after - 1e-4
+    assert not network.training
+
+
+def test_calibration_keeps_what_is_better_already():
+    network, batches = network_and_batches(spread=1.0)
+    calibrate(network, batches, "cpu")
+    first = network.learner.temper.detach().clone()
+    calibrate(network, batches, "cpu")
+    torch.testing.assert_close(network.learner.temper, first, rtol=1e-3, atol=1e-3)
+
+
+def test_steps_are_those_of_the_lowest_loss():
+    network, batches = network_and_batches(spread=0.7)
+    learner = network.learner
+    choose_steps(network, batches, "cpu")
+    chosen = int(learner.n_steps)
+    losses = {}
+    for (n_steps,) in learner.choices:
+        learner.configure(n_steps)
+        losses[n_steps] = held_out_loss(network, batches)
+    assert chosen == min(losses, key=losses.get)
