@@ -135,9 +135,9 @@ def test_embedding_is_trained_unless_it_is_told_not_to(cls, tiny):
     torch.manual_seed(0)
     given = ConvNet()
     before = [p.detach().clone() for p in given.parameters()]
-    settings = {**tiny, "steps_per_epoch": 15, "batch_size": 32, "lr": 3e-3}
+    longer = {"max_epochs": 4, "steps_per_epoch": 15, "batch_size": 32, "lr": 1e-2}
     for trainable in (False, True):
-        model = model_of(cls, settings, embedding_trainable=trainable)
+        model = model_of(cls, tiny | longer, embedding_trainable=trainable)
         model.set_params(embedding=given).meta_fit(tasks)
         module = model.meta_state_.embedding.module
         same = [
