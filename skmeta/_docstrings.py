@@ -31,7 +31,8 @@ PARAMETERS = """Parameters
     augmentation : callable, default=None
         ``augmentation(rows, generator)`` gives changed rows, a tensor of the same
         shape, drawn by the torch generator. Applied in meta-training alone, to rows
-        before they are embedded.
+        before they are embedded; with a frozen embedding only where classes are a
+        task's own.
     embed_dim : int, default=48
         Size m of the task embedding; a multiple of ``n_heads``.
     n_heads : int, default=4
@@ -95,7 +96,8 @@ ATTRIBUTES = """meta_state_ : MetaState
 
 RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
         Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: 64, of classes 4, at most.
+        task. Only the strongest are not zero: 64 at most, of classes 4, of a
+        task's own classes 8.
     familiarity_ : float
         How sure it is that the task is like one seen, from 0 to 1: the sum of the
         relations."""

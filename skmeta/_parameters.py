@@ -1,5 +1,6 @@
 """The parameters that all meta-learners share, and their checks."""
 
+import re
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -33,7 +34,7 @@ def _comparable(name, value):
         value = clone(value)
         names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
         value.set_params(**dict.fromkeys(names))
-    return repr(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # copies lie elsewhere
 
 
 class Parameters(BaseEstimator):

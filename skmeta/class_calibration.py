@@ -49,7 +49,7 @@ def calibrate(network, batches, device):
         total = 0.0
         for logits, y, sizes in parts:
             scaled = logits * (sizes @ fitted).exp()[:, None]
-            scaled = scaled.masked_fill(logits == ABSENT, ABSENT)
+            scaled = scaled.masked_fill(logits <= ABSENT / 2, ABSENT)
             total = total + F.cross_entropy(scaled, y)
         total.backward()
         return total

@@ -50,8 +50,14 @@ def by_classes(tasks, validation_tasks, fraction, rng):
             "from. Give more tasks, more classes, or validation_tasks."
         )
     held_out = np.isin(task.y, rng.permutation(classes)[:n])
-    both = [
-        TaskCollection({task.names[0]: (task.X[rows], task.y[rows])})
+    known, new = (
+        TaskCollection._of(
+            task.X[rows],
+            task.y[rows],
+            np.array([0, rows.sum()]),
+            task._names,
+            task.feature_names,
+        )
         for rows in (~held_out, held_out)
-    ]
-    return both[0], both[1]
+    )
+    return known, new

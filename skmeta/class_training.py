@@ -69,7 +69,8 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
     def pools(some):
         """Pools of tasks whose rows the network takes."""
         rows = as_tensor(some.X) if learned else torch.from_numpy(columns(some.X))
-        return _checked_pools(some, rows, settings)
+        sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
+        return ClassPools(some, rows, *sizes, settings["n_query"])
 
     batch_size = settings["batch_size"]
     if learned:
@@ -123,19 +124,6 @@ def _train(network, stream, settings, n_returned, device):
     choose_steps(network, stream.held_out, device)
     calibrate(network, stream.held_out, device)
     return history, failure
-
-
-def _checked_pools(tasks, rows, settings):
-    """`ClassPools` of tasks that some can be drawn of."""
-    sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
-    pools = ClassPools(tasks, rows, *sizes, settings["n_query"])
-    if not len(pools.drawable):
-        raise ValueError(
-            f"None of {len(tasks)} tasks has two classes of two rows or more, one to "
-            "adapt on and one to be judged on. Give tasks with more rows a class; or, "
-            "where a label means the same in all of them, set shared_classes=True."
-        )
-    return pools
 
 
 def _scaler(examples, embedding, previous):

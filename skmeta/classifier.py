@@ -90,8 +90,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             kinds = ("share their classes", "have classes of their own")
             raise ValueError(
                 f"The tasks {kinds[own]}, but those that warm_start=True goes on from "
-                f"{kinds[not own]}. Set warm_start=False to start anew, or "
-                f"shared_classes={own}."
+                f"{kinds[not own]}. Set warm_start=False to start anew."
             )
         if self.verbose and self.shared_classes == "auto":
             said = "classes of its own" if own else "the classes of the others"

@@ -36,7 +36,10 @@ class Embedding(nn.Module):
         super().__init__()
         self.module, self.n_columns, self.trainable = module, n_columns, trainable
         self.norm = nn.BatchNorm1d(n_columns, affine=False)
-        module.requires_grad_(trainable)
+        if not trainable:
+            module.requires_grad_(False)
+        named = module.named_parameters()
+        self.trained = [name for name, p in named if p.requires_grad]
 
     def train(self, mode=True):
         """What is not trainable stays in evaluation mode."""
@@ -154,7 +157,8 @@ def resume_embedding(previous, row_shape):
         )
     embedding = copy.deepcopy(previous.embedding)
     if embedding is not None:
-        embedding.module.requires_grad_(embedding.trainable)
+        for name, parameter in embedding.module.named_parameters():
+            parameter.requires_grad_(name in embedding.trained)
     return embedding
 
 
@@ -203,12 +207,18 @@ def _made(embedding, parameters):
     """A module of the user's, or a copy of it."""
     if not isinstance(embedding, nn.Module):
         try:
-            return embedding(**parameters)
+            made = copy.deepcopy(embedding(**parameters))
         except TypeError as error:
             raise ValueError(
                 f"embedding={embedding!r} cannot be made with "
                 f"{_named(parameters) or 'no parameters'}: {error}"
             ) from error
+        if not isinstance(made, nn.Module):
+            raise ValueError(
+                f"embedding={embedding!r} made a {type(made).__name__}; it must be, or "
+                "make, a torch.nn.Module."
+            )
+        return made
     if parameters:
         raise ValueError(
             f"embedding={type(embedding).__name__}(...) is made already, and cannot "

@@ -19,6 +19,9 @@ MAX_POOL_ROWS = 256
 UNEQUAL_SHARE = 0.25
 """Share of the episodes whose classes have unequal numbers of rows."""
 
+MAX_DRAWS = 100
+"""Draws of lazy or endless tasks until one has classes enough, at most."""
+
 N_HELD_OUT = 128
 """Episodes that meta-training is judged on."""
 
@@ -218,6 +221,12 @@ class PoolStream:
         self.sources, self.make_pools = sources, make_pools
         self.batch_size, self.rng = batch_size, rng
         self.examples, held_out = map(make_pools, (sources.examples, sources.held_out))
+        for name, pools, tasks in (
+            ("tasks", self.examples, sources.examples),
+            ("held-out tasks", held_out, sources.held_out),
+        ):
+            if not len(pools.drawable):
+                raise _none_drawable(f"the {len(tasks)} {name}")
         n = EPISODES_A_POOL * 4
         self.held_out = [held_out.draw(n, rng) for _ in range(N_HELD_OUT // n)]
 
@@ -230,11 +239,24 @@ class PoolStream:
         if tasks is self.sources.examples:
             return self.examples
         n = math.ceil(self.batch_size / EPISODES_A_POOL)
-        if isinstance(tasks, SampledTasks):
-            drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
-        else:
-            drawn = tasks.take(self.rng.choice(len(tasks), n))
-        return self.make_pools(drawn)
+        for _ in range(MAX_DRAWS):
+            if isinstance(tasks, SampledTasks):
+                drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
+            else:
+                drawn = tasks.take(self.rng.choice(len(tasks), n))
+            pools = self.make_pools(drawn)
+            if len(pools.drawable):
+                return pools
+        raise _none_drawable(f"{MAX_DRAWS * n} tasks that were drawn")
+
+
+def _none_drawable(tasks):
+    return ValueError(
+        f"None of {tasks} has two classes of two rows or more, one to adapt on and one "
+        "to be judged on. Give tasks with more rows a class, and validation_tasks if "
+        "few have them; or, where a label means the same in all tasks, set "
+        "shared_classes=True."
+    )
 
 
 class PoolBatches(torch.utils.data.Dataset):

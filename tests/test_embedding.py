@@ -350,3 +350,29 @@ def test_embedded_lazy_tasks_and_distributions(tiny):
         model = model_of(AttentionMetaRegressor, tiny, pooled_estimator=None)
         X, y = number_tasks(1)[0]
         assert model.meta_fit(check_tasks(tasks)).fit(X, y).predict(X).shape == y.shape
+
+
+def test_modules_of_the_user_are_left_alone(tiny):
+    backbone = ConvNet()
+    before = [p.detach().clone() for p in backbone.parameters()]
+    model = AttentionMetaClassifier(
+        embedding=lambda: backbone, shared_classes=False, **tiny | {"lr": 1e-2}
+    )
+    model.meta_fit(class_tasks()).fit(*class_tasks()[0])
+    for p, q in zip(before, backbone.parameters(), strict=True):
+        torch.testing.assert_close(p, q.detach())
+        assert q.requires_grad
+
+
+def test_layers_that_are_frozen_stay_so(tiny):
+    given = nn.Sequential(nn.Flatten(), nn.Linear(36, 6), nn.ReLU(), nn.Linear(6, 4))
+    given[1].requires_grad_(False)
+    embedding = make_embedding(given, {}, True, SHAPE, seed=0)
+    assert embedding.trained == ["3.weight", "3.bias"]
+    assert not embedding.module[1].weight.requires_grad
+
+
+def test_what_makes_no_module_is_refused(tiny):
+    model = AttentionMetaRegressor(embedding=Ridge, pooled_estimator=None, **tiny)
+    with pytest.raises(ValueError, match="made a Ridge; it must be, or make, a torch"):
+        model.meta_fit(number_tasks())

@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -417,7 +418,9 @@ def test_errors_name_what_was_given(tiny, own, support):
     with pytest.raises(ValueError, match=r"'n_way' parameter .* Got \(1, 5\)"):
         AttentionMetaClassifier(n_way=(1, 5)).meta_fit(own_tasks())
     few = [(np.zeros((2, 3)), ["a", "b"]), (np.ones((2, 3)), ["c", "d"])] * 3
-    with pytest.raises(ValueError, match="None of 5 tasks has two classes of two rows"):
+    with pytest.raises(
+        ValueError, match="None of the 5 tasks has two classes of two rows"
+    ):
         AttentionMetaClassifier(shared_classes=False, **tiny).meta_fit(few)
     with pytest.raises(ValueError, match="1 task with 3 classes and sets 2 of these"):
         AttentionMetaClassifier(**tiny).meta_fit([clusters(3, 5, 0)])
@@ -472,3 +475,23 @@ def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
 def test_one_row_of_each_class_is_no_reason_to_warn(own, recwarn):
     own("attention").fit(*clusters(30, 1, seed=3))
     assert not recwarn.list
+
+
+def test_lazy_tasks_of_one_class_are_passed_over(tiny):
+    class Lazy:
+        def __len__(self):
+            return 40
+
+        def __getitem__(self, i):
+            return clusters(4 if i % 4 == 0 else 1, 6, i)
+
+    settings = {**tiny, "max_epochs": 3}
+    model = AttentionMetaClassifier(shared_classes=False, **settings).meta_fit(Lazy())
+    assert len(model.history_) == 3
+
+
+def test_one_task_keeps_its_column_names(tiny):
+    X, y = clusters(8, 4, seed=0)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = AttentionMetaClassifier(**tiny).meta_fit([(frame, y)])
+    np.testing.assert_array_equal(model.feature_names_in_, list("abcd"))
