@@ -11,7 +11,7 @@ from .class_calibration import calibrate, choose_steps
 from .class_network import ClassNetwork, PoolNetwork
 from .class_tasks import by_classes
 from .discriminants import choose_discriminants
-from .embedding import as_tensor, embedded, resume_embedding, start_embedding
+from .embedding import as_tensor, embedded, start_embedding
 from .episodes import as_range
 from .exceptions import NonFiniteLossError
 from .held_out import return_to_start
@@ -44,10 +44,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         check_classification_targets(some.y)
     row_shape = sources.examples.X.shape[1:]
     names = sources.examples.feature_names
-    if previous is not None:
-        embedding = resume_embedding(previous, row_shape)
-    else:
-        embedding = start_embedding(settings, sources.examples.X, seed)
+    embedding = start_embedding(settings, sources.examples.X, seed, previous)
     learned = embedding is not None and (
         embedding.trainable or settings["augmentation"] is not None
     )

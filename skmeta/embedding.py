@@ -93,7 +93,7 @@ def embedded(tasks, embedding):
 
     Parameters
     ----------
-    tasks : TaskCollection, LazyTasks, SampledTasks or None
+    tasks : TaskCollection, LazyTasks or SampledTasks
     embedding : Embedding
 
     Returns
@@ -101,8 +101,6 @@ def embedded(tasks, embedding):
     tasks : of the same kind
         What is lazy or endless is embedded when it is loaded.
     """
-    if tasks is None:
-        return None
     if isinstance(tasks, TaskCollection):
         columns = embedding.columns(tasks.X)
         return TaskCollection._of(columns, tasks.y, tasks.offsets, tasks._names, None)
@@ -115,7 +113,7 @@ def as_tensor(X):
     return torch.from_numpy(np.require(X, np.float32, ["C", "W"]))
 
 
-def start_embedding(settings, X, seed):
+def start_embedding(settings, X, seed, previous=None):
     """The `Embedding` that an estimator's parameters ask for, or None.
 
     Parameters
@@ -124,7 +122,11 @@ def start_embedding(settings, X, seed):
     X : ndarray of shape (n_rows, ...)
         Rows that its columns are standardised by.
     seed : int
+    previous : MetaState, optional
+        A copy of whose embedding is gone on with.
     """
+    if previous is not None:
+        return _resumed(previous, X.shape[1:])
     if settings["embedding"] is None:
         return None
     embedding = make_embedding(
@@ -136,7 +138,7 @@ def start_embedding(settings, X, seed):
     return embedding
 
 
-def resume_embedding(previous, row_shape):
+def _resumed(previous, row_shape):
     """A copy of the embedding of a `MetaState`, to be trained on; or None.
 
     Raises

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from .class_network import PoolNetwork
 from .class_training import EMBEDDED_LESS
-from .embedding import as_tensor, resume_embedding, start_embedding
+from .embedding import as_tensor, start_embedding
 from .episodes import as_range
 from .exceptions import NonFiniteLossError
 from .pools import PoolBatches, PoolStream, TaskPools
@@ -95,10 +95,7 @@ def learn_embedding(settings, sources, classes, seed, device, previous=None):
     UserWarning
         If its training breaks down; the best state before is kept.
     """
-    if previous is not None:
-        embedding = resume_embedding(previous, sources.examples.X.shape[1:])
-    else:
-        embedding = start_embedding(settings, sources.examples.X, seed)
+    embedding = start_embedding(settings, sources.examples.X, seed, previous)
     if embedding is None or not embedding.trainable:
         return embedding
     if classes is None:

@@ -114,8 +114,3 @@ class MetaState:
         like = next(self.network.parameters())
         dtype = like.dtype if array.dtype.kind == "f" else None
         return torch.from_numpy(array).to(like.device, dtype)
-
-    @property
-    def dtype(self):
-        """Floating-point type of the network."""
-        return next(self.network.parameters()).dtype
