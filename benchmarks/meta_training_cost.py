@@ -21,7 +21,7 @@ import torch
 
 import skmeta.meta_training as meta_training
 from skmeta import AttentionMetaRegressor, TransformerMetaRegressor
-from skmeta.base import single_thread
+from skmeta._threads import single_thread
 from skmeta.datasets import make_linear_tasks
 from skmeta.meta_network import make_network
 from skmeta.sources import Sources
@@ -129,7 +129,7 @@ def compare_with_plain(n_features):
 def looped(network, items, batches):
     train(
         network, Drawn(items), [items_to_judge(batches)], max_epochs=1, patience=5,
-        lr=1e-3, callbacks=None, device=torch.device("cpu"), verbose=0,
+        lr=1e-3, callbacks=None, fit_tasks=None, device=torch.device("cpu"), verbose=0,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .exceptions import NonFiniteLossError, NotMetaFittedWarning
+from .pipelines import meta_fit
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tasks import Task, TaskCollection
 from .transformer import TransformerMetaClassifier, TransformerMetaRegressor
@@ -19,4 +20,5 @@ __all__ = [
     "TaskCollection",
     "TransformerMetaClassifier",
     "TransformerMetaRegressor",
+    "meta_fit",
 ]

@@ -1,11 +1,19 @@
 """A task, and how an iterable of tasks becomes the flat arrays of a collection."""
 
 from collections import Counter
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 
-from ._task_arrays import check_finite, float_dtype, is_frame, read_only, read_task
+from ._task_arrays import (
+    check_finite,
+    float_dtype,
+    is_frame,
+    named,
+    read_only,
+    read_task,
+)
 
 NO_TASKS = "Got no tasks. Pass at least one."
 
@@ -41,12 +49,15 @@ class Task(Immutable):
     Parameters
     ----------
     X : array-like of shape (n_rows, n_features) or (n_rows, ...), or DataFrame
-        Numeric and finite. A float32 or float64 array is not copied; integers and
-        bools become float64.
+        Numeric and not infinite; NaN is a value that is missing. A float32 or float64
+        array is not copied; integers and bools become float64.
     y : array-like of shape (n_rows,)
         Finite numbers, or strings for classification.
     name : hashable, default=None
         What the task is called in messages and plots.
+    weight : float, default=None
+        How much it counts in meta-training, next to 1 for a task without; 0 is as if it
+        were not there.
 
     Attributes
     ----------
@@ -55,6 +66,7 @@ class Task(Immutable):
     y : ndarray of shape (n_rows,)
         Read-only.
     name : hashable or None
+    weight : float or None
     feature_names : tuple of str or None
         The column names of a DataFrame `X`, where all are strings.
 
@@ -68,9 +80,9 @@ class Task(Immutable):
     3
     """
 
-    __slots__ = ("X", "feature_names", "name", "y")
+    __slots__ = ("X", "feature_names", "name", "weight", "y")
 
-    def __init__(self, X, y, name=None):
+    def __init__(self, X, y, name=None, weight=None):
         try:
             hash(name)
         except TypeError:
@@ -81,17 +93,19 @@ class Task(Immutable):
         X, y, feature_names = read_task(X, y, name)
         X = X.astype(float_dtype([X.dtype]), copy=False)
         check_finite(X, y, np.array([0, len(y)]), [name], feature_names)
-        state = {"X": X, "y": y, "name": name, "feature_names": feature_names}
-        self.__setstate__(state)
+        weight = _read_weight(weight, name)
+        state = {"X": X, "y": y, "name": name, "weight": weight}
+        self.__setstate__(state | {"feature_names": feature_names})
 
     @classmethod
-    def _of(cls, X, y, name, feature_names):
+    def _of(cls, X, y, name, feature_names, weight):
         """A task of arrays that were checked, and made read-only, before."""
         task = cls.__new__(cls)
         object.__setattr__(task, "X", X)
         object.__setattr__(task, "y", y)
         object.__setattr__(task, "name", name)
         object.__setattr__(task, "feature_names", feature_names)
+        object.__setattr__(task, "weight", weight)
         return task
 
     def __len__(self):
@@ -100,6 +114,18 @@ class Task(Immutable):
     def __repr__(self):
         name = "" if self.name is None else f"{self.name!r}, "
         return f"Task({name}n_rows={len(self):,}, {width(self.X.shape[1:])})"
+
+
+def _read_weight(weight, name):
+    """A task's weight as a float, or None."""
+    if weight is None:
+        return None
+    if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+        raise ValueError(
+            f"{named(name)}weight must be a finite number of at least 0; got "
+            f"{weight!r}. Leave it out for a task that counts as any other."
+        )
+    return float(weight)
 
 
 class Kind(NamedTuple):
@@ -130,16 +156,19 @@ def flatten(entries, kind=None, unique=True):
     offsets : ndarray of shape (n_tasks + 1,)
     names : ndarray of shape (n_tasks,)
     feature_names : tuple of str or None
+    weights : ndarray of shape (n_tasks,) or None
+        None where no task has one.
     """
-    names, Xs, ys = [], [], []
+    names, Xs, ys, weights = [], [], [], []
     for name, item in entries:
-        X, y, feature_names = _read_item(item, name)
+        X, y, feature_names, weight = _read_item(item, name)
         found = Kind(name, X.shape[1:], feature_names, y.dtype.kind == "U")
         kind = kind or found
         check_same_kind(found, kind)
         names.append(name)
         Xs.append(X)
         ys.append(y)
+        weights.append(weight)
     if not names:
         raise ValueError(NO_TASKS)
     if unique and len(set(names)) < len(names):
@@ -152,20 +181,27 @@ def flatten(entries, kind=None, unique=True):
     X = np.concatenate(Xs, dtype=float_dtype({X.dtype for X in Xs}))
     y = np.concatenate(ys)
     check_finite(X, y, offsets, names, kind.feature_names)
-    return X, y, offsets, names_array(names), kind.feature_names
+    return X, y, offsets, names_array(names), kind.feature_names, _together(weights)
+
+
+def _together(weights):
+    """Weights of tasks (n_tasks,), of which some are None; None where all are."""
+    if all(weight is None for weight in weights):
+        return None
+    return np.array([1.0 if weight is None else weight for weight in weights])
 
 
 def _read_item(item, name):
-    """Read a Task or an (X, y) pair: ``(X, y, feature_names)``."""
+    """Read a Task or an (X, y) pair: ``(X, y, feature_names, weight)``."""
     if isinstance(item, Task):
-        return item.X, item.y, item.feature_names
+        return item.X, item.y, item.feature_names, item.weight
     if not isinstance(item, list | tuple) or len(item) != 2:
         items = f" of {len(item)} items" if isinstance(item, list | tuple) else ""
         raise TypeError(
             f"Task {name!r} is a {type(item).__name__}{items}; each task must be a "
             "Task or an (X, y) pair. Write a single dataset as [(X, y)]."
         )
-    return read_task(*item, name)
+    return *read_task(*item, name), None
 
 
 def numbered(items):

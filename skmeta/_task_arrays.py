@@ -93,7 +93,7 @@ def column_names(X):
 
 
 def read_features(X, where=""):
-    """Read X, checking all but that its values are finite.
+    """Read X, checking all but that none of its values is infinite.
 
     Parameters
     ----------
@@ -223,7 +223,9 @@ def check_sizes(offsets, names):
 
 
 def check_finite(X, y, offsets, names, feature_names=None):
-    """Raise if the flat X or y holds NaN or infinity, naming task, row and column.
+    """Raise if the flat X is infinite or y not finite, naming task, row and column.
+
+    NaN in X is a value that is missing.
 
     Parameters
     ----------
@@ -235,7 +237,7 @@ def check_finite(X, y, offsets, names, feature_names=None):
     feature_names : tuple of str or None
     """
     for what, values in (("X", X), ("y", y)):
-        at = _first_not_finite(values)
+        at = _first_not_finite(values, may_be_missing=what == "X")
         if at is None:
             continue
         task = np.searchsorted(offsets, at[0], side="right") - 1
@@ -247,18 +249,18 @@ def check_finite(X, y, offsets, names, feature_names=None):
             place += f", position {at[1:]}"
         raise ValueError(
             f"{named(names[task])}{what} is {values[at]} in {place}. Drop such rows"
-            + (", or impute them (sklearn.impute)." if what == "X" else ".")
+            + (", or write NaN for what is missing." if what == "X" else ".")
         )
 
 
-def _first_not_finite(values):
-    """The index of the first NaN or infinity, a tuple of ints, or None."""
+def _first_not_finite(values, may_be_missing):
+    """The index of the first infinity, or NaN unless it may be; ints, or None."""
     if values.dtype.kind != "f":
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(values.sum()):  # no temporary array; a huge sum may overflow
             return None
-    bad = ~np.isfinite(values)
+    bad = np.isinf(values) if may_be_missing else ~np.isfinite(values)
     if not bad.any():
         return None
     return tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))

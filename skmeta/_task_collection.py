@@ -49,6 +49,8 @@ class TaskCollection(Immutable, Sequence):
     offsets : ndarray of shape (n_tasks + 1,)
         Task t has the rows ``offsets[t]:offsets[t + 1]``. Read-only.
     names : tuple of length n_tasks
+    weights : ndarray of shape (n_tasks,) or None
+        How much each task counts in meta-training; None where no task has a weight.
     feature_names : tuple of str or None
     n_features : int or None
         None where a row is not a vector.
@@ -67,7 +69,7 @@ class TaskCollection(Immutable, Sequence):
     ('b',)
     """
 
-    __slots__ = ("X", "_names", "feature_names", "offsets", "y")
+    __slots__ = ("X", "_names", "feature_names", "offsets", "weights", "y")
 
     def __init__(self, tasks):
         refuse_table(tasks)
@@ -79,7 +81,7 @@ class TaskCollection(Immutable, Sequence):
             raise TypeError(not_tasks(tasks))
         self._fill(*flatten(entries))
 
-    def _fill(self, X, y, offsets, names, feature_names):
+    def _fill(self, X, y, offsets, names, feature_names, weights=None):
         self.__setstate__(
             {
                 "X": X,
@@ -87,6 +89,7 @@ class TaskCollection(Immutable, Sequence):
                 "offsets": offsets,
                 "_names": names,
                 "feature_names": feature_names,
+                "weights": weights,
             }
         )
 
@@ -235,7 +238,8 @@ class TaskCollection(Immutable, Sequence):
             return self._select(at)
         rows = slice(self.offsets[at], self.offsets[at + 1])
         X, y = self.X[rows], self.y[rows]
-        return Task._of(X, y, self._name(at), self.feature_names)
+        weight = None if self.weights is None else float(self.weights[at])
+        return Task._of(X, y, self._name(at), self.feature_names, weight)
 
     def __iter__(self):
         return (self[t] for t in range(len(self)))
@@ -263,8 +267,9 @@ class TaskCollection(Immutable, Sequence):
         else:
             rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
         return self._of(
-            self.X[rows], self.y[rows], offsets, self._names[at], self.feature_names
-        )
+            self.X[rows], self.y[rows], offsets, self._names[at], self.feature_names,
+            None if self.weights is None else self.weights[at],
+        )  # fmt: skip
 
     def __add__(self, other):
         if not isinstance(other, TaskCollection):
@@ -283,6 +288,17 @@ class TaskCollection(Immutable, Sequence):
             np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
             names_array(self.names + other.names),
             self.feature_names,
+            self._joined_weights(other),
+        )
+
+    def _joined_weights(self, other):
+        if self.weights is None and other.weights is None:
+            return None
+        return np.concatenate(
+            [
+                np.ones(len(some)) if some.weights is None else some.weights
+                for some in (self, other)
+            ]
         )
 
     def __repr__(self):

@@ -21,6 +21,7 @@ def validate_rows(
     numeric=False,
     row_shape=None,
     allow_nd=False,
+    allow_nan=False,
 ):
     """Validate rows, and targets where there are any.
 
@@ -42,6 +43,8 @@ def validate_rows(
         That rows must have, where they may have more than one dimension.
     allow_nd : bool
         Whether they may.
+    allow_nan : bool
+        Whether values of ``X`` may be missing.
 
     Returns
     -------
@@ -49,14 +52,16 @@ def validate_rows(
     """
     if reset or _get_feature_names(X) is not None:
         _check_feature_names(estimator, X, reset=reset)
+    settings = {
+        "dtype": dtype,
+        "estimator": estimator,
+        "allow_nd": allow_nd,
+        "ensure_all_finite": "allow-nan" if allow_nan else True,
+    }
     if y is NO_TARGETS:
-        X = check_array(
-            X, dtype=dtype, estimator=estimator, input_name="X", allow_nd=allow_nd
-        )
+        X = check_array(X, input_name="X", **settings)
     else:
-        X, y = check_X_y(
-            X, y, dtype=dtype, y_numeric=numeric, estimator=estimator, allow_nd=allow_nd
-        )
+        X, y = check_X_y(X, y, y_numeric=numeric, **settings)
     if allow_nd and row_shape is not None and X.shape[1:] != row_shape:
         raise ValueError(
             f"X has rows of shape {X.shape[1:]}, but {type(estimator).__name__} is "

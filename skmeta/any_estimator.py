@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
-from threadpoolctl import threadpool_limits
 
+from ._threads import single_pool_thread
 from .class_network import ClassNetwork
-from .pooled import aligned_probabilities, fitted, seeded_clone
+from .pooled import aligned_probabilities, fitted, resampled, seeded_clone
 from .task_encoder import Rows
 
 MAX_BORROWED = 16
@@ -135,12 +135,12 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
     classes = None if encoded.is_floating_point() else np.unique(target)
     model = seeded_clone(estimator, rng)
-    with threadpool_limits(1):
+    with single_pool_thread():
         if has_fit_parameter(model, "sample_weight"):
             return fitted(model, columns, target, classes, sample_weight=weight)
         if not state.tasks:
             weight = weight / weight.mean()  # each row about once
-        drawn = _resampled(weight, rng)
+        drawn = resampled(weight, rng)
         return fitted(model, columns[drawn], target[drawn], classes)
 
 
@@ -230,10 +230,3 @@ def _columns(learner, adapted, rows, prediction):
         said = prediction[0].log_softmax(-1)
     parts = rows.x[0].cpu().numpy(), learned.cpu().numpy(), said.cpu().numpy()
     return np.hstack(parts)
-
-
-def _resampled(weight, rng):
-    """Systematic resampling: rows each about as often as they weigh, one at least."""
-    ends = np.floor(np.cumsum(weight) + rng.uniform()).astype(int)
-    drawn = np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
-    return drawn if len(drawn) else np.array([np.argmax(weight)])

@@ -6,6 +6,7 @@
 import warnings
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -17,39 +18,44 @@ from sklearn.base import (
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_sample_weight
-from threadpoolctl import threadpool_limits
 
+from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._parameters import Parameters, resolve_device
+from ._threads import single_pool_thread, single_thread
 from ._validation import NO_TARGETS, validate_rows
 from .any_estimator import EstimatorLearner, help_of, train_estimator
 from .exceptions import NotMetaFittedWarning
 from .meta_training import meta_train
+from .sources import counted
 from .tasks import check_tasks
 from .training_alone import train_alone
 
 FLOATS = (np.float64, np.float32)
+DOCUMENTATION = "https://skmeta.readthedocs.io/en/latest/"
+PRIVATE = ("_state", "_support", "_adapted", "_moved")
+"""Attributes of an adapted estimator, next to those that end with an underscore."""
 
 
-@contextmanager
-def single_thread():
-    """Run torch on one thread, fastest for small tensors, and as before after."""
-    n = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n)
-
-
-class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters):
+class MetaLearner(
+    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters
+):
     """What the meta-learners of all three systems have in common.
 
     ``_system`` says what a system is made of; a regressor or classifier how targets are
     checked and predictions read.
     """
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    _doc_link_module = "skmeta"
+    _doc_link_template = DOCUMENTATION + "generated/skmeta.{estimator_name}.html"
+
     # -- meta-training --------------------------------------------------------------
 
+    @with_callbacks
     def meta_fit(self, tasks, *, validation_tasks=None):
         """Learn across tasks how to learn one.
 
@@ -59,7 +65,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         Parameters
         ----------
         tasks : TaskCollection, list of (X, y), dict, lazy sequence or distribution
-            The meta-training tasks, all with the same columns.
+            The meta-training tasks, all with the same columns. One with a ``weight``
+            counts so much more, or less, in the losses that are minimised.
         validation_tasks : as ``tasks``, default=None
             Tasks to stop on, and to choose the pooled estimator on. None sets
             ``validation_fraction`` of ``tasks`` aside.
@@ -77,15 +84,17 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
             If training breaks down; the estimator keeps the best state so far.
         """
         self._check_parameters()
-        tasks = check_tasks(tasks)
+        tasks = counted(check_tasks(tasks))
         if validation_tasks is not None:
-            validation_tasks = check_tasks(validation_tasks)
+            validation_tasks = counted(check_tasks(validation_tasks))
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
-        with self._threads(), threadpool_limits(1):
+        fit_tasks = self._fit_tasks("meta_fit", max_subtasks=None)
+        with self._threads(), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
-                self._settings(), self._structure(), self._system,
+                self._settings() | {"fit_tasks": fit_tasks},
+                self._structure(), self._system,
                 tasks, validation_tasks,
                 seed=self._seed(),
                 device=resolve_device(self.device),
@@ -93,9 +102,18 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
             )  # fmt: skip
         self._forget()
         self._take_over(state)
+        if fit_tasks is not None:
+            fit_tasks.context.call_on_fit_task_end(estimator=self)
         if failure is not None:
             raise failure
         return self
+
+    def _fit_tasks(self, name, max_subtasks=0):
+        """What scikit-learn's callbacks see, its first task begun; None without any."""
+        if not hasattr(self, "_skl_callbacks"):
+            return None
+        context = self._init_callback_context(name, max_subtasks=max_subtasks)
+        return FitTasks(self, context.call_on_fit_task_begin(estimator=self))
 
     def _trainer(self, tasks, previous):
         """What learns across tasks."""
@@ -117,8 +135,22 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         if state.feature_names is not None:
             self.feature_names_in_ = np.array(state.feature_names, dtype=object)
 
+    def _shown(self, state):
+        """Attributes of an estimator that has learned ``state``, and not adapted."""
+        other = clone_parametrized(self)
+        other._take_over(state)
+        return {name: vars(other)[name] for name in other._learned()} | {
+            "_support": None
+        }
+
+    def _learned(self):
+        """Names of the attributes that `meta_fit` and `fit` set."""
+        own = {name for name in vars(self) if name.endswith("_")} - {"_"}
+        own -= set(self.get_params(deep=False))
+        return [*own, *(n for n in PRIVATE if n in vars(self))]
+
     def _forget(self):
-        for name in set(vars(self)) - set(self.get_params(deep=False)):
+        for name in self._learned():
             delattr(self, name)
 
     def __sklearn_clone__(self):
@@ -211,9 +243,8 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         self.device_ = resolve_device(self.device)
         self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
         relevance = self._located(state).network.learner.relevance(adapted)[0]
-        relevance = relevance[: len(state.features.mean)].double().cpu().numpy()
-        total = relevance.sum()
-        n = len(relevance)
+        relevance = state.by_feature(relevance.double().cpu().numpy())
+        total, n = relevance.sum(), len(relevance)
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)
         return self
 
@@ -248,7 +279,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         return validate_rows(
             self, X, y, reset=reset, dtype=FLOATS, numeric=not is_classifier(self),
             row_shape=None if state is None else state.row_shape,
-            allow_nd=self.embedding is not None,
+            allow_nd=self.embedding is not None, allow_nan=True,
         )  # fmt: skip
 
     def _state_for(self, state, y):
@@ -289,7 +320,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
 
     def _adaptation(self):
         """The state predicted with, and its adaptation: to no row, before ``fit``."""
-        if not hasattr(self, "_support"):
+        if not self.__sklearn_is_fitted__():
             state = self.meta_state_
             X, y = self._no_rows(state)
             return state, self._adapt(state, X, y, np.empty(0))
@@ -301,8 +332,27 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         """A support ``(X, y)`` of no rows."""
         return np.empty((0, *state.row_shape)), np.empty(0, dtype=state.targets.dtype)
 
+    def _sk_visual_block_(self):
+        """What scikit-learn draws in notebooks, with the state below the name."""
+        return SimpleNamespace(
+            kind="single",
+            estimators=self,
+            names=type(self).__name__,
+            name_details=str(self),
+            name_caption=self._state_in_words(),
+            doc_link_label=None,
+        )
+
+    def _state_in_words(self):
+        words = []
+        if hasattr(self, "meta_state_"):
+            words.append(f"meta-fitted on {len(self.task_names_):,} tasks")
+        if self.__sklearn_is_fitted__():
+            words.append(f"adapted to {len(self._support[0]):,} rows")
+        return ", ".join(words) or "new"
+
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_support")
+        return getattr(self, "_support", None) is not None
 
     def __getstate__(self):
         """All but what lives on a device, which is made again on first use."""
@@ -313,5 +363,5 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
 
     def __setstate__(self, state):
         super().__setstate__(state)
-        if hasattr(self, "_support"):
+        if self.__sklearn_is_fitted__():
             self.device_ = resolve_device(self.device)

@@ -10,8 +10,9 @@ from .base_learner import innermost, kind_of, seeded
 from .class_calibration import calibrate, choose_steps
 from .class_network import ClassNetwork, PoolNetwork
 from .class_tasks import by_classes
+from .columns import in_columns
 from .discriminants import choose_discriminants
-from .embedding import as_tensor, embedded, start_embedding
+from .embedding import as_tensor, start_embedding
 from .episodes import as_range
 from .exceptions import NonFiniteLossError
 from .held_out import return_to_start
@@ -44,6 +45,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         check_classification_targets(some.y)
     row_shape = sources.examples.X.shape[1:]
     names = sources.examples.feature_names
+    missing, sources = sources.filled(previous, embeds)
     embedding = start_embedding(settings, sources.examples.X, seed, previous)
     learned = embedding is not None and (
         embedding.trainable or settings["augmentation"] is not None
@@ -51,7 +53,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
     if embedding is not None:
         embedding.to(device)
     if embedding is not None and not learned:
-        sources = sources.map(lambda some: embedded(some, embedding))
+        sources = sources.map(lambda some: in_columns(some, embedding))
     features = _scaler(sources.examples, embedding if learned else None, previous)
 
     def columns(rows):
@@ -86,6 +88,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         features=features,
         targets=None,
         pooled=None,
+        missing=missing,
         embedding=embedding,
         row_shape=row_shape,
         feature_names=names,
@@ -107,7 +110,7 @@ def _train(network, stream, settings, n_returned, device):
     """
     calibrate(network, stream.held_out, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
-    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
     batches = PoolBatches(stream, settings["steps_per_epoch"])
     try:
         history = train(

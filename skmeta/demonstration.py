@@ -19,9 +19,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import RidgeCV
-from threadpoolctl import threadpool_limits
 
 from ._shot_figure import draw_shot_curves
+from ._threads import single_pool_thread
 from .attention import AttentionMetaRegressor
 from .baselines import PooledRegressor
 from .datasets import load_suzuki_tasks
@@ -123,7 +123,7 @@ def rivals(seed=0):
     }
 
 
-@threadpool_limits.wrap(limits=1)  # tasks are small: one thread is the fastest
+@single_pool_thread()  # tasks are small: one thread is the fastest
 def demonstrate(
     path="skmeta-demo.png",
     *,

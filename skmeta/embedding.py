@@ -13,7 +13,6 @@ from torch import nn
 
 from .base_learner import seeded
 from .scaling import CLIP
-from .tasks import LazyTasks, SampledTasks, Task, TaskCollection
 
 ROWS_AT_ONCE = 512
 MAX_STANDARDISED = 4096
@@ -68,44 +67,6 @@ class Embedding(nn.Module):
             for i in range(0, len(X), ROWS_AT_ONCE)
         ]
         return torch.cat(chunks) if chunks else torch.empty(0, self.n_columns)
-
-
-class _Embedded:
-    """Tasks of a lazy sequence or a distribution, embedded when they are loaded."""
-
-    def __init__(self, tasks, embedding):
-        self.tasks, self.embedding = tasks, embedding
-
-    def __len__(self):
-        return len(self.tasks)
-
-    def __getitem__(self, i):
-        task = self.tasks[i]
-        return Task(self.embedding.columns(task.X), task.y, task.name)
-
-    def sample(self, n_tasks, random_state):
-        """Draw tasks from the distribution."""
-        return embedded(self.tasks.draw(n_tasks, random_state), self.embedding)
-
-
-def embedded(tasks, embedding):
-    """Tasks whose rows are the columns that an `Embedding` makes of them.
-
-    Parameters
-    ----------
-    tasks : TaskCollection, LazyTasks or SampledTasks
-    embedding : Embedding
-
-    Returns
-    -------
-    tasks : of the same kind
-        What is lazy or endless is embedded when it is loaded.
-    """
-    if isinstance(tasks, TaskCollection):
-        columns = embedding.columns(tasks.X)
-        return TaskCollection._of(columns, tasks.y, tasks.offsets, tasks._names, None)
-    kind = SampledTasks if isinstance(tasks, SampledTasks) else LazyTasks
-    return kind(_Embedded(tasks, embedding))
 
 
 def as_tensor(X):

@@ -113,7 +113,7 @@ def learn_embedding(settings, sources, classes, seed, device, previous=None):
     rng = np.random.default_rng(seed)
     batch_size = max(1, settings["batch_size"] // EMBEDDED_LESS)
     stream = PoolStream(sources, pools, batch_size, rng)
-    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
     batches = PoolBatches(stream, settings["steps_per_epoch"])
     try:
         train(

@@ -3,7 +3,7 @@
 The one place where ragged tasks become padded tensors.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ class TaskBatch:
         Standardised features.
     prior_support, prior_query : tensor of shape (n_tasks, n_rows, n_outputs)
         What the pooled estimator says, on the scale of the base learner.
-    weight_support, weight_query : tensor of shape (n_tasks, n_rows)
-        0 for padding, 1 (or the sample's weight) for a row.
+    weight_support : tensor of shape (n_tasks, n_rows)
+        0 for padding, 1 for a row.
+    weight_query : tensor of shape (n_tasks, n_rows)
+        0 for padding, the weight of the task for a row.
     y_support, y_query : tensor of shape (n_tasks, n_rows)
         Scaled targets, or encoded classes.
     """
@@ -45,7 +47,7 @@ class TaskBatch:
 
     def query(self):
         """Query rows as the networks take them."""
-        return Rows(self.x_query, self.prior_query, self.weight_query)
+        return Rows(self.x_query, self.prior_query, self.weight_query.sign())
 
     def rows(self):
         """All rows, support and query, as the networks take them, and their targets."""
@@ -176,7 +178,11 @@ class Episodes:
         rows = draw_rows(self.sizes[indices], n_support, n_query, rng)
         start = self.tasks.offsets[indices][:, None]
         support, query = (self._gather(start + r, r >= 0) for r in rows)
-        return TaskBatch(*support, *query)
+        batch = TaskBatch(*support, *query)
+        if self.tasks.weights is None:
+            return batch
+        of_task = torch.from_numpy(self.tasks.weights[indices]).to(batch.weight_query)
+        return replace(batch, weight_query=batch.weight_query * of_task[:, None])
 
     def _gather(self, rows, present):
         rows = np.where(present, rows, 0)

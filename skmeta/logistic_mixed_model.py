@@ -75,7 +75,17 @@ class LogisticMixedModel:
 
 
 def fit_logistic_mixed_model(
-    X, Z, y, logit, offsets, *, diagonal=True, penalty=0.0, max_iter=500, tol=1e-6
+    X,
+    Z,
+    y,
+    logit,
+    offsets,
+    *,
+    diagonal=True,
+    penalty=0.0,
+    max_iter=500,
+    tol=1e-6,
+    warns=True,
 ):
     """Fit a logistic mixed model by EM with Laplace's approximation.
 
@@ -85,7 +95,7 @@ def fit_logistic_mixed_model(
 
     Parameters
     ----------
-    X, Z, offsets, diagonal, penalty, max_iter, tol
+    X, Z, offsets, diagonal, penalty, max_iter, tol, warns
         As in :func:`fit_linear_mixed_model`.
     y : ndarray of shape (n_rows,)
         0 or 1.
@@ -136,7 +146,8 @@ def fit_logistic_mixed_model(
         if abs(objectives[-1] - objectives[-2]) < tol * n_rows:
             break
     else:
-        warn_not_converged(max_iter, tol)
+        if warns:
+            warn_not_converged(max_iter, tol)
     return LogisticMixedModel(coef, random_cov, np.array(objectives))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .missing_values import MissingValues
 from .pooled import PooledPredictor
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .task_encoder import Rows
@@ -28,8 +29,10 @@ class MetaState:
     targets : TargetScaler, LabelEncoder or None
         None where every task has classes of its own.
     pooled : PooledPredictor or None
+    missing : MissingValues
+        What takes the place of missing values in the rows that it is given.
     embedding : Embedding or None
-        What turns the rows that it is given into columns.
+        What turns these rows into columns.
     row_shape : tuple of int
         Of the rows that it is given.
     feature_names : tuple of str or None
@@ -48,6 +51,7 @@ class MetaState:
     features: FeatureScaler
     targets: TargetScaler | LabelEncoder | None
     pooled: PooledPredictor | None
+    missing: MissingValues = field(repr=False)
     embedding: torch.nn.Module | None = field(default=None, repr=False)
     row_shape: tuple = ()
     feature_names: tuple | None = None
@@ -92,7 +96,17 @@ class MetaState:
 
     def columns(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` (n_rows, ...)."""
+        X = self.missing.columns(X)
         return X if self.embedding is None else self.embedding.columns(X)
+
+    def by_feature(self, relevance):
+        """Relevance of each feature, from that of each column (at least n_columns,).
+
+        With an embedding its columns are the features.
+        """
+        if self.embedding is not None:
+            return relevance[: self.embedding.n_columns]
+        return self.missing.by_feature(relevance)
 
     def embedded_rows(self, X, weight=None):
         """Columns ``X`` (n_rows, n_columns) of one task, as the network takes them."""

@@ -8,7 +8,7 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .base_learner import kind_of
-from .embedding import embedded
+from .columns import in_columns
 from .embedding_training import learn_embedding
 from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
@@ -82,7 +82,7 @@ class EpisodeStream:
         return prepared(drawn, self.start), np.arange(n)
 
 
-def attend(learned, settings, system, sources, classes, seed, device):
+def attend(learned, settings, system, sources, classes, seed, device, state_of):
     """Learn again from the tasks that are worth it, where some are not.
 
     With ``task_attention="auto"`` the second learning is kept if it has the lower
@@ -112,7 +112,7 @@ def attend(learned, settings, system, sources, classes, seed, device):
     if worth.min() >= 0.5 or (of_tasks >= 0.5).sum() < 2 or of_held_out.max() < 0.5:
         return learned, alike, sources
     attended = sources.attended(of_tasks, of_held_out)
-    again = learn(settings, system, attended, classes, seed, device)
+    again = learn(settings, system, attended, classes, seed, device, None, state_of)
     if settings["task_attention"] == "auto":
         losses = [
             held_out_task_losses(one, attended.held_out, n_support, n_query)
@@ -177,15 +177,37 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         sources.examples.X.shape[1:],
         sources.examples.feature_names,
     )
+    judged = sources.held_out.X, sources.held_out.y
+    missing, sources = sources.filled(previous, embeds)
     embedding = learn_embedding(settings, sources, classes, seed, device, previous)
     if embedding is not None:
-        sources = sources.map(lambda some: embedded(some, embedding.to(device)))
+        sources = sources.map(lambda some: in_columns(some, embedding.to(device)))
         embedding.cpu()
-    learned = learn(settings, system, sources, classes, seed, device, previous)
+
+    def state_of(network, start, **more):
+        """What is known, with a network and what that started from."""
+        return MetaState(
+            network=network.double(),  # what `fit` does must not amplify rounding
+            parameters=structure,
+            features=start.features,
+            targets=start.targets,
+            pooled=start.pooled,
+            missing=missing,
+            embedding=embedding,
+            row_shape=row_shape,
+            feature_names=feature_names,
+            **more,
+        )
+
+    if settings["fit_tasks"] is not None:
+        settings["fit_tasks"].rows = judged
+    learned = learn(
+        settings, system, sources, classes, seed, device, previous, state_of
+    )
     attention = np.ones(len(sources.memory))
     if settings["task_attention"] and learned.failure is None:
         learned, attention, sources = attend(
-            learned, settings, system, sources, classes, seed, device
+            learned, settings, system, sources, classes, seed, device, state_of
         )
     relations, process = system.relations, None
     if relations is None and keeps_tasks:
@@ -199,15 +221,9 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         network = relate(
             learned, relations, process, memory, sources, settings, seed, device
         )
-    state = MetaState(
-        network=network.double(),  # what `fit` does must not amplify rounding
-        parameters=structure,
-        features=learned.start.features,
-        targets=learned.start.targets,
-        pooled=learned.start.pooled,
-        embedding=embedding,
-        row_shape=row_shape,
-        feature_names=feature_names,
+    state = state_of(
+        network,
+        learned.start,
         task_names=names,
         task_embeddings=memory.keys.numpy(),
         task_attention=attention,
@@ -217,8 +233,10 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     return state, learned.failure
 
 
-def learn(settings, system, sources, classes, seed, device, previous=None):
+def learn(settings, system, sources, classes, seed, device, previous, state_of):
     """One meta-training from start to end.
+
+    ``state_of(network, start)`` gives a `MetaState`, for callbacks that ask for one.
 
     Returns
     -------
@@ -249,7 +267,9 @@ def learn(settings, system, sources, classes, seed, device, previous=None):
         stream, settings["steps_per_epoch"], settings["batch_size"], n_support, rng
     )
     held_out = held_out_batches(start.held_out, n_support, settings["n_query"], rng)
-    loop = ("max_epochs", "patience", "lr", "callbacks", "verbose")
+    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
+    if settings["fit_tasks"] is not None:
+        settings["fit_tasks"].state_of = lambda network: state_of(network.cpu(), start)
     if settings["compile"]:
         network.to(device).compile_encoder(held_out[0].to(device))
     failure, untrained = None, copy.deepcopy(network.state_dict())

@@ -92,7 +92,7 @@ class LinearMixedModel:
 
 
 def fit_linear_mixed_model(
-    X, Z, y, offsets, *, diagonal=True, penalty=0.0, max_iter=500, tol=1e-8
+    X, Z, y, offsets, *, diagonal=True, penalty=0.0, max_iter=500, tol=1e-8, warns=True
 ):
     """Fit a linear mixed model by maximum likelihood.
 
@@ -121,6 +121,9 @@ def fit_linear_mixed_model(
         Most EM iterations.
     tol : float, default=1e-8
         EM stops when an iteration raises the objective by less than this per row.
+    warns : bool, default=True
+        Whether to warn if EM has not stopped; filters of warnings are the process's,
+        and not to be changed where other threads run.
 
     Returns
     -------
@@ -191,7 +194,8 @@ def fit_linear_mixed_model(
         if objectives[-1] - objectives[-2] < tol * n_rows:
             break
     else:
-        warn_not_converged(max_iter, tol)
+        if warns:
+            warn_not_converged(max_iter, tol)
     return LinearMixedModel(coef, random_cov, noise, np.array(objectives))
 
 

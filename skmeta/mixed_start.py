@@ -7,12 +7,10 @@ without the over-fitting of gradient steps on the same marginal likelihood.
 
 import copy
 import math
-import warnings
 
 import numpy as np
 import torch
 from scipy.special import logsumexp
-from sklearn.exceptions import ConvergenceWarning
 
 from .logistic_mixed_model import fit_logistic_mixed_model
 from .mixed_model import fit_linear_mixed_model, varying_columns
@@ -54,8 +52,7 @@ def candidate_starts(learner, episodes, rng):
         return learners
     for diagonal in (False, True):
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore", ConvergenceWarning)
+            with np.errstate(all="ignore"):
                 effects = rows.fit(diagonal)
         except np.linalg.LinAlgError:
             continue
@@ -115,6 +112,7 @@ class _Rows:
             "diagonal": diagonal,
             "penalty": np.r_[0.0, np.ones(self.design.shape[1] - 1)],
             "max_iter": MAX_ITER,
+            "warns": False,
         }
         if not self.has_classes:
             model = fit_linear_mixed_model(

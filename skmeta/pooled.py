@@ -155,16 +155,38 @@ def fit_pooled(
     _check_outputs(estimator, task_type)
     estimator = seeded_clone(estimator, rng)
 
+    weight = _row_weights(tasks)
     fold_of_task = rng.permutation(n_tasks) % min(n_folds, n_tasks)
     fold_of_row = np.repeat(fold_of_task, np.diff(tasks.offsets))
     n_outputs = 1 if classes is None else len(classes)
     out_of_fold = np.empty((len(tasks.y), n_outputs), dtype=np.float32)
     for fold in range(fold_of_task.max() + 1):
         held_out = fold_of_row == fold
-        model = fitted(estimator, tasks.X[~held_out], tasks.y[~held_out], classes)
+        rows = _counted_rows(~held_out, weight, rng)
+        model = fitted(estimator, tasks.X[rows], tasks.y[rows], classes)
         out_of_fold[held_out] = _outputs(model, tasks.X[held_out], classes)
-    estimator = fitted(estimator, tasks.X, tasks.y, classes)
+    rows = _counted_rows(slice(None), weight, rng)
+    estimator = fitted(estimator, tasks.X[rows], tasks.y[rows], classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)
+
+
+def _row_weights(tasks):
+    """The weight of each row's task, 1 on average, or None."""
+    if tasks.weights is None:
+        return None
+    weight = np.repeat(tasks.weights, np.diff(tasks.offsets))
+    return weight / weight.mean()
+
+
+def _counted_rows(chosen, weight, rng):
+    """What selects the chosen rows, each about as often as it weighs.
+
+    Few estimators, and no pipeline, take weights of rows.
+    """
+    if weight is None:
+        return chosen
+    rows = np.arange(len(weight))[chosen]
+    return rows[resampled(weight[rows], rng)]
 
 
 def fit_alone(estimator, X, y, *, task_type, random_state=None):
@@ -234,6 +256,13 @@ def seeded_clone(estimator, rng):
         if value is None and name.split("__")[-1] == "random_state"
     }
     return estimator.set_params(**unset)
+
+
+def resampled(weight, rng):
+    """Systematic resampling: rows each about as often as they weigh, one at least."""
+    ends = np.floor(np.cumsum(weight) + rng.uniform()).astype(int)
+    drawn = np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
+    return drawn if len(drawn) else np.array([np.argmax(weight)])
 
 
 def fitted(estimator, X, y, classes=None, **weights):

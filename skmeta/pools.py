@@ -41,7 +41,7 @@ class PoolBatch:
     y : tensor of shape (G, R)
         The class of each row, numbered within the pool; or its target.
     support, query : tensor of shape (G, E, R)
-        Weights of the rows in each episode.
+        Weights of the rows in each episode; of query rows, those of their task.
     """
 
     task: torch.Tensor
@@ -76,6 +76,8 @@ class Pools:
         The tasks that pools are drawn of.
     probability : ndarray of shape (n_drawable,) or None
         How often each is; None draws all alike.
+    weights : ndarray of shape (n_tasks,) or None
+        How much each task counts; None counts all alike.
     """
 
     probability = None
@@ -99,6 +101,8 @@ class Pools:
             n = len(rows)
             present[g, :n], place[g, :n], y[g, :n] = True, rows, target
             roles[:, g, :, :n] = role
+        if self.weights is not None:
+            roles[1] *= self.weights[task, None, None]
         task, place, present, y, roles = map(
             torch.from_numpy, (task, place, present, y, roles)
         )
@@ -122,6 +126,7 @@ class TaskPools(Pools):
 
     def __init__(self, tasks, rows, y, n_support, n_query):
         self.rows, self.y, self.offsets = rows, y, tasks.offsets
+        self.weights = tasks.weights
         self.n_support, self.n_query = n_support, n_query
         self.drawable = np.arange(len(tasks))
 
@@ -154,7 +159,7 @@ class ClassPools(Pools):
     """
 
     def __init__(self, tasks, rows, n_way, n_support, n_query):
-        self.rows, self.n_query = rows, n_query
+        self.rows, self.n_query, self.weights = rows, n_query, tasks.weights
         self.n_way, self.n_support = n_way, (max(1, n_support[0]), max(1, n_support[1]))
         self.classes = [self._classes_of(tasks, t) for t in range(len(tasks))]
         counts = np.array([*map(len, self.classes)])

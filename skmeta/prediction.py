@@ -22,7 +22,7 @@ class QueryLearner(MetaLearner):
         -------
         outputs : list of ndarray, one for each output of ``compute``
         """
-        if not hasattr(self, "_support"):
+        if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         X = self._check_rows(X)
         with self._threads():

@@ -161,8 +161,13 @@ def _start(estimator, base_learner, sources, classes, n_support, seed):
     )
     rng = np.random.default_rng(seed)
 
+    n, weights = len(examples), examples.tasks.weights
+
     def draw():
-        tasks = rng.permutation(len(examples))[:N_TASKS]
+        if weights is None:
+            tasks = rng.permutation(n)[:N_TASKS]
+        else:
+            tasks = rng.choice(n, min(n, N_TASKS), p=weights / weights.sum())
         batch = examples.draw(tasks, N_ROWS, 1, rng)
         return batch.support(), batch.y_support
 

@@ -107,7 +107,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         -------
         samples : ndarray of shape (n_query, n_samples)
         """
-        if not hasattr(self, "_support"):
+        if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         X, rng = self._check_rows(X), check_random_state(random_state)
         with self._threads():

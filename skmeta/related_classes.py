@@ -176,16 +176,16 @@ class RelatedClasses(LearnerAround):
 
 
 @torch.no_grad()
-def class_memory(learner, state, tasks, seed=0):
+def class_memory(learner, read, tasks, seed=0):
     """Remember tasks, each by some rows of some of its classes.
 
     Parameters
     ----------
     learner : ClassLearner
-    state : MetaState
-        That turns rows into what the learner takes.
+    read : callable
+        ``read(X)`` gives the rows ``X`` (n_rows, ...) of a task as the learner takes
+        them (`Rows`).
     tasks : TaskCollection
-        Of columns, or of rows that ``state`` embeds.
     seed : int
 
     Returns
@@ -195,7 +195,7 @@ def class_memory(learner, state, tasks, seed=0):
     rng, parts = np.random.default_rng(seed), []
     for t in range(len(tasks)):
         rows, y = remembered_rows(tasks, t, rng)
-        x = state.rows(rows).x
+        x = read(rows).x
         y, weight = torch.from_numpy(y)[None].to(x.device), x.new_ones(x.shape[:2])
         adapted = learner.adapt(x, y, weight)
         scatter = class_scatter(learner.row_features(x), one_hot(y, weight))
@@ -246,19 +246,19 @@ def remember_classes(state, system, sources, *, embeds, seed):
     -------
     state : MetaState
     """
-    reader = state if embeds else replace(state, embedding=None)
+    read = state.rows if embeds else state.embedded_rows
     learner, tasks = state.network.learner, sources.memory
     chunks = [
         tasks.take(at)
         for at in np.array_split(np.arange(len(tasks)), -(-len(tasks) // 256))
     ]
-    memory = TaskMemory.joined([class_memory(learner, reader, c, seed) for c in chunks])
+    memory = TaskMemory.joined([class_memory(learner, read, c, seed) for c in chunks])
     names = [name for chunk in chunks for name in chunk.names]
     network = state.network
     if system.relations is not None:
         learner = RelatedClasses(learner, ClassRelations().to(memory.keys), memory)
         learner = learner.double()
-        _learn_relations(learner, reader, sources, seed)
+        _learn_relations(learner, read, sources, seed)
         network = ClassNetwork(learner)
     return replace(
         state,
@@ -269,7 +269,7 @@ def remember_classes(state, system, sources, *, embeds, seed):
     )
 
 
-def _learn_relations(learner, reader, sources, seed):
+def _learn_relations(learner, read, sources, seed):
     """Fit what weighs relations to episodes of held-out tasks."""
     rng, episodes = np.random.default_rng(seed), []
     tasks = sources.held_out
@@ -277,7 +277,7 @@ def _learn_relations(learner, reader, sources, seed):
     with torch.no_grad():
         for _ in range(N_BATCHES):
             batch = pools.draw(N_EPISODES, rng)
-            x = reader.rows(tasks.X[batch.x.flatten().numpy()]).x
+            x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
             n = batch.support.shape[1]
             place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])

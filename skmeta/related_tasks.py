@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .classifier import MetaClassifier
-from .embedding import embedded
+from .columns import in_columns
 from .episodes import prepared
 from .regressor import MetaRegressor
 from .related_classes import class_memory, remembered_rows
@@ -53,7 +53,6 @@ class RelatedTasks:
         memory = TaskMemory.joined(memories)
         attention = np.ones(len(memory.keys))
         attention[: len(state.task_attention)] = state.task_attention
-        added = tasks if state.embedding is None else embedded(tasks, state.embedding)
         self._forget()
         self._take_over(
             replace(
@@ -62,7 +61,7 @@ class RelatedTasks:
                 task_names=np.concatenate([state.task_names, names]),
                 task_embeddings=memory.keys.numpy(),
                 task_attention=attention / attention.mean(),
-                tasks=(*state.tasks, added) if state.tasks else (),
+                tasks=(*state.tasks, in_columns(tasks, state)) if state.tasks else (),
             )
         )
         return self
@@ -129,7 +128,7 @@ class RelatedTasks:
 
     def _related(self):
         """The adaptation, which meta-training alone lets know of other tasks."""
-        if not hasattr(self, "_support"):
+        if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         _, adapted = self._adaptation()
         if not hasattr(adapted, "log_relation"):
@@ -214,7 +213,7 @@ def _memory_of(state, tasks):
     """What is remembered of tasks."""
     learner = state.network.learner
     if state.targets is None:
-        return class_memory(learner.base, state, tasks)
+        return class_memory(learner.base, state.rows, tasks)
     episodes = _episodes_of(state, tasks)
     return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
 
@@ -237,9 +236,7 @@ def _adapted_to(state, tasks):
 
 
 def _episodes_of(state, tasks):
-    if state.embedding is not None:
-        tasks = embedded(tasks, state.embedding)
-    return prepared(tasks, state)
+    return prepared(in_columns(tasks, state), state)
 
 
 def _numbered_on(names, known):

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from .columns import in_columns
+from .missing_values import MissingValues
 from .tasks import LazyTasks, SampledTasks, TaskCollection
 
 MAX_HELD_OUT = 512
@@ -138,6 +140,23 @@ class Sources:
             changed[name] = change(tasks) if known is None else changed[known]
         return replace(self, **changed)
 
+    def filled(self, previous, embeds):
+        """What takes the place of missing values, and the same with it.
+
+        It is fitted, unless a `MetaState` is gone on from; where ``embeds``, nothing
+        says in columns of its own where they were.
+
+        Returns
+        -------
+        missing : MissingValues
+        sources : Sources
+        """
+        if previous is None:
+            missing = MissingValues.fit(self.examples.X, indicates=not embeds)
+        else:
+            missing = previous.missing
+        return missing, self.map(lambda some: in_columns(some, missing))
+
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""
         kept, kept_out = attention >= 0.5, held_out_attention >= 0.5
@@ -151,6 +170,18 @@ class Sources:
             held_out_places=self.held_out_places[kept_out],
             probability=attention[kept] / attention[kept].sum(),
         )
+
+
+def counted(tasks):
+    """Tasks in memory without those of weight 0; others as they are."""
+    if not isinstance(tasks, TaskCollection) or tasks.weights is None:
+        return tasks
+    if not tasks.weights.any():
+        raise ValueError(
+            f"All {len(tasks)} tasks have the weight 0, and there is nothing to learn "
+            "from. Give at least some of them a positive weight."
+        )
+    return tasks[tasks.weights > 0]
 
 
 def _in_memory(tasks, n, rng):

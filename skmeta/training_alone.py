@@ -4,6 +4,7 @@ from .embedding import start_embedding
 from .gaussian_process import representatives
 from .meta_network import make_network
 from .meta_state import MetaState
+from .missing_values import MissingValues
 from .prior_fitting import fit_prior
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 
@@ -35,8 +36,11 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     -------
     state : MetaState
     """
-    embedding, row_shape = start_embedding(settings, X, seed), X.shape[1:]
-    if embedding is not None:
+    row_shape, embeds = X.shape[1:], settings["embedding"] is not None
+    missing = MissingValues.fit(X, weight, indicates=not embeds)
+    X = missing.columns(X)
+    embedding = start_embedding(settings, X, seed)
+    if embeds:
         X = embedding.columns(X)
     features = FeatureScaler.fit(X, weight)
     if classes is None:
@@ -47,7 +51,9 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
     learner.configure(*learner.alone)
-    state = MetaState(network, structure, features, targets, None, embedding, row_shape)
+    state = MetaState(
+        network, structure, features, targets, None, missing, embedding, row_shape
+    )
     if classes is not None and hasattr(learner, "prior"):
         rows = representatives(
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS

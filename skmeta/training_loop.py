@@ -19,6 +19,8 @@ from .exceptions import NonFiniteLossError
 from .held_out import held_out_loss, row_losses
 
 N_WINDOWS = 4
+MIN_WEIGHT = 1e-12
+"""Of a batch: there is nothing to learn from tasks that all have the weight 0."""
 
 
 class QueryLoss(torch.nn.Module):
@@ -26,7 +28,8 @@ class QueryLoss(torch.nn.Module):
 
     def forward(self, prediction, target):
         y, weight = target
-        return (row_losses(prediction, y) * weight).sum() / weight.sum()
+        losses = (row_losses(prediction, y) * weight).sum()
+        return losses / weight.sum().clamp(min=MIN_WEIGHT)
 
 
 class EpisodeBatches(torch.utils.data.Dataset):
@@ -166,8 +169,8 @@ class LearningRate(Callback):
                 group["lr"] *= self.factor
 
 
-def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, device,
-          verbose):  # fmt: skip
+def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
+          fit_tasks, device, verbose):  # fmt: skip
     """Train ``network`` in place on batches of episodes; leave the best state in it.
 
     Parameters
@@ -177,6 +180,8 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
     held_out : list of TaskBatch
     max_epochs, patience, lr, callbacks, device, verbose
         As the estimators' parameters of these names.
+    fit_tasks : FitTasks or None
+        A callback more, for those of scikit-learn.
 
     Returns
     -------
@@ -200,6 +205,8 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks, de
         ("learning_rate", LearningRate(math.ceil(patience / 3))),
         ("clip", GradientNormClipping(1.0)),
     ]
+    if fit_tasks is not None:
+        own.append(("fit_tasks", fit_tasks))
     given = [c if isinstance(c, tuple) else (f"user_{i}", c)
              for i, c in enumerate(callbacks or [])]  # fmt: skip
     net = NeuralNet(

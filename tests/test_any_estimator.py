@@ -24,8 +24,9 @@ from skmeta import (
     SelfAttentionMetaRegressor,
     any_estimator,
 )
-from skmeta.any_estimator import _borrowed, _resampled, _without_seeing
+from skmeta.any_estimator import _borrowed, _without_seeing
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.pooled import resampled
 
 REGRESSORS = [
     Ridge(),
@@ -183,7 +184,7 @@ def test_resampling_takes_rows_as_often_as_they_weigh():
     weight = np.array([1.0, 0.2, 2.0, 0.0, 0.8, 1.0])
     counts = np.zeros(6)
     for seed in range(200):
-        drawn = _resampled(weight, np.random.RandomState(seed))
+        drawn = resampled(weight, np.random.RandomState(seed))
         count = np.bincount(drawn, minlength=6)
         assert (count >= np.floor(weight)).all()
         assert (count <= np.ceil(weight)).all()

@@ -11,10 +11,8 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.ensemble import BaggingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import cross_val_score
 from sklearn.utils.validation import check_is_fitted
 from skorch.callbacks import Callback
 
@@ -300,19 +298,6 @@ def test_clone_of_a_new_estimator_is_new(cls):
     assert copied.random_state == 3
     assert not hasattr(copied, "meta_state_")
     assert len(copied.callbacks) == 1
-
-
-def test_tools_of_scikit_learn_keep_what_was_meta_learned(meta_fitted):
-    tasks = meta_fitted._tasks("regressor")
-    X, y = tasks[-1].X, tasks[-1].y
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # NotMetaFittedWarning in particular
-        scores = cross_val_score(meta_fitted("regressor"), X, y, cv=3)
-        bagged = BaggingRegressor(meta_fitted("regressor"), 3, random_state=0).fit(X, y)
-    assert scores.shape == (3,)
-    assert np.isfinite(scores).all()
-    state = meta_fitted.original("regressor").meta_state_
-    assert all(one.meta_state_ is state for one in bagged.estimators_)
 
 
 # Parameters

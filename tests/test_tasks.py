@@ -156,16 +156,21 @@ def test_nullable_pandas_columns_are_numbers():
 
 
 @both_libraries
-def test_missing_number_in_a_frame_is_named(library):
+def test_infinite_number_in_a_frame_is_named(library):
+    X = frame_of(library, a=[1.0, 2.0], b=[1.0, np.inf])
+    with raises(ValueError, "Task 't': X is inf in row 1, column 'b'", "write NaN"):
+        Task(X, [0, 1], name="t")
+
+
+@both_libraries
+def test_missing_numbers_in_a_frame_are_nan(library):
     X = frame_of(library, a=[1.0, 2.0], b=[1.0, None])
-    with raises(ValueError, "Task 't': X is nan in row 1, column 'b'", "impute"):
-        Task(X, [0, 1], name="t")
+    np.testing.assert_array_equal(Task(X, [0, 1]).X, [[1, 1], [2, np.nan]])
 
 
-def test_missing_nullable_integer_is_named():
+def test_missing_nullable_integers_are_nan():
     X = pd.DataFrame({"a": pd.array([None, 2], dtype="Int64")})
-    with raises(ValueError, "Task 't': X is nan in row 0, column 'a'"):
-        Task(X, [0, 1], name="t")
+    np.testing.assert_array_equal(Task(X, [0, 1]).X, [[np.nan], [2]])
 
 
 @pytest.mark.parametrize(
@@ -340,8 +345,8 @@ def test_labels_may_be_strings_of_any_length():
             ["Task 'b' has a y of strings, but task 'a' has one of numbers", "astype"],
         ),
         (
-            {"a": ([[1], [2]], [1, 2]), "b": ([[1], [np.nan]], [1, 2])},
-            ["Task 'b': X is nan in row 1, column 0", "impute"],
+            {"a": ([[1], [np.nan]], [1, 2]), "b": ([[1], [-np.inf]], [1, 2])},
+            ["Task 'b': X is -inf in row 1, column 0", "write NaN"],
         ),
         (
             {"a": ([[1], [2]], [1, 2]), "b": ([[1], [3]], [-np.inf, 2])},
@@ -664,11 +669,11 @@ def test_from_arrays_takes_a_frame(library):
             ["Task 'b': X has 1 row (", "2 of 3 tasks", "Leave such tasks out"],
         ),
         (
-            [[1], [2], [3], [np.nan]],
+            [[1], [2], [3], [np.inf]],
             [1, 2, 3, 4],
             ["b", "a", "a", "b"],
             ValueError,
-            ["Task 'b': X is nan in row 1, column 0"],
+            ["Task 'b': X is inf in row 1, column 0"],
         ),
         (
             np.ones((4, 1)),

@@ -58,6 +58,7 @@ def make_run():
         "patience": 10,
         "lr": 0.05,
         "callbacks": None,
+        "fit_tasks": None,
         "device": torch.device("cpu"),
         "verbose": 0,
     }

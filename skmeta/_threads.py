@@ -1,0 +1,63 @@
+"""As few threads as pay, and as many as before in the end."""
+
+import threading
+from contextlib import contextmanager
+
+import torch
+from threadpoolctl import threadpool_limits
+
+_lock, _inside = threading.Lock(), threading.local()
+_n_inside, _outside = 0, None
+
+
+@contextmanager
+def single_thread():
+    """Run torch on one thread, fastest for small tensors, and as before after.
+
+    The number of threads is a thread's own, but one that asks for the first time takes
+    that of the thread that set it last. So what was before is what the first of those
+    inside has seen.
+    """
+    global _n_inside, _outside
+    if getattr(_inside, "here", False):
+        yield
+        return
+    with _lock:
+        found = torch.get_num_threads()
+        if _n_inside == 0:
+            _outside = found
+        _n_inside += 1
+        _inside.here, before = True, _outside
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _n_inside -= 1
+            _inside.here = False
+            torch.set_num_threads(before)
+
+
+_blas_lock, _n_limited, _limits = threading.Lock(), 0, None
+
+
+@contextmanager
+def single_pool_thread():
+    """Run what numpy and scikit-learn compute with on one thread, as before after.
+
+    OpenMP's number is a thread's own. That of BLAS is the process's: the first inside
+    sets it, the last resets it.
+    """
+    global _n_limited, _limits
+    with _blas_lock:
+        if _n_limited == 0:
+            _limits = threadpool_limits(1, user_api="blas")
+        _n_limited += 1
+    try:
+        with threadpool_limits(1, user_api="openmp"):
+            yield
+    finally:
+        with _blas_lock:
+            _n_limited -= 1
+            if _n_limited == 0:
+                _limits.restore_original_limits()

@@ -1,0 +1,317 @@
+"""`meta_fit` for any estimator: a pipeline reads rows that a meta-learner cannot."""
+
+import itertools
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import _safe_indexing
+
+from ._task import numbered, refuse_table
+from ._task_arrays import check_sizes, is_frame, named, read_target
+from .columns import in_columns
+from .sources import MAX_EXAMPLES
+from .tasks import SampledTasks, Task, TaskCollection, check_tasks
+
+SKIPPED = (None, "passthrough")
+
+
+class GivenTask(NamedTuple):
+    """A task whose rows are as the user has them, a data frame say."""
+
+    X: object
+    y: np.ndarray
+    name: object
+    weight: float | None = None
+
+
+def meta_fit(estimator, tasks, *, validation_tasks=None):
+    """Meta-fit an estimator, or the meta-learner in a pipeline.
+
+    The transformers before it are fitted on the rows of all tasks together, and frozen:
+    on a new task `fit` adapts the meta-learner alone. What comes after it in the
+    pipeline is fitted on each task.
+
+    Parameters
+    ----------
+    estimator : estimator with `meta_fit`, or Pipeline with such a step
+        Cloned, never changed.
+    tasks : TaskCollection, list of (X, y), dict or lazy sequence or distribution
+        The meta-training tasks. To a pipeline ``X`` may be what its first step takes: a
+        data frame with categories, say. Of lazy sequences and distributions 1,024 tasks
+        at most are what the transformers are fitted on.
+    validation_tasks : as `tasks`, default=None
+        Tasks to stop on.
+
+    Returns
+    -------
+    estimator : estimator or Pipeline
+        Meta-fitted, adapted to no task. A pipeline predicts once it is adapted; what
+        its meta-learner predicts before, ask that:
+        ``pipeline[-1].predict(pipeline[:-1].transform(X))``.
+
+    Raises
+    ------
+    TypeError
+        If there is nothing in it that learns across tasks, or a transformer makes
+        sparse rows.
+    ValueError
+        If a task is not valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.compose import make_column_transformer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import OneHotEncoder
+    >>> from skmeta import AttentionMetaRegressor, meta_fit
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame(
+    ...     {
+    ...         "shop": rng.integers(20, size=300),
+    ...         "day": rng.choice(["Saturday", "Sunday", "other"], 300),
+    ...         "price": rng.normal(size=300),
+    ...     }
+    ... )
+    >>> frame["sold"] = frame.shop - frame.price * (frame.day != "other")
+    >>> tasks = {
+    ...     shop: (rows[["day", "price"]], rows["sold"])
+    ...     for shop, rows in frame.groupby("shop")
+    ... }
+    >>> encoder = make_column_transformer(
+    ...     (OneHotEncoder(sparse_output=False), ["day"]), remainder="passthrough"
+    ... )
+    >>> learner = AttentionMetaRegressor(
+    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ... )
+    >>> pipeline = meta_fit(make_pipeline(encoder, learner), tasks)
+    >>> X, y = tasks[3]
+    >>> pipeline.fit(X[:5], y[:5]).predict(X[5:]).shape == y[5:].shape
+    True
+    """
+    return meta_fit_in_place(clone(estimator), tasks, validation_tasks)
+
+
+def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
+    """As `meta_fit`, but without a clone of the estimator.
+
+    ``context`` is the scikit-learn callbacks' one, to be passed to the meta-learner.
+    """
+    if not isinstance(estimator, Pipeline):
+        if not hasattr(estimator, "meta_fit"):
+            raise TypeError(
+                f"{estimator!r} has no meta_fit: it learns from one task at a time. "
+                "Give a meta-learner, or a pipeline that ends with one."
+            )
+        if context is None:
+            return estimator.meta_fit(tasks, validation_tasks=validation_tasks)
+        with context.propagate_callback_context(estimator):
+            return estimator.meta_fit(tasks, validation_tasks=validation_tasks)
+    at = _position(estimator)
+    if at is None:
+        steps = [type(step).__name__ for _, step in estimator.steps]
+        raise TypeError(
+            f"No step of the pipeline {steps} has meta_fit. Put a meta-learner, "
+            "AttentionMetaRegressor say, in its place."
+        )
+    tasks = given_tasks(tasks)
+    if validation_tasks is not None:
+        validation_tasks = given_tasks(validation_tasks)
+    steps = list(estimator.steps)
+    X, y = _pooled(_some(tasks))
+    for i, (name, transformer) in enumerate(steps[:at]):
+        if transformer in SKIPPED:
+            continue
+        if not hasattr(transformer, "transform"):
+            raise TypeError(
+                f"The step {name!r} of the pipeline comes before the meta-learner and "
+                f"has no transform: {transformer!r}."
+            )
+        transformer.fit(X, y)
+        X = _dense(transformer.transform(X), name)
+        if not isinstance(transformer, FrozenEstimator):
+            steps[i] = name, FrozenEstimator(transformer)
+    reader = _Reader([step for _, step in steps[:at] if step not in SKIPPED])
+    if validation_tasks is not None:
+        validation_tasks = reader.read(validation_tasks)
+    name, learner = steps[at]
+    tasks = reader.read(tasks)
+    steps[at] = name, meta_fit_in_place(learner, tasks, validation_tasks, context)
+    return estimator.set_params(steps=steps)
+
+
+def learns_across_tasks(estimator):
+    """Whether an estimator, or a step of a pipeline, has `meta_fit`."""
+    if isinstance(estimator, Pipeline):
+        return _position(estimator) is not None
+    return hasattr(estimator, "meta_fit")
+
+
+def learner_of(estimator):
+    """A pipeline's meta-learner, where it comes last, and what reads rows for it.
+
+    Returns
+    -------
+    learner : estimator
+        ``estimator`` itself, if it is no such pipeline after `meta_fit`.
+    reader : object or None
+        ``reader.read(tasks)`` gives tasks as ``learner`` takes them.
+    """
+    if not isinstance(estimator, Pipeline) or _position(estimator) is None:
+        return estimator, None
+    *before, last = [step for _, step in estimator.steps if step not in SKIPPED]
+    learner, reader = learner_of(last)
+    if not hasattr(learner, "meta_state_") or not all(
+        isinstance(step, FrozenEstimator) for step in before
+    ):
+        return estimator, None
+    return learner, _Reader([*before, *(() if reader is None else reader.steps)])
+
+
+def given_tasks(tasks):
+    """Tasks with their rows as the user has them.
+
+    Returns
+    -------
+    tasks : list of GivenTask, LazyTasks or SampledTasks
+        Those of a collection whose columns have names are data frames.
+    """
+    refuse_table(tasks)
+    if isinstance(tasks, Mapping):
+        entries = tasks.items()
+    elif isinstance(tasks, list | tuple):
+        entries = numbered(enumerate(tasks))
+    else:
+        tasks = check_tasks(tasks)
+        if not isinstance(tasks, TaskCollection):
+            return tasks
+        entries = zip(tasks.names, tasks, strict=True)
+    given = [_given(name, item) for name, item in entries]
+    if not given:
+        check_tasks([])  # says that there are none
+    return given
+
+
+def _given(name, item):
+    if isinstance(item, Task):
+        X = _framed(item.X, item.feature_names)
+        return GivenTask(X, item.y, name, item.weight)
+    if isinstance(item, GivenTask):
+        return item
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return _given(name, TaskCollection({name: item})[0])  # says what is wrong
+    X, y = item
+    if not is_frame(X):
+        X = np.asarray(X)
+    y = read_target(y, named(name))
+    if len(X) != len(y):
+        raise ValueError(
+            f"{named(name)}X has {len(X)} rows and y has {len(y)}. Give one target for "
+            "each row."
+        )
+    check_sizes((0, len(y)), (name,))
+    return GivenTask(X, y, name)
+
+
+def _framed(X, names):
+    """Rows with the names of their columns, where there are names, and pandas."""
+    if names is None:
+        return X
+    try:
+        import pandas as pd
+    except ImportError:
+        return X
+    return pd.DataFrame(X, columns=list(names))
+
+
+def _position(pipeline):
+    """Where the first step is that learns across tasks, or None."""
+    for i, (_, step) in enumerate(pipeline.steps):
+        if learns_across_tasks(step):
+            return i
+    return None
+
+
+def _some(tasks):
+    """Those of the tasks that transformers are fitted on."""
+    if isinstance(tasks, list):
+        return tasks
+    if isinstance(tasks, SampledTasks):
+        return given_tasks(tasks.draw(MAX_EXAMPLES, 0))
+    at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_EXAMPLES)).astype(int)
+    return given_tasks(tasks.take(at))
+
+
+def _pooled(tasks):
+    """The rows and the targets of all tasks, one after the other."""
+    first = tasks[0]
+    for task in tasks:
+        known, found = _columns_of(first.X), _columns_of(task.X)
+        if known != found:
+            raise ValueError(
+                f"Task {task.name!r} has {found}, but task {first.name!r} has {known}. "
+                "All tasks must have the same columns, in the same order."
+            )
+    Xs = [task.X for task in tasks]
+    if hasattr(first.X, "iloc"):
+        import pandas as pd
+
+        X = pd.concat(Xs, ignore_index=True)
+    elif is_frame(first.X):
+        import polars as pl
+
+        X = pl.concat(Xs, how="vertical_relaxed")
+    else:
+        X = np.concatenate(Xs)
+    return X, np.concatenate([task.y for task in tasks])
+
+
+def _columns_of(X):
+    if is_frame(X):
+        return f"the columns {list(X.columns)}"
+    return f"rows of shape {X.shape[1:]}"
+
+
+def _dense(X, name):
+    if issparse(X):
+        raise TypeError(
+            f"The step {name!r} of the pipeline makes sparse rows of shape {X.shape}, "
+            "which meta-learners do not take. Let it make dense ones: "
+            "OneHotEncoder(sparse_output=False), ColumnTransformer(sparse_threshold=0)."
+        )
+    return X
+
+
+class _Reader:
+    """Fitted transformers, one after the other."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def read(self, tasks):
+        """Tasks with their rows transformed."""
+        if not isinstance(tasks, list):
+            return in_columns(tasks, self)
+        X = self._transformed(_pooled(tasks)[0])
+        ends = np.cumsum([len(task.y) for task in tasks])
+        spans = itertools.pairwise([0, *ends.tolist()])
+        return TaskCollection(
+            [
+                Task(_safe_indexing(X, slice(i, j)), task.y, task.name, task.weight)
+                for task, (i, j) in zip(tasks, spans, strict=True)
+            ]
+        )
+
+    def columns(self, X):
+        """Columns (n_rows, n_columns) of rows ``X`` of a lazy sequence's task."""
+        return np.asarray(self._transformed(X))
+
+    def _transformed(self, X):
+        for step in self.steps:
+            X = _dense(step.transform(X), type(step).__name__)
+        return X

@@ -1,0 +1,200 @@
+"""`TaskwiseEstimator` in scikit-learn's searches and curves."""
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.base import clone
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    cross_val_score,
+    learning_curve,
+    validation_curve,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor, meta_fit
+from skmeta.baselines import PooledRegressor
+from skmeta.datasets import make_linear_tasks
+from skmeta.model_selection import TaskwiseEstimator, few_shot_scores
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return make_linear_tasks(12, n_rows=15, n_features=2, random_state=0)
+
+
+@pytest.fixture
+def learner(tiny):
+    return AttentionMetaRegressor(pooled_estimator=None, **tiny).set_params(
+        max_epochs=1
+    )
+
+
+@pytest.fixture
+def taskwise(learner):
+    return TaskwiseEstimator(learner, random_state=0)
+
+
+def by_hand(learner, train, test, **settings):
+    """What a split scores, by `meta_fit` and `few_shot_scores` alone."""
+    fitted = meta_fit(learner, train)
+    settings = {"n_support": 5, "n_episodes": 1, "random_state": 0} | settings
+    return np.nanmean(few_shot_scores(fitted, test, **settings).scores)
+
+
+def test_fit_and_score_by_hand(taskwise, learner, tasks):
+    taskwise.fit(tasks[:8])
+    assert not hasattr(learner, "meta_state_")
+    assert taskwise.score(tasks[8:]) == by_hand(learner, tasks[:8], tasks[8:])
+    assert taskwise.estimator_.task_names_.tolist() == list(range(8))
+
+
+def test_several_supports_and_a_scorer(learner, tasks):
+    settings = {"n_support": (3, 8), "n_episodes": 2, "random_state": 1}
+    taskwise = TaskwiseEstimator(
+        learner, scoring="neg_mean_squared_error", **settings
+    ).fit(tasks[:8])
+    settings["scoring"] = "neg_mean_squared_error"
+    expected = by_hand(learner, tasks[:8], tasks[8:], **settings)
+    assert taskwise.score(tasks[8:]) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["collection", "pairs"])
+def test_cross_validation_is_over_tasks(taskwise, learner, tasks, kind):
+    given = tasks if kind == "collection" else [(t.X, t.y) for t in tasks]
+    scores = cross_val_score(taskwise, given, cv=3)
+    expected = [
+        by_hand(learner, tasks[train], tasks[test])
+        for train, test in KFold(3).split(tasks)
+    ]
+    np.testing.assert_allclose(scores, expected)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_grid_search_in_parallel(taskwise, tasks, backend):
+    grid = {
+        "estimator__n_layers": [1, 2],
+        "estimator__pooled_estimator": [None, Ridge()],
+    }
+    alone = GridSearchCV(taskwise, grid, cv=2).fit(tasks)
+    with parallel_config(backend, n_jobs=2):
+        search = GridSearchCV(taskwise, grid, cv=2).fit(tasks)
+    for key in ("mean_test_score", "std_test_score"):
+        np.testing.assert_array_equal(search.cv_results_[key], alone.cv_results_[key])
+    best = search.best_estimator_.estimator_
+    assert best.n_layers == search.best_params_["estimator__n_layers"]
+    assert len(best.task_names_) == len(tasks)  # meta-fitted on all of them again
+    new = tasks[0]
+    assert best.fit(new.X[:5], new.y[:5]).predict(new.X).shape == (15,)
+
+
+def test_other_searches(taskwise, tasks):
+    random = RandomizedSearchCV(
+        taskwise, {"estimator__embed_dim": [4, 8]}, n_iter=2, cv=2, random_state=0
+    ).fit(tasks)
+    assert len(random.cv_results_["params"]) == 2
+    halving = HalvingGridSearchCV(
+        taskwise, {"estimator__embed_dim": [4, 8]}, cv=2, random_state=0,
+        min_resources=6,
+    ).fit(tasks)  # fmt: skip
+    assert halving.n_resources_[0] == 6  # tasks
+
+
+def test_curves(taskwise, learner, tasks):
+    sizes, _, scores = learning_curve(taskwise, tasks, None, cv=2, train_sizes=[3, 6])
+    assert sizes.tolist() == [3, 6]
+    train, test = next(KFold(2).split(tasks))
+    assert scores[0, 0] == by_hand(learner, tasks[train[:3]], tasks[test])
+    _, scores = validation_curve(
+        taskwise, tasks, None, cv=2, param_name="n_support", param_range=[2, 8]
+    )
+    assert scores.shape == (2, 2)
+
+
+def test_pipeline_inside(learner, tasks):
+    """The transformers are fitted to each fold's tasks alone."""
+    pipeline = make_pipeline(StandardScaler(), learner)
+    scores = cross_val_score(TaskwiseEstimator(pipeline, random_state=0), tasks, cv=2)
+    expected = [
+        by_hand(pipeline, tasks[train], tasks[test])
+        for train, test in KFold(2).split(tasks)
+    ]
+    np.testing.assert_allclose(scores, expected)
+
+
+@pytest.mark.parametrize("estimator", [Ridge(), PooledRegressor(Ridge())])
+def test_baselines(estimator, tasks):
+    scores = cross_val_score(TaskwiseEstimator(estimator, random_state=0), tasks, cv=2)
+    assert np.isfinite(scores).all()
+
+
+# Nothing leaks from one fold into another
+
+
+def test_what_was_learned_before_is_forgotten(taskwise, learner, tasks):
+    """Also with ``warm_start``, and what is remembered of tasks."""
+    expected = cross_val_score(taskwise, tasks, cv=2)
+    seen = meta_fit(learner.set_params(warm_start=True), tasks)
+    with_memory = TaskwiseEstimator(seen, random_state=0)
+    np.testing.assert_array_equal(cross_val_score(with_memory, tasks, cv=2), expected)
+    assert hasattr(seen, "meta_state_")  # itself it has not changed
+
+
+def test_memory_holds_the_fold_alone(tiny, tasks):
+    learner = SelfAttentionMetaRegressor(pooled_estimator=None, **tiny).meta_fit(tasks)
+    inside = make_pipeline(StandardScaler(), learner)
+    taskwise = TaskwiseEstimator(inside).fit(tasks[:6])
+    assert taskwise.estimator_[-1].task_names_.tolist() == list(range(6))
+    assert inside[-1] is learner
+    assert len(learner.task_names_) == 12
+
+
+def test_transformers_that_have_seen_other_folds_are_refused(learner, tasks):
+    seen = meta_fit(make_pipeline(StandardScaler(), learner), tasks)
+    with pytest.raises(ValueError, match=r"frozen.*as it was before skmeta.meta_fit"):
+        TaskwiseEstimator(seen).fit(tasks[:6])
+
+
+def test_repeated_fits_are_the_same(taskwise, tasks):
+    first = taskwise.fit(tasks[:8]).score(tasks[8:])
+    assert clone(taskwise).fit(tasks[:8]).score(tasks[8:]) == first
+    assert taskwise.fit(tasks[:8]).score(tasks[8:]) == first
+
+
+# Other machines
+
+
+def test_dask(taskwise, tasks):
+    """On a cluster of two processes, nothing changed but the backend."""
+    distributed = pytest.importorskip("distributed")
+    expected = cross_val_score(taskwise, tasks, cv=2)
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+        parallel_config("dask"),
+    ):
+        scores = cross_val_score(taskwise, tasks, cv=2)
+    np.testing.assert_allclose(scores, expected)
+
+
+def test_ray(taskwise, tasks):
+    ray = pytest.importorskip("ray")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    expected = cross_val_score(taskwise, tasks, cv=2)
+    ray.init(num_cpus=2, include_dashboard=False)
+    try:
+        with parallel_config("ray"):
+            scores = cross_val_score(taskwise, tasks, cv=2)
+    finally:
+        ray.shutdown()
+    np.testing.assert_allclose(scores, expected)
