@@ -258,6 +258,18 @@ class TaskCollection(Immutable, Sequence):
         """
         return self._select(np.atleast_1d(positions(indices, len(self))))
 
+    def row_weights(self):
+        """The weight of each row's task, 1 on average; None where no task has one.
+
+        Returns
+        -------
+        weights : ndarray of shape (n_rows,) or None
+        """
+        if self.weights is None:
+            return None
+        weights = np.repeat(self.weights, np.diff(self.offsets))
+        return weights / weights.mean()
+
     def _select(self, at):
         """The tasks at the positions `at` (n,), all of them >= 0."""
         starts, sizes = self.offsets[at], np.diff(self.offsets)[at]

@@ -14,6 +14,7 @@ from scipy.special import logsumexp
 
 from .logistic_mixed_model import fit_logistic_mixed_model
 from .mixed_model import fit_linear_mixed_model, varying_columns
+from .pooled import resampled
 from .scaling import LabelEncoder
 
 MAX_ITER = 50
@@ -80,6 +81,9 @@ class _Rows:
         n_columns = 1 + tasks.n_features + targets.n_outputs
         n_tasks = max(2, MAX_COST // (n_columns**2 * targets.n_outputs))
         chosen = np.sort(rng.permutation(len(tasks))[: min(n_tasks, MAX_TASKS)])
+        if tasks.weights is not None:
+            weight = tasks.weights[chosen]
+            chosen = chosen[resampled(weight / weight.mean(), rng)]
         starts, ends = tasks.offsets[chosen], tasks.offsets[chosen + 1]
         rows = np.concatenate([*map(np.arange, starts, ends)])
         x = episodes.features.transform(tasks.X[rows], np.float64)

@@ -155,7 +155,7 @@ def fit_pooled(
     _check_outputs(estimator, task_type)
     estimator = seeded_clone(estimator, rng)
 
-    weight = _row_weights(tasks)
+    weight = tasks.row_weights()
     fold_of_task = rng.permutation(n_tasks) % min(n_folds, n_tasks)
     fold_of_row = np.repeat(fold_of_task, np.diff(tasks.offsets))
     n_outputs = 1 if classes is None else len(classes)
@@ -168,14 +168,6 @@ def fit_pooled(
     rows = _counted_rows(slice(None), weight, rng)
     estimator = fitted(estimator, tasks.X[rows], tasks.y[rows], classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)
-
-
-def _row_weights(tasks):
-    """The weight of each row's task, 1 on average, or None."""
-    if tasks.weights is None:
-        return None
-    weight = np.repeat(tasks.weights, np.diff(tasks.offsets))
-    return weight / weight.mean()
 
 
 def _counted_rows(chosen, weight, rng):

@@ -142,9 +142,10 @@ def _start(estimator, base_learner, sources, classes, n_support, seed):
         prior = pooled.out_of_fold
         held_out_prior = pooled.predict(sources.held_out.X)
         pooled = replace(pooled, out_of_fold=None)
-    features = FeatureScaler.fit(sources.examples.X)
+    weight = sources.examples.row_weights()
+    features = FeatureScaler.fit(sources.examples.X, weight)
     if classes is None:
-        targets = TargetScaler.fit(sources.examples.y, prior)
+        targets = TargetScaler.fit(sources.examples.y, prior, weight)
     else:
         targets = LabelEncoder(classes)
     examples = Episodes(sources.examples, features, targets, prior)
