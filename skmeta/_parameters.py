@@ -1,6 +1,7 @@
 """The parameters that all meta-learners share, and their checks."""
 
 import re
+from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import ClassVar
 
@@ -140,9 +141,13 @@ class Parameters(BaseEstimator):
         """Take ``embedding__*`` parameters, and refuse any others."""
         for name, value in given.items():
             if not name.startswith(EMBEDDING_PREFIX):
+                near = get_close_matches(name, self._get_param_names(), 1)
+                if near:
+                    way_out = f"Did you mean {near[0]!r}?"
+                else:
+                    way_out = f"Those of the embedding are {EMBEDDING_PREFIX}{name}."
                 raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}. Those of the "
-                    f"embedding are written {EMBEDDING_PREFIX}{name}."
+                    f"{type(self).__name__} has no parameter {name!r}. {way_out}"
                 )
             setattr(self, name, value)
 
@@ -172,11 +177,15 @@ class Parameters(BaseEstimator):
         ----------
         **params : dict
             Those of estimators as ``<name>__*``, of the embedding as ``embedding__*``.
+            Another ``embedding`` comes without those of the one before.
 
         Returns
         -------
         self : estimator
         """
+        if "embedding" in params and params["embedding"] is not self.embedding:
+            for name in self._embedding_parameters():
+                delattr(self, name)
         of_embedding = {
             name: params.pop(name)
             for name in list(params)

@@ -312,6 +312,16 @@ def test_errors_of_rows_and_augmentation(tiny, fitted):
         wrong.meta_fit(class_tasks())
     with pytest.raises(TypeError, match=r"no parameter 'width'.*embedding__width"):
         AttentionMetaClassifier(width=3)
+    with pytest.raises(TypeError, match=r"'max_epoch'. Did you mean 'max_epochs'\?"):
+        AttentionMetaClassifier(max_epoch=3)
+
+
+def test_another_embedding_comes_without_the_parameters_of_the_first():
+    model = AttentionMetaClassifier(embedding=ConvNet, embedding__width=3)
+    assert "embedding__width" in model.set_params(embedding=ConvNet).get_params()
+    assert "embedding__width" not in model.set_params(embedding=None).get_params()
+    model.set_params(embedding=ConvNet, embedding__width=4)
+    assert model.get_params()["embedding__width"] == 4
 
 
 def test_lazy_modules_learn_their_sizes():
