@@ -6,10 +6,20 @@ Every ``make_*`` function gives the same tasks for the same `random_state`.
 import numpy as np
 from sklearn.utils import check_random_state
 
+from ._rdatasets import (
+    load_cracker_tasks,
+    load_gapminder_tasks,
+    load_hsb_tasks,
+    load_nox_tasks,
+)
 from ._suzuki import load_suzuki_tasks
 from .tasks import TaskCollection
 
 __all__ = [
+    "load_cracker_tasks",
+    "load_gapminder_tasks",
+    "load_hsb_tasks",
+    "load_nox_tasks",
     "load_suzuki_tasks",
     "make_classification_tasks",
     "make_linear_tasks",
