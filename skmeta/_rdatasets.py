@@ -144,17 +144,18 @@ def load_nox_tasks():
     )
 
 
-def load_cracker_tasks():
-    """Crackers that households bought: 136 tasks, 3,292 rows, 12 features, 4 classes.
+def load_yogurt_tasks():
+    """Yogurt that households bought: 100 tasks, 2,412 rows, 8 features, 4 classes.
 
     A task is a household of the United States: predict which of four brands it buys
-    from the price of each, and from whether each is on display or advertised [1]_.
+    from the price of each, and from whether each is advertised in a
+    newspaper [1]_.
 
     Returns
     -------
     tasks : TaskCollection
         Named by the number of the household, with the purchases in their order; y the
-        brand: "sunshine", "kleebler", "nabisco" or "private", the shop's own.
+        brand: "yoplait", "dannon", "hiland" or "weight".
 
     Raises
     ------
@@ -165,22 +166,22 @@ def load_cracker_tasks():
     ----------
     .. [1] Jain, Vilcassim and Chintagunta, "A random-coefficients logit brand-choice
        model applied to panel data", Journal of Business and Economic Statistics 12,
-       1994. The table is ``Cracker`` of the R package Ecdat.
+       1994. The table is ``Yogurt`` of the R package Ecdat.
 
     Examples
     --------
-    >>> from skmeta.datasets import load_cracker_tasks
-    >>> tasks = load_cracker_tasks()
+    >>> from skmeta.datasets import load_yogurt_tasks
+    >>> tasks = load_yogurt_tasks()
     >>> tasks
-    TaskCollection(n_tasks=136, n_rows=3,292, n_features=12)
+    TaskCollection(n_tasks=100, n_rows=2,412, n_features=8)
     >>> tasks[0].y[:3].tolist()
-    ['nabisco', 'nabisco', 'sunshine']
+    ['weight', 'dannon', 'dannon']
     """
-    frame = _table("load_cracker_tasks", "Ecdat", "Cracker")
+    frame = _table("load_yogurt_tasks", "Ecdat", "Yogurt")
     features = [
         f"{what}.{brand}"
-        for what in ("price", "disp", "feat")
-        for brand in ("sunshine", "kleebler", "nabisco", "private")
+        for what in ("price", "feat")
+        for brand in ("yoplait", "dannon", "hiland", "weight")
     ]
     return TaskCollection.from_frame(
         frame, target="choice", task="id", features=features

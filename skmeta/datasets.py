@@ -7,20 +7,20 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from ._rdatasets import (
-    load_cracker_tasks,
     load_gapminder_tasks,
     load_hsb_tasks,
     load_nox_tasks,
+    load_yogurt_tasks,
 )
 from ._suzuki import load_suzuki_tasks
 from .tasks import TaskCollection
 
 __all__ = [
-    "load_cracker_tasks",
     "load_gapminder_tasks",
     "load_hsb_tasks",
     "load_nox_tasks",
     "load_suzuki_tasks",
+    "load_yogurt_tasks",
     "make_classification_tasks",
     "make_linear_tasks",
     "make_sinusoid_tasks",
