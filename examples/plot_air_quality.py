@@ -23,11 +23,13 @@ print(", ".join(known.feature_names))
 
 # %%
 # A meta-learner learns from the known days, among other things how much hours differ
-# that look alike. Five epochs keep this example short; the default is more.
+# that look alike. Few epochs, and no weighing of days, keep this example short.
 
 from skmeta import AttentionMetaRegressor
 
-model = AttentionMetaRegressor(max_epochs=5, random_state=0).meta_fit(known)
+model = AttentionMetaRegressor(
+    task_attention=False, max_epochs=5, random_state=0
+).meta_fit(known)
 
 # %%
 # A Gaussian process that is tuned on the hours of the one day has to learn all of this
@@ -63,13 +65,11 @@ for k in n_support:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         theirs = [
-            alone.fit(X, y).predict(rest, return_std=True)
-            for X, y, rest in episodes
+            alone.fit(X, y).predict(rest, return_std=True) for X, y, rest in episodes
         ]
     for name, said in (("meta-learner", ours), ("process of one day", theirs)):
         place = [
-            norm.cdf(y, mean, std)
-            for y, (mean, std) in zip(truth, said, strict=True)
+            norm.cdf(y, mean, std) for y, (mean, std) in zip(truth, said, strict=True)
         ]
         places[name, k] = np.concatenate(place)
         width = np.mean(np.concatenate([2 * 1.645 * std for _, std in said]))

@@ -27,7 +27,8 @@ known, new = train_test_split(tasks, test_size=0.3, random_state=0)
 # A logistic regression on the purchases of all households knows prices, but no
 # household; its stronger form has log-odds that are shifted by what a household
 # bought. A meta-learner starts from the same regression. How much a purchase says, and
-# whether it says something about prices, too, it has to find out.
+# whether it says something about prices, too, it has to find out. Few epochs, and no
+# weighing of households, keep this example short.
 
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -40,7 +41,7 @@ logistic = make_pipeline(StandardScaler(), LogisticRegression())
 pooled = PooledClassifier(logistic, random_state=0).meta_fit(known)
 shifted = PooledClassifier(logistic, adapt="intercept", random_state=0).meta_fit(known)
 model = AttentionMetaClassifier(
-    pooled_estimator=logistic, max_epochs=10, random_state=0
+    pooled_estimator=logistic, task_attention=False, max_epochs=5, random_state=0
 ).meta_fit(known)
 
 # %%

@@ -130,9 +130,9 @@ import matplotlib.pyplot as plt
 
 query = np.array([of_letter[1] for of_letter in rows])
 attention = model.support_attention(pictures[query])
-fig, axes = plt.subplots(
-    11, 11, figsize=(7, 7.4), gridspec_kw={"wspace": 0.08, "hspace": 0.08}
-)
+space = {"wspace": 0.08, "hspace": 0.08, "top": 0.89}
+space |= {"left": 0.02, "right": 0.98, "bottom": 0.02}
+fig, axes = plt.subplots(11, 11, figsize=(6.5, 7.2), gridspec_kw=space)
 for i in range(11):
     for j in range(11):
         ax = axes[i, j]

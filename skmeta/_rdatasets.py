@@ -148,8 +148,7 @@ def load_yogurt_tasks():
     """Yogurt that households bought: 100 tasks, 2,412 rows, 8 features, 4 classes.
 
     A task is a household of the United States: predict which of four brands it buys
-    from the price of each, and from whether each is advertised in a
-    newspaper [1]_.
+    from the price of each, and from whether each is advertised in a newspaper [1]_.
 
     Returns
     -------
