@@ -27,6 +27,8 @@ templates_path = ["_templates"]
 myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 2
 numpydoc_show_class_members = False
+default_role = "py:obj"
+toc_object_entries_show_parents = "hide"
 autodoc_default_options = {"members": True, "inherited-members": True}
 html_math_renderer = "mathml"
 plot_formats = ["svg"]
@@ -51,7 +53,8 @@ html_favicon = "_static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["skmeta.css"]
 html_copy_source = html_show_sourcelink = False
-html_sidebars = {"index": []}
+html_sidebars = {"*": []}  # no page at the top has others below it, but the API
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "skmeta", "image_light": "_static/icon.svg",
              "image_dark": "_static/icon.svg"},
@@ -69,7 +72,7 @@ def math(self, node):
 
 def math_block(self, node):
     formula = tex2mathml(node.astext(), as_block=True)
-    self.body.append(f'<div class="math">{formula}</div>\n')
+    self.body.append(f'<div class="formula">{formula}</div>\n')
     raise nodes.SkipNode
 
 
