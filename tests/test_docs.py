@@ -27,9 +27,9 @@ def blocks(path):
 @pytest.fixture
 def names():
     """What the reader of a page has."""
-    tasks = make_linear_tasks(20, n_rows=24, n_features=2, random_state=0)
+    tasks = make_linear_tasks(12, n_rows=24, n_features=2, random_state=0)
     frame = pd.DataFrame(tasks.X, columns=["age", "income"])
-    frame = frame.assign(score=tasks.y, school=np.repeat(np.arange(20), 24))
+    frame = frame.assign(score=tasks.y, school=np.repeat(np.arange(12), 24))
     X, y = tasks[0].X, tasks[0].y
     pictures = np.random.default_rng(0).normal(size=(60, 6, 6)).astype("float32")
     labels = np.repeat(np.arange(12), 5)
@@ -50,9 +50,6 @@ def short(monkeypatch):
     """Few small tasks, no pooled estimator, and meta-training of one short epoch."""
     few = make_linear_tasks(152, n_rows=10, n_features=2, random_state=0)
     monkeypatch.setattr(datasets, "load_suzuki_tasks", lambda: few)
-    for where in ("prior_fitting.N_STEPS", "relation_training.N_SIMILARITY_STEPS"):
-        monkeypatch.setattr(f"skmeta.{where}", 2)
-    monkeypatch.setattr("skmeta.relation_training.N_EPISODES", 64)
     for cls in (
         AttentionMetaClassifier,
         AttentionMetaRegressor,
