@@ -24,7 +24,7 @@ extensions = [
 exclude_patterns = ["_templates", "figures"]
 templates_path = ["_templates"]
 
-myst_enable_extensions = ["deflist", "dollarmath"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 2
 numpydoc_show_class_members = False
 default_role = "py:obj"
@@ -44,7 +44,6 @@ sphinx_gallery_conf = {
     "reference_url": {"skmeta": None},
     "show_signature": False,
     "within_subsection_order": "FileNameSortKey",
-    "doc_module": ("skmeta",),
 }
 
 html_theme = "pydata_sphinx_theme"
@@ -53,7 +52,7 @@ html_favicon = "_static/icon.svg"
 html_static_path = ["_static"]
 html_css_files = ["skmeta.css"]
 html_copy_source = html_show_sourcelink = False
-html_sidebars = {"*": []}  # no page at the top has others below it, but the API
+html_sidebars = {"*": []}  # of the pages at the top; those below keep theirs
 html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "skmeta", "image_light": "_static/icon.svg",
