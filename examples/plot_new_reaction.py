@@ -24,11 +24,11 @@ print(", ".join(new.feature_names))
 
 # %%
 # Meta-training learns from the known reactions how to learn one. It happens once. A
-# dozen epochs keep this example short; the default is more.
+# few epochs keep this example short; the default is more.
 
 from skmeta import AttentionMetaRegressor
 
-model = AttentionMetaRegressor(max_epochs=12, random_state=0).meta_fit(known)
+model = AttentionMetaRegressor(max_epochs=8, random_state=0).meta_fit(known)
 
 # %%
 # Both estimators get the same experiments of each new reaction, and are judged under

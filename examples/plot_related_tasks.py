@@ -26,12 +26,12 @@ known, new = tasks[:60], tasks[60:]
 
 # %%
 # Meta-training learns how the machines behave, and how to tell which are alike. A
-# dozen epochs keep this example short; the default is more.
+# few epochs keep this example short; the default is more.
 
 from skmeta import SelfAttentionMetaRegressor
 
 model = SelfAttentionMetaRegressor(
-    pooled_estimator=None, max_epochs=12, random_state=0
+    pooled_estimator=None, max_epochs=8, random_state=0
 ).meta_fit(known)
 
 # %%

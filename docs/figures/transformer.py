@@ -1,0 +1,32 @@
+"""System 3: one encoder, and decoders of relations and of query rows."""
+
+import matplotlib.pyplot as plt
+from boxes import ORANGE, Diagram
+
+diagram = Diagram(5)
+support = diagram.box(0, 0, "support: rows $(x_i, y_i)$")
+encoder = diagram.box(0, 1, "Transformer encoder of\nrows and columns: tokens")
+embedding = diagram.box(0, 2, "attention pooling:\ntask embedding $e$")
+query = diagram.box(0, 4, "query rows $x$", ORANGE)
+memory = diagram.box(1, 0, "memory: $e_j$ and $f_j$ of\neach meta-training task")
+relation = diagram.box(1, 1, "decoder: each $e_j$ reads the\ntokens; relation $p_j$")
+decoder = diagram.box(1, 3, "decoder: each query row\nreads the tokens")
+related = diagram.box(2, 0, "$f_j$ and a departure, by $p_j$")
+kinds = diagram.box(2, 1, "other kinds: rougher, faster,\nperiodic")
+process = diagram.box(2, 2, "process shifted by $e$,\ncorrected by the decoder")
+evidence = diagram.box(2, 3, "all weighed by what the\nsupport says of them")
+prediction = diagram.box(2, 4, "mixture: mean and\ndeviation of $y$", ORANGE)
+diagram.arrow(support, encoder)
+diagram.arrow(encoder, embedding)
+diagram.arrow(memory, relation)
+diagram.arrow(encoder, relation)
+diagram.arrow(encoder, decoder)
+diagram.arrow(embedding, process)
+diagram.arrow(query, decoder)
+diagram.arrow(decoder, process)
+diagram.arrow(relation, related)
+diagram.arrow(process, evidence)
+diagram.arrow(evidence, prediction)
+diagram.arrow(query, prediction)
+diagram.around([related, kinds], evidence)
+plt.show()
