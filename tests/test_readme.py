@@ -45,6 +45,12 @@ def names():
     groups = np.repeat(["a", "b"], 6)
     frame = pd.DataFrame(X, columns=["base", "solvent"])
     frame = frame.assign(**{"yield": y, "reaction": groups})
+    rng = np.random.default_rng(0)
+    sales = pd.DataFrame({"shop": np.repeat(np.arange(8), 12)})
+    sales["day"] = np.tile(["week", "Saturday", "Sunday"], 32)
+    sales["price"] = np.where(rng.random(96) < 0.2, np.nan, rng.normal(size=96))
+    sales["sold"] = sales["shop"] + rng.normal(size=96)
+    new_shop, sold = sales[["day", "price"]][:9], sales["sold"][:9]
     return locals() | {"Files": Files, "Simulator": Simulator}
 
 
