@@ -7,12 +7,14 @@ import torch
 
 from ._parameters import resolve_device
 from ._saved_networks import (
+    called,
     read_embedding,
     read_network,
     write_embedding,
     write_network,
 )
 from .any_estimator import EstimatorLearner, help_of
+from .class_network import ClassNetwork
 from .exceptions import SavedFileError
 from .meta_state import MetaState
 from .tasks import TaskCollection
@@ -52,7 +54,7 @@ def write_learner(writer, estimator, name):
         )
     embedding = parameters.pop("embedding")
     node = {
-        "embedding": None if embedding is None else _called(embedding),
+        "embedding": None if embedding is None else called(embedding),
         "parameters": {
             n: writer.parameter(value, f"{name}/{n}") for n, value in parameters.items()
         },
@@ -64,12 +66,6 @@ def write_learner(writer, estimator, name):
     if hasattr(estimator, "_support"):
         node["adapted"] = _write_adaptation(writer, estimator, f"{name}/adapted")
     return node
-
-
-def _called(embedding):
-    """What the user calls the class, or the callable, of an embedding."""
-    kind = embedding if hasattr(embedding, "__qualname__") else type(embedding)
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _write_state(writer, state, name):
@@ -247,18 +243,18 @@ def _check_state(state):
 @torch.no_grad()
 def _check_predicts(state, model=None):
     """Refuse what does not predict a number for a row of zeros."""
-    own = state.targets is None
-    X = np.zeros((1, *state.row_shape))
-    support = state.rows(X[: int(own)])
-    if own:
-        adapted = state.network.adapt(support, torch.zeros(1, 1, dtype=torch.int64))
+    row = np.zeros((1, *state.row_shape))
+    if isinstance(state.network, ClassNetwork):  # which needs a row of each class
+        n = 1 if state.targets is None else state.targets.n_outputs
+        y = torch.arange(n)[None]
     else:
-        none = np.empty(0, dtype=state.targets.dtype)
-        adapted = state.network.adapt(support, state.encoded(none))
+        y = state.encoded(np.empty(0, dtype=state.targets.dtype))
+    support = state.rows(row.repeat(y.shape[1], 0))
+    adapted = state.network.adapt(support, y)
     learner = state.network.learner
     if model is not None:
         learner = EstimatorLearner(learner, model, help_of(state))
-    prediction = learner.predict(adapted, state.rows(X))
+    prediction = learner.predict(adapted, state.rows(row))
     if not isinstance(prediction, tuple):
         prediction = (prediction,)
     if not all(part.isfinite().all() for part in prediction):

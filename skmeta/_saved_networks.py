@@ -129,6 +129,12 @@ def _check_steps(network):
             raise SavedFileError(f"it takes {int(steps)} gradient steps, not {known}")
 
 
+def called(embedding):
+    """Full name of the class, or of the callable, of a user's embedding."""
+    kind = embedding if hasattr(embedding, "__qualname__") else type(embedding)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 def write_embedding(writer, embedding, name):
     """JSON of an `Embedding`, whose weights a `Writer` keeps; None of None."""
     return None if embedding is None else _keep_weights(writer, embedding, name)
@@ -154,9 +160,14 @@ def read_embedding(reader, names, given, parameters, row_shape):
         if name.startswith("embedding__")
     }
     trainable = parameters["embedding_trainable"]
-    embedding = make_embedding(given, made_with, trainable, row_shape, seed=0)
+    try:
+        embedding = make_embedding(given, made_with, trainable, row_shape, seed=0)
+    except ValueError as error:
+        raise SavedFileError(
+            f"the embedding given is not that of it: {error}"
+        ) from error
     weights = _read_weights(reader, names)
-    _check_alike(weights, embedding.state_dict(), f"the embedding {given!r}")
+    _check_alike(weights, embedding.state_dict(), f"the embedding {called(given)}")
     embedding.load_state_dict(weights)
     return embedding
 

@@ -123,10 +123,10 @@ class Writer:
         holders = [] if self.include_rows else holders_of_rows(data)
         if holders and (fitted or "FrozenEstimator" in holders):
             raise ValueError(
-                f"{name}, a fitted {type(value).__name__}, may hold training rows (in "
-                f"{holders}), and cannot predict without. Save with include_rows=True, "
-                "or meta-fit with an estimator that keeps none, as linear models and "
-                "trees do."
+                f"The fitted {type(value).__name__} ({name}) may hold training rows, "
+                f"in {holders}, and cannot predict without. Save with "
+                "include_rows=True, or meta-fit with an estimator that is known to "
+                "keep none, as linear models and trees are."
             )
         return {"skops": self.keep(np.frombuffer(data, np.uint8), name)}
 

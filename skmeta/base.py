@@ -306,7 +306,7 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
 
     def __getstate__(self):
         """All but what lives on a device, which is made again on first use."""
-        state = super().__getstate__().copy()
+        state = super().__getstate__()
         for name in ("_adapted", "_moved", "device_"):
             state.pop(name, None)
         return state

@@ -4,18 +4,17 @@ import hashlib
 import json
 import os
 import secrets
-import warnings
 from pathlib import Path
 
 import sklearn
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save as to_bytes
-from sklearn.exceptions import InconsistentVersionWarning
 
 from . import __version__
 from ._saved_estimators import read_estimator, write_estimator
 from ._saved_values import Reader, Writer
+from ._versions import warn_of_version
 from .exceptions import SavedFileError
 
 FORMAT = 1
@@ -124,8 +123,9 @@ def load(path, *, embedding=None, trusted=()):
     Raises
     ------
     SavedFileError
-        A `ValueError`: if the file is damaged, is none of `save`, is of a newer format,
-        needs ``embedding`` or ``trusted``, or its parts do not belong together.
+        A `ValueError`, nothing being changed: if the file is damaged, is none of
+        `save`, is of a newer format, needs ``embedding`` or ``trusted``, or its parts
+        do not belong together.
     OSError
         If there is no such file, or it cannot be read.
 
@@ -143,6 +143,11 @@ def load(path, *, embedding=None, trusted=()):
     A file may still hold any model: that no code is run says nothing of its
     predictions. Load files of those whose predictions you would trust.
     """
+    if embedding is not None and not callable(embedding):
+        raise ValueError(
+            "embedding must be a torch module, a class of one, or a callable that "
+            f"makes one. Got {embedding!r}."
+        )
     metadata, arrays = _read(Path(path))
     node = _checked(path, metadata, arrays)
     reader = Reader(arrays, trusted)
@@ -153,18 +158,12 @@ def load(path, *, embedding=None, trusted=()):
                 f"it has arrays of no use, {sorted(reader.unread)[:3]}"
             )
     except SavedFileError as error:
-        raise SavedFileError(f"{path} cannot be loaded: {error}.") from error
+        raise SavedFileError(
+            f"{path} cannot be loaded: {error}".rstrip(".") + "."
+        ) from error
     except Exception as error:  # whatever values can do that are not as they should be
         raise _damaged(path, error) from error
-    if metadata["skmeta"] != __version__:
-        warnings.warn(
-            InconsistentVersionWarning(
-                estimator_name=type(estimator).__name__,
-                current_sklearn_version=__version__,
-                original_sklearn_version=metadata["skmeta"],
-            ),
-            stacklevel=2,
-        )
+    warn_of_version(type(estimator).__name__, metadata["skmeta"], stacklevel=3)
     return estimator
 
 
