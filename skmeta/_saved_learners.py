@@ -1,9 +1,11 @@
 """Meta-learners in any of their states, as JSON and arrays, and back."""
 
+import math
 import warnings
 
 import numpy as np
 import torch
+from sklearn.utils import assert_all_finite
 
 from ._parameters import resolve_device
 from ._saved_networks import (
@@ -17,6 +19,7 @@ from .any_estimator import EstimatorLearner, help_of
 from .class_network import ClassNetwork
 from .exceptions import SavedFileError
 from .meta_state import MetaState
+from .scaling import TargetScaler
 from .tasks import TaskCollection
 
 ONLY_META_FIT = ("callbacks", "augmentation")
@@ -148,11 +151,9 @@ def read_learner(reader, cls, node, embedding):
     estimator = cls(embedding=embedding, **parameters)
     estimator._check_parameters()
     if node["output"] is not None:
-        estimator.set_output(**node["output"])
+        estimator.set_output(transform=node["output"]["transform"])
     if "meta_state" in node:
-        state = _read_state(reader, node["meta_state"], cls._system, embedding)
-        estimator._check_structure(state.parameters)
-        estimator._take_over(state)
+        estimator._take_over(_read_state(reader, node["meta_state"], estimator))
     if "adapted" in node:
         _read_adaptation(reader, node["adapted"], estimator)
     elif "meta_state" in node:
@@ -160,23 +161,26 @@ def read_learner(reader, cls, node, embedding):
     return estimator
 
 
-def _read_state(reader, node, system, embedding):
-    state = reader.fields(node["fields"])
+def _read_state(reader, node, estimator):
+    state, embedding = reader.fields(node["fields"]), estimator.embedding
     state["parameters"] = parameters = reader.fields(node["parameters"])
-    state["network"] = read_network(reader, node["network"], system, state)
+    parameters["embedding"] = embedding
+    estimator._check_structure(parameters)
+    state["network"] = read_network(reader, node["network"], estimator._system, state)
     weights = node["embedding"]
     if weights is not None:
         state["embedding"] = read_embedding(
             reader, weights, embedding, parameters, state["row_shape"]
         )
-    parameters["embedding"] = embedding
-    state["tasks"] = tuple(_read_tasks(reader, some) for some in node["tasks"])
+    state["tasks"] = tuple(
+        _read_tasks(reader, some, estimator) for some in node["tasks"]
+    )
     state = MetaState(**state)
     _check_state(state)
     return state
 
 
-def _read_tasks(reader, node):
+def _read_tasks(reader, node, estimator):
     tasks = TaskCollection.__new__(TaskCollection)
     tasks.__setstate__(reader.fields(node))
     sizes, rows = np.diff(tasks.offsets), (len(tasks.X), len(tasks.y))
@@ -185,15 +189,15 @@ def _read_tasks(reader, node):
         raise SavedFileError("its tasks do not lie one after the other")
     if rows != (tasks.offsets[-1],) * 2:
         raise SavedFileError(f"its tasks have {rows} rows and targets")
+    _check_cells(tasks.X, estimator)
     return tasks
 
 
 def _read_adaptation(reader, node, estimator):
     if "alone" in node:
-        system, embedding = estimator._system, estimator.embedding
-        state = _read_state(reader, node["alone"], system, embedding)
-        estimator._check_structure(state.parameters)
-        vars(estimator).update(reader.fields(node["columns"]))
+        state = _read_state(reader, node["alone"], estimator)
+        columns = reader.fields(node["columns"])
+        vars(estimator).update({n: columns[n] for n in COLUMNS if n in columns})
     else:
         state = estimator.meta_state_
     support = reader.fields(node["support"])
@@ -203,6 +207,7 @@ def _read_adaptation(reader, node, estimator):
         raise SavedFileError(f"its support has shapes {X.shape}, {y.shape} and more")
     if (weight < 0).any():
         raise SavedFileError("its support has weights below zero")
+    _check_cells(X, estimator)
     state = estimator._state_for(state, estimator._check_target(y))
     state.targets.transform(y)  # refuses labels not known
     shown = reader.fields(node["shown"])
@@ -219,10 +224,22 @@ def _read_adaptation(reader, node, estimator):
     estimator.device_ = resolve_device(estimator.device)
 
 
+def _check_cells(X, estimator):
+    """Refuse rows that the estimator would not take."""
+    allow_nan = estimator.__sklearn_tags__().input_tags.allow_nan
+    assert_all_finite(X, allow_nan=allow_nan)
+
+
 def _check_state(state):
     """Refuse a `MetaState` whose parts do not belong together."""
-    scales = state.features.mean, state.features.scale
-    n = len(state.task_names)
+    scales, targets = (state.features.mean, state.features.scale), state.targets
+    n, names = len(state.task_names), state.feature_names
+    if isinstance(targets, TargetScaler):
+        of_targets = math.isfinite(targets.mean) and 0 < targets.scale < math.inf
+    else:
+        of_targets = targets is None or np.array_equal(
+            np.unique(targets.classes), targets.classes
+        )
     of_tasks = [
         a for a in (state.task_embeddings, state.task_attention) if a is not None
     ]
@@ -230,7 +247,9 @@ def _check_state(state):
     if memory is not None:
         of_tasks += [memory.keys, memory.functions]
     fine = (
-        scales[0].shape == scales[1].shape == (scales[0].size,)
+        of_targets
+        and (names is None or (len(names),) == state.row_shape)
+        and scales[0].shape == scales[1].shape == (scales[0].size,)
         and (scales[1] > 0).all()
         and (state.embedding is not None or state.row_shape == scales[0].shape)
         and all(len(a) == n for a in of_tasks)

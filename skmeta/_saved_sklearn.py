@@ -61,10 +61,12 @@ WITHOUT_ROWS = (
     "sklearn.preprocessing._label",
     "sklearn.preprocessing._function_transformer",
     "sklearn.preprocessing._polynomial",
+    "sklearn.svm._classes.LinearSVC",
+    "sklearn.svm._classes.LinearSVR",
     "sklearn.tree",
     "sklearn.utils._bunch",
 )
-"""Modules whose estimators, once fitted, are known to keep no row that they saw."""
+"""Modules, and classes, whose objects are known to keep no row that they saw."""
 
 WITH_ROWS = ("QuantileTransformer",)
 """Those of them that do, or all but do."""
@@ -120,7 +122,9 @@ def holders_of_rows(data):
         name
         for module, name in _classes(schema)
         if name in WITH_ROWS
-        or not any(f"{module}.".startswith(f"{known}.") for known in WITHOUT_ROWS)
+        or not any(
+            f"{module}.{name}.".startswith(f"{known}.") for known in WITHOUT_ROWS
+        )
     )
 
 

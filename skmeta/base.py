@@ -12,6 +12,7 @@ import torch
 from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    clone,
     is_classifier,
 )
 from sklearn.base import _clone_parametrized as clone_parametrized
@@ -305,10 +306,14 @@ class MetaLearner(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters)
         return hasattr(self, "_support")
 
     def __getstate__(self):
-        """All but what lives on a device, which is made again on first use."""
+        """All but what lives on a device, which is made again on first use.
+
+        Callbacks are as they were given: after training some hold its optimizer.
+        """
         state = super().__getstate__()
         for name in ("_adapted", "_moved", "device_"):
             state.pop(name, None)
+        state["callbacks"] = clone(self.callbacks, safe=False)
         return state
 
     def __setstate__(self, state):
