@@ -1,9 +1,10 @@
 """Estimators in any of their states, as JSON and arrays, and back."""
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from . import _baseline
-from ._baseline import Baseline
+from ._baseline import Baseline, RegressorBaseline
 from ._saved_learners import (
     read_learner,
     refuse_support,
@@ -137,4 +138,17 @@ def _read_baseline(reader, cls, node, embedding):
         estimator._publish(prior)
     if "task" in node:
         estimator._task = reader.value(node["task"])
+    _check_predicts(estimator, n_features)
     return estimator
+
+
+def _check_predicts(baseline, n_features):
+    """Refuse what does not predict a number for a row of zeros."""
+    prior, X = baseline._prior, np.zeros((1, n_features))
+    task = getattr(baseline, "_task", None)
+    if task is None:
+        task = baseline._condition(prior, X[:0], np.empty(0))
+    regression = isinstance(baseline, RegressorBaseline)
+    predict = baseline._mean_and_variance if regression else baseline._probabilities
+    if not np.isfinite(predict(X, prior, task)).all():
+        raise SavedFileError("it predicts what is not finite")
