@@ -36,7 +36,7 @@ MADE_ANEW = {
 }  # fmt: skip
 """Attributes of a meta-learner that come of the others."""
 
-OUTPUT = "_sklearn_output_config"
+OUTPUT, OUTPUTS = "_sklearn_output_config", ("default", "pandas", "polars")
 
 
 def write_learner(writer, estimator, name):
@@ -151,7 +151,10 @@ def read_learner(reader, cls, node, embedding):
     estimator = cls(embedding=embedding, **parameters)
     estimator._check_parameters()
     if node["output"] is not None:
-        estimator.set_output(transform=node["output"]["transform"])
+        container = node["output"]["transform"]
+        if container not in OUTPUTS:
+            raise SavedFileError(f"it gives its output as {container!r}")
+        estimator.set_output(transform=container)
     if "meta_state" in node:
         estimator._take_over(_read_state(reader, node["meta_state"], estimator))
     if "adapted" in node:
