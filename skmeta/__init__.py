@@ -1,13 +1,14 @@
 """Few-shot learning for people who use scikit-learn."""
 
+__version__ = "0.1.0"
+
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .exceptions import NonFiniteLossError, NotMetaFittedWarning
 from .pipelines import meta_fit
+from .saving import load, save
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tasks import Task, TaskCollection
 from .transformer import TransformerMetaClassifier, TransformerMetaRegressor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AttentionMetaClassifier",
@@ -20,5 +21,7 @@ __all__ = [
     "TaskCollection",
     "TransformerMetaClassifier",
     "TransformerMetaRegressor",
+    "load",
     "meta_fit",
+    "save",
 ]

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from ._validation import validate_rows
+from ._versions import Versioned
 from .exceptions import NotMetaFittedWarning
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
@@ -38,7 +39,7 @@ class MetaState:
     feature_names: tuple | None
 
 
-class Baseline(BaseEstimator):
+class Baseline(Versioned):
     """Learns from many tasks, then from one.
 
     A subclass provides `_check_params()`, `_learn(tasks, validation_tasks)` and

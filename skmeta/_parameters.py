@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
+from ._versions import Versioned
 from .base_learner import BASE_LEARNERS
 
 EMBEDDING_PREFIX = "embedding__"
@@ -38,7 +39,7 @@ def _comparable(name, value):
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # copies lie elsewhere
 
 
-class Parameters(BaseEstimator):
+class Parameters(Versioned):
     """An estimator with these parameters; what is learned depends on `_structural`."""
 
     _structural = (

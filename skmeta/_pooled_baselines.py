@@ -1,6 +1,6 @@
 """A pooled estimator, adapted to a task by what its residuals have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -141,6 +141,7 @@ class PooledRegressor(RegressorBaseline):
             model = fit_linear_mixed_model(
                 fixed, design, residual, tasks.offsets, tol=1e-6
             )
+        pooled = replace(pooled, out_of_fold=None)
         return _Prior(pooled, scaler, columns, model)
 
     def _learn_alone(self, X, y):
@@ -263,6 +264,7 @@ class PooledClassifier(ClassifierBaseline):
                 _log_odds(pooled.out_of_fold),
                 tasks.offsets,
             )
+        pooled = replace(pooled, out_of_fold=None)
         return _Prior(pooled, scaler, columns, model)
 
     def _learn_alone(self, X, y):

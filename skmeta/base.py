@@ -13,6 +13,7 @@ import torch
 from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
+    clone,
     is_classifier,
 )
 from sklearn.base import _clone_parametrized as clone_parametrized
@@ -355,10 +356,14 @@ class MetaLearner(
         return getattr(self, "_support", None) is not None
 
     def __getstate__(self):
-        """All but what lives on a device, which is made again on first use."""
-        state = super().__getstate__().copy()
+        """All but what lives on a device, which is made again on first use.
+
+        Callbacks are as they were given: after training some hold its optimizer.
+        """
+        state = super().__getstate__()
         for name in ("_adapted", "_moved", "device_"):
             state.pop(name, None)
+        state["callbacks"] = clone(self.callbacks, safe=False)
         return state
 
     def __setstate__(self, state):

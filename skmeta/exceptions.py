@@ -18,3 +18,7 @@ class NonFiniteLossError(ArithmeticError):
     def __init__(self, message, history=()):
         super().__init__(message)
         self.history = list(history)
+
+
+class SavedFileError(ValueError):
+    """A file is not one that `load` can make an estimator of; nothing was changed."""

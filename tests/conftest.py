@@ -117,6 +117,18 @@ class MetaFitted:
         return np.stack(estimator.predict(X, return_std=True))
 
 
+@pytest.fixture(scope="module")
+def quick_relations():
+    """Relations are hardly learned, where what they are does not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
+            "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 1,
+        }.items():  # fmt: skip
+            patch.setattr(f"skmeta.relation_training.{name}", value)
+        yield
+
+
 @pytest.fixture(scope="session")
 def meta_fitted():
     return MetaFitted()

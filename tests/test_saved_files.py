@@ -1,0 +1,442 @@
+"""Files that are damaged, or made to do harm, are refused, each with a clear error."""
+
+import io
+import json
+import os
+import pickle
+import random
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+import skops.io
+from safetensors import safe_open
+from safetensors.numpy import save_file
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import FunctionTransformer
+
+from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor, load, save
+from skmeta._saved_sklearn import dumped, loaded
+from skmeta.baselines import PooledRegressor
+from skmeta.datasets import make_linear_tasks
+from skmeta.exceptions import SavedFileError
+from skmeta.saving import FORMAT, _digest
+
+STATE = "estimator/state"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "learner.safetensors"
+
+
+@pytest.fixture(scope="module")
+def content(tiny, quick_relations, tmp_path_factory):
+    """Bytes of an adapted estimator."""
+    path = tmp_path_factory.mktemp("saved") / "learner.safetensors"
+    *tasks, task = make_linear_tasks(n_tasks=9, n_rows=8, n_features=3, random_state=0)
+    estimator = SelfAttentionMetaRegressor(pooled_estimator=Ridge(), **tiny)
+    save(estimator.meta_fit(tasks).fit(task.X, task.y), path)
+    return path.read_bytes()
+
+
+def read(path):
+    """Arrays, JSON and metadata of a file."""
+    with safe_open(path, "numpy") as file:
+        names, metadata = file.keys(), file.metadata()
+        arrays = {name: file.get_tensor(name).copy() for name in names}
+    return arrays, json.loads(metadata["estimator"]), metadata
+
+
+def write(path, arrays, node, metadata):
+    """Write a file as whoever means harm would: its digest is right."""
+    metadata = metadata | {"estimator": json.dumps(node)}
+    del metadata["sha256"]
+    metadata["sha256"] = _digest(metadata, arrays)
+    save_file(arrays, path, metadata)
+
+
+# Damaged
+
+
+def with_header(content, header):
+    """The arrays of ``content`` under another header."""
+    (length,) = struct.unpack("<Q", content[:8])
+    return struct.pack("<Q", len(header)) + header + content[8 + length :]
+
+
+def header_of(content):
+    (length,) = struct.unpack("<Q", content[:8])
+    return content[8 : 8 + length]
+
+
+def twice(content):
+    """A header that has one array twice, with another type."""
+    header = header_of(content).rstrip()
+    arrays = json.loads(header)
+    one = next(n for n in arrays if arrays[n].get("dtype") == "F64")
+    more = json.dumps({one: arrays[one] | {"dtype": "I64"}})
+    return with_header(content, header[:-1] + b"," + more.encode()[1:])
+
+
+DAMAGED = {
+    "empty": lambda c: b"",
+    "text": lambda c: b"skmeta\n" * 100,
+    "pickle": lambda c: pickle.dumps([1] * 1000),
+    "a length beyond all": lambda c: b"\xff" * 8 + c[8:],
+    "a length beyond the file": lambda c: struct.pack("<Q", len(c)) + c[8:],
+    "half": lambda c: c[: len(c) // 2],
+    "one byte less": lambda c: c[:-1],
+    "more bytes": lambda c: c + b"\0" * 8,
+    "no JSON": lambda c: with_header(c, b"{" * 4096),
+    "deep JSON": lambda c: with_header(c, b'{"a":' * 10**5),
+    "another weight": lambda c: c[:-4] + bytes([c[-4] ^ 1]) + c[-3:],
+    "another parameter": lambda c: c.replace(b'n_heads\\": 2', b'n_heads\\": 1'),
+    "an array twice": twice,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_files(damage, content, path):
+    damaged = DAMAGED[damage](content)
+    assert damaged != content
+    path.write_bytes(damaged)
+    with pytest.raises(SavedFileError, match=rf"{path.name} is damaged"):
+        load(path)
+    assert path.read_bytes() == damaged
+
+
+def test_what_is_no_saved_estimator(path):
+    with pytest.raises(FileNotFoundError):
+        load(path)
+    with pytest.raises(SavedFileError, match="is no file"):
+        load(path.parent)
+    save_file({"weights": np.ones(3)}, path)
+    with pytest.raises(SavedFileError, match=r"not written by skmeta\.save"):
+        load(path)
+
+
+def test_newer_format(content, path):
+    path.write_bytes(content)
+    arrays, node, metadata = read(path)
+    newer = {"format_version": str(FORMAT + 1), "skmeta": "9.0"}
+    write(path, arrays, node, metadata | newer)
+    with pytest.raises(SavedFileError, match=r"by skmeta 9\.0.*Install a newer"):
+        load(path)
+
+
+def test_bytes_that_flip(content, path):
+    """Wherever a file is cut or changed."""
+    rng = random.Random(0)
+    (length,) = struct.unpack("<Q", content[:8])
+    for i in range(200):
+        end = 8 + length if i % 2 else len(content)  # half of them in the header
+        changed = bytearray(content)
+        at = rng.randrange(end)
+        if i % 5 == 0:
+            del changed[at:]
+        elif i % 5 == 1:
+            del changed[at : at + rng.randrange(1, 9)]
+        else:
+            changed[at] ^= 1 << rng.randrange(8)
+        path.write_bytes(changed)
+        with pytest.raises(SavedFileError):
+            load(path)
+
+
+# Made to do harm
+
+
+def parts_of(node):
+    """The state, and the adaptation, in the JSON of the estimator."""
+    (learner,) = node.values()
+    return learner["meta_state"], learner["adapted"], learner["parameters"]
+
+
+def nested(depth):
+    node = 1
+    for _ in range(depth):
+        node = {"tuple": [node]}
+    return node
+
+
+def take_out(name):
+    def change(arrays, node):
+        del arrays[name]
+
+    return change
+
+
+def put(name, value):
+    """Put an array in place of one, whose values ``value`` makes of its own."""
+
+    def change(arrays, node):
+        assert name in arrays
+        arrays[name] = np.ascontiguousarray(value(arrays[name]))
+
+    return change
+
+
+def set_in(part, *keys):
+    """Set in the JSON what the last of the keys is, along the others."""
+    *keys, last, value = keys
+
+    def change(arrays, node):
+        at = parts_of(node)[part]
+        for key in keys:
+            at = at[key]
+        assert last in at
+        at[last] = value
+
+    return change
+
+
+def both(*keys):
+    """Set a parameter of the estimator and of what it was meta-fitted with."""
+
+    def change(arrays, node):
+        set_in(2, *keys)(arrays, node)
+        set_in(0, "parameters", *keys)(arrays, node)
+
+    return change
+
+
+def rename(arrays, node):
+    arrays["../../etc/passwd"] = arrays.pop(f"{STATE}/features/mean")
+
+
+def another_class(arrays, node):
+    node["os.system"] = node.pop("SelfAttentionMetaRegressor")
+
+
+def another_estimator(arrays, node):
+    node["MixedEffectsRegressor"] = node.pop("SelfAttentionMetaRegressor")
+
+
+def with_nan(array):
+    array = array.copy()
+    array.flat[0] = np.nan
+    return array
+
+
+def as_bytes(data):
+    return lambda array: np.frombuffer(data, np.uint8)
+
+
+def bomb():
+    """A small archive that takes 64 MiB."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("schema.json", b" " * 2**26)
+    return file.getvalue()
+
+
+class Exploit:
+    """Runs a command where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("exploited",)
+
+
+WEIGHT = f"{STATE}/network/encoder.norm.weight"
+POOLED = f"{STATE}/pooled/estimator"
+SUPPORT = "estimator/adapted"
+HARM = {
+    "a missing weight": (take_out(WEIGHT), "'.*norm.weight' is missing"),
+    "an array too many": (
+        lambda arrays, node: arrays.update(more=np.ones(2)),
+        r"arrays of no use, \['more'\]",
+    ),
+    "a path as name": (rename, "features/mean' is missing"),
+    "a weight of another shape": (put(WEIGHT, lambda a: a[:-1]), "not those of"),
+    "a weight of another type": (put(WEIGHT, np.float32), "not those of the network"),
+    "a NaN weight": (put(WEIGHT, with_nan), "holds NaN"),
+    "an infinite scale": (
+        put(f"{STATE}/features/scale", lambda a: a * np.inf), "infinity"
+    ),
+    "a scale of zero": (
+        put(f"{STATE}/features/scale", lambda a: 0 * a), "do not|not of the same"
+    ),
+    "scales of more columns": (
+        put(f"{STATE}/features/scale", lambda a: np.ones(len(a) + 1)), "same columns"
+    ),
+    "more columns": (
+        put(f"{STATE}/features/mean", lambda a: np.ones(10**6)), "not those of"
+    ),
+    "targets without end": (
+        set_in(0, "fields", "targets", "TargetScaler", "mean", {"float": "nan"}),
+        "not of the same",
+    ),
+    "no targets": (set_in(0, "fields", "targets", None), "damaged"),
+    "a NaN of noise": (
+        put(f"{STATE}/network/learner.base.dof", with_nan), "not (positive|those)"
+    ),
+    "fewer names": (
+        set_in(0, "fields", "task_names", {"labels": ["|O", [1], ["a"]]}), "same tasks"
+    ),
+    "labels without end": (
+        set_in(0, "fields", "task_names", {"labels": ["<U100000000", [1], ["a"]]}),
+        "labels of the type",
+    ),
+    "memory of other tasks": (
+        put(f"{STATE}/network/memory/keys", lambda a: a[1:]), "same tasks"
+    ),
+    "layers without end": (both("n_layers", 10**9), "more layers than arrays"),
+    "a network without end": (both("embed_dim", 2**50), "not those of|damaged"),
+    "a number without end": (both("embed_dim", 10**400), "damaged|cannot be loaded"),
+    "another number of heads": (set_in(2, "n_heads", 1), "n_heads=1"),
+    "a parameter that is none": (
+        lambda arrays, node: parts_of(node)[2].update(n_ways=3), "n_ways"
+    ),
+    "parameters that are not valid": (set_in(2, "lr", -1.0), "'lr' parameter"),
+    "rows of another shape": (
+        set_in(0, "fields", "row_shape", {"tuple": [10**6, 10**6]}), "same columns"
+    ),
+    "an unknown class": (another_class, "'os.system', which is nothing known"),
+    "another estimator": (another_estimator, "damaged"),
+    "an unknown part": (
+        set_in(0, "network", "around", ["System"]), "'System', which is nothing known"
+    ),
+    "an unknown kind": (
+        set_in(0, "fields", "features", {"__class__": []}), "nothing known"
+    ),
+    "a support of other columns": (put(f"{SUPPORT}/X", lambda a: a[:, 1:]), "support"),
+    "a support of NaN": (put(f"{SUPPORT}/y", with_nan), "holds NaN"),
+    "an infinite support": (
+        put(f"{SUPPORT}/X", lambda a: np.full_like(a, np.inf)), "infinity"
+    ),
+    "weights below zero": (put(f"{SUPPORT}/weight", lambda a: -a), "below zero"),
+    "deep JSON": (set_in(0, "fields", "history", nested(5000)), "damaged|Recursion"),
+    "a pickle inside": (put(POOLED, as_bytes(pickle.dumps(Exploit()))), "damaged"),
+    "code inside": (
+        put(POOLED, as_bytes(skops.io.dumps(FunctionTransformer(os.mkdir)))),
+        r"types \['posix.mkdir'\]",
+    ),
+    "a bomb inside": (put(POOLED, as_bytes(bomb())), "would take 67108864 bytes"),
+    "another estimator inside": (
+        put(POOLED, as_bytes(skops.io.dumps(Ridge().fit(np.eye(2), [0, 1])))),
+        "damaged.*features",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_harmful_files(harm, content, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    path.write_bytes(content)
+    arrays, node, metadata = read(path)
+    change, words = HARM[harm]
+    change(arrays, node)
+    try:
+        write(path, arrays, node, metadata)
+    except RecursionError:  # JSON that Python would not write itself
+        text = '{"a": ' * 50_000
+        metadata = metadata | {"estimator": text}
+        metadata["sha256"] = _digest(
+            {k: v for k, v in metadata.items() if k != "sha256"}, arrays
+        )
+        save_file(arrays, path, metadata)
+    with pytest.raises(SavedFileError, match=f"(?s){path.name}.*({words})"):
+        load(path)
+    assert [*path.parent.iterdir()] == [path]
+
+
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+@pytest.mark.parametrize("n_steps", [10**15, -1])
+def test_steps_without_end(n_steps, path):
+    save(AttentionMetaRegressor("mlp", embed_dim=8).fit([[0], [1]], [0, 1]), path)
+    arrays, node, metadata = read(path)
+    arrays["estimator/adapted/state/network/learner.n_steps"] = np.array(n_steps)
+    write(path, arrays, node, metadata)
+    with pytest.raises(SavedFileError, match=f"takes {n_steps} gradient steps"):
+        load(path)
+
+
+def test_other_values_in_the_json(content, path):
+    """Whatever else the JSON says: it is refused, or what it says does no harm."""
+    path.write_bytes(content)
+    arrays, node, metadata = read(path)
+    text = json.dumps(node)
+    rng, places = random.Random(1), []
+
+    def look(at):
+        for key in at if isinstance(at, dict) else range(len(at)):
+            places.append((at, key))
+            if isinstance(at[key], dict | list):
+                look(at[key])
+
+    others = [None, -1, 0, 2**40, 1e300, "", "../x", [], {}, {"a": 1}, True, [1, 2]]
+    n_refused = 0
+    for _ in range(80):
+        node, places = json.loads(text), []
+        look(node)
+        at, key = rng.choice(places)
+        at[key] = rng.choice(others)
+        write(path, arrays, node, metadata)
+        try:
+            estimator = load(path)
+        except SavedFileError:
+            n_refused += 1
+            continue
+        if hasattr(estimator, "meta_state_"):
+            assert np.isfinite(estimator.predict(np.zeros((2, 3)))).all()
+    assert n_refused > 40
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [HistGradientBoostingRegressor(max_iter=2), RandomForestRegressor(2)],
+    ids=lambda e: type(e).__name__,
+)
+def test_trees_that_lead_nowhere(estimator):
+    """scikit-learn follows the nodes of trees wherever they point."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 2))
+    estimator.set_params(random_state=0).fit(X, X[:, 0])
+    before = estimator.predict(X)
+    assert (loaded(dumped(estimator, "it"), ()).predict(X) == before).all()
+    if isinstance(estimator, RandomForestRegressor):
+        tree = estimator.estimators_[1].tree_
+        places = {
+            "left": tree.children_left,
+            "right": tree.children_right,
+            "feature": tree.feature,
+        }
+    else:
+        nodes = estimator._predictors[1][0].nodes
+        places = {
+            "left": nodes["left"],
+            "right": nodes["right"],
+            "feature": nodes["feature_idx"],
+        }
+    for place, wrong in {"left": 0, "right": 10**6, "feature": 7}.items():
+        right = places[place][0]
+        places[place][0] = wrong
+        with pytest.raises(SavedFileError, match="nodes, or features, that are not"):
+            loaded(dumped(estimator, "it"), ())
+        places[place][0] = right
+    assert (loaded(dumped(estimator, "it"), ()).predict(X) == before).all()
+
+
+def test_baselines_and_new_estimators(path):
+    rng = np.random.default_rng(0)
+    tasks = [(X, X[:, 0]) for X in rng.normal(size=(4, 9, 2))]
+    save(PooledRegressor(Ridge(), "intercept").meta_fit(tasks), path)
+    arrays, node, metadata = read(path)
+    node["PooledRegressor"]["parameters"]["adapt"] = "all"
+    write(path, arrays, node, metadata)
+    with pytest.raises(SavedFileError, match="adapt='all'"):
+        load(path)
+    node["PooledRegressor"]["parameters"]["adapt"] = "intercept"
+    arrays["estimator/prior/scaler/scale"] = np.ones(3)
+    write(path, arrays, node, metadata)
+    with pytest.raises(SavedFileError, match="damaged"):
+        load(path)
+    save(AttentionMetaRegressor(), path)
+    arrays, node, metadata = read(path)
+    node["AttentionMetaRegressor"]["output"] = {"transform": "sql"}
+    write(path, arrays, node, metadata)
+    with pytest.raises(SavedFileError, match="sql"):
+        load(path)
