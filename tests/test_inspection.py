@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from skmeta import Task, TaskCollection
-from skmeta.inspection import MAX_LABELS, TaskRelationDisplay
+from skmeta._drawing import MAX_LABELS
+from skmeta.inspection import TaskRelationDisplay
 
 
 @pytest.fixture(autouse=True)
