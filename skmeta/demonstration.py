@@ -182,12 +182,17 @@ def finding(curves, n_support):
 
 def picture_path(text):
     """A path that a picture can be written to, for argparse."""
-    path = Path(text)
     formats = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix.lower()[1:] not in formats:
+    if Path(text).suffix.lower()[1:] not in formats:
         raise argparse.ArgumentTypeError(
             f"{text!r} does not end in a picture's format: .png, .pdf or .svg, say"
         )
+    return writable_path(text)
+
+
+def writable_path(text):
+    """A path that a file can be written to, for argparse."""
+    path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(
             f"{text!r}: there is no folder {str(path.parent)!r}; make it first"
@@ -215,6 +220,7 @@ def main(arguments=None):
             "experiments, and compare with what one would do without meta-learning. "
             "Takes about two minutes on two cores."
         ),
+        epilog="For a table of yours: python -m skmeta compare --help",
     )
     parser.add_argument(
         "--out",
