@@ -119,9 +119,8 @@ class TaskAttentionDisplay:
 class FeatureAttentionDisplay:
     """How much each column matters: for one task, or for many.
 
-    Of many tasks the bars are means, and lines reach from the 10% of tasks to which a
-    column matters least to the 10% to which it matters most. It is best made by
-    `from_estimator`.
+    Of many tasks the bars are means, and a line spans the middle 80% of the tasks. The
+    dashed line is where all columns matter alike. It is best made by `from_estimator`.
 
     Parameters
     ----------
@@ -135,7 +134,7 @@ class FeatureAttentionDisplay:
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     bars_ : matplotlib BarContainer
-        The largest first; those that are not drawn are summed up in the last.
+        The largest first.
     order_ : ndarray of int
         Where the bars lie among the columns.
 
@@ -215,19 +214,21 @@ class FeatureAttentionDisplay:
         mean = attention.mean(axis=0)
         order = np.argsort(-mean, kind="stable")
         self.order_ = shown = order[: min(n_bars, MAX_LABELS)]
-        written, values, grey = [short(names[j]) for j in shown], mean[shown], []
-        if len(shown) < n_features:
-            grey = [len(shown)]
-            written.append(f"{n_features - len(shown)} others")
-            values = np.append(values, 1 - values.sum())
-        self.bars_ = draw_bars(ax, written, values, grey=grey, **style)
+        written = [short(names[j]) for j in shown]
+        many = n_tasks > 1
+        self.bars_ = draw_bars(ax, written, mean[shown], numbers=not many, **style)
         self.ax_ = self.bars_[0].axes
-        if n_tasks > 1:
+        said = ["all sum to 1"]
+        if many:
             low, high = np.quantile(attention[:, shown], [0.1, 0.9], axis=0)
-            self.ax_.hlines(np.arange(len(shown)), low, high, color="#c2571a", lw=1.5)
-            self.ax_.set_xlim(0, 1.12 * max(values.max(), high.max(), 1e-3))
+            self.ax_.hlines(np.arange(len(shown)), low, high, color="#e08a3c", lw=2)
+            self.ax_.set_xlim(0, 1.12 * max(mean.max(), high.max(), 1e-3))
+            said.append(f"mean and middle 80% of {n_tasks} tasks")
+        if len(shown) < n_features:
+            rest = 1 - mean[shown].sum()
+            said.append(f"{n_features - len(shown)} others have {rest:.2f}")
         self.ax_.axvline(1 / n_features, **MEAN)
-        of = f", mean of {n_tasks} tasks" if n_tasks > 1 else ""
-        self.ax_.set_xlabel(f"feature attention (all sum to 1{of})")
+        said = "\n".join(said)
+        self.ax_.set_xlabel(f"feature attention\n{said}")
         self.figure_ = self.ax_.figure
         return self

@@ -9,8 +9,8 @@ MAX_LABELS = 40
 BAR, NONE = "#0b3c8c", "#9a9a9a"
 
 
-def draw_bars(ax, names, values, *, grey=(), **style):
-    """Draw one horizontal bar a name, from the top, each with its value.
+def draw_bars(ax, names, values, *, grey=(), numbers=True, **style):
+    """Draw one horizontal bar a name, from the top.
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ def draw_bars(ax, names, values, *, grey=(), **style):
     values : array-like of shape (n_bars,)
     grey : sequence of int, default=()
         Which bars are grey.
+    numbers : bool, default=True
+        Write the values beside the bars.
     **style : dict
         Passed to ``ax.barh``.
 
@@ -33,7 +35,9 @@ def draw_bars(ax, names, values, *, grey=(), **style):
     places = np.arange(len(names))
     colors = np.where(np.isin(places, grey), NONE, BAR)
     bars = ax.barh(places, values, **{"color": colors} | style)
-    ax.bar_label(bars, fmt="%.2f", padding=3, fontsize=9)
+    if numbers:
+        fmt = "%.2f" if max(values) >= 0.1 else "%.3f"
+        ax.bar_label(bars, fmt=fmt, padding=3, fontsize=9)
     ax.set_yticks(places, names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlim(0, 1.12 * max(max(values), 1e-3))

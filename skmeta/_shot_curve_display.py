@@ -197,13 +197,12 @@ class ShotCurveDisplay:
 
     def _bound(self, ax):
         """Leave what is far below all the others out of the picture."""
-        finite = np.array([*self.scores.values()], float)
-        ends = np.nanmax(finite, axis=1)
-        top, middle = np.nanmax(finite), np.nanmedian(ends)
-        low = np.nanmin(finite[ends >= middle])
+        scores = np.array([*self.scores.values()], float)
+        best = np.nanmax(scores, axis=1)
+        top, low = np.nanmax(scores), np.nanmin(scores[best >= np.nanmedian(best)])
         floor = low - 2 * max(top - low, 1e-9)
-        if np.nanmin(finite) < floor:
-            ax.set_ylim(bottom=floor)
+        if np.nanmin(scores) < floor:
+            ax.set_ylim(floor, top + 0.1 * (top - floor))
 
     def _name_curves(self, ax, styles):
         """Write the name of each curve beside its end, none over another."""

@@ -365,7 +365,7 @@ def _date_parts(name, column):
     return {
         f"{name} (day)": days,
         f"{name} (month)": dates.dt.month.astype(float),
-        f"{name} (weekday)": dates.dt.weekday.astype(float),
+        f"{name} (weekday)": dates.dt.day_of_week.astype(float),
     }
 
 
