@@ -93,7 +93,10 @@ def default_rivals(tasks, classification, own_classes, seed):
             "ridge per task": make_pipeline(scaler, task_ridge()),
         }
     classes = np.unique(tasks.y)
-    rivals = {"pooled boosting": PooledClassifier(random_state=seed)}
+    rivals = {
+        "boosting + shared GP": PooledClassifier(adapt="gp", random_state=seed),
+        "pooled boosting": PooledClassifier(random_state=seed),
+    }
     if len(classes) == 2:
         rivals |= {
             "boosting + slopes": PooledClassifier(adapt="slopes", random_state=seed),

@@ -155,8 +155,8 @@ def fit_shared_gaussian_process(
     adam = torch.optim.Adam([log_values], lr=lr)
     log_likelihoods = []
     for _ in range(n_steps):
-        drawn = rng.permutation(len(offsets) - 1)[:max_tasks]
-        x, r, present = _drawn_rows(X, y / scale, offsets, drawn, max_rows, rng)
+        rows, present = drawn_rows(offsets, max_tasks, max_rows, rng)
+        x, r = padded(X, rows, present), padded(y / scale, rows, present)
         kernel = SharedKernel.of_log(log_values, n_features)
         loss = -_log_marginal_likelihood(kernel, x, r, present)
         adam.zero_grad()
@@ -230,14 +230,28 @@ def _log_marginal_likelihood(kernel, X, y, present):
     return -0.5 * (white.square().sum() + logdet) / present.sum() - 0.5 * log_2pi
 
 
-def _drawn_rows(X, y, offsets, drawn, max_rows, rng):
-    """Rows of the drawn tasks, zero-padded, as float64 tensors."""
+def drawn_rows(offsets, max_tasks, max_rows, rng):
+    """Draw tasks, and rows of those with many.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_drawn, n_rows)
+        Of the flat arrays; 0 is padding.
+    present : float64 tensor of shape (n_drawn, n_rows)
+        1 for a row that is there and 0 for padding.
+    """
+    drawn = rng.permutation(len(offsets) - 1)[:max_tasks]
     n_rows = min(max_rows, np.diff(offsets)[drawn].max())
-    x = np.zeros((len(drawn), n_rows, X.shape[1]))
-    r, present = np.zeros((2, len(drawn), n_rows))
+    rows = np.zeros((len(drawn), n_rows), dtype=int)
+    present = np.zeros((len(drawn), n_rows))
     for i, task in enumerate(drawn):
-        rows = np.arange(offsets[task], offsets[task + 1])
-        rows = rng.permutation(rows)[:n_rows]
-        x[i, : len(rows)], r[i, : len(rows)] = X[rows], y[rows]
-        present[i, : len(rows)] = 1
-    return map(torch.from_numpy, (x, r, present))
+        of_task = rng.permutation(np.arange(offsets[task], offsets[task + 1]))[:n_rows]
+        rows[i, : len(of_task)] = of_task
+        present[i, : len(of_task)] = 1
+    return rows, torch.from_numpy(present)
+
+
+def padded(values, rows, present):
+    """Values (n, ...) of drawn rows, zero where there is none: a float64 tensor."""
+    values = torch.as_tensor(np.asarray(values)[rows], dtype=torch.float64)
+    return values * present.reshape(present.shape + (1,) * (values.ndim - 2))
