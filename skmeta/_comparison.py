@@ -158,6 +158,11 @@ class Comparison:
         return 2 * findings.count("gain") >= len(findings)
 
     @property
+    def overall(self):
+        """What is found of the gain's mean over K; see `summary`."""
+        return finding(*self.mean_gain(), self.best_rival.score.mean())
+
+    @property
     def recommended(self):
         """Which estimator to use: the judged one if worth it, or its best rival."""
         if self.worth_it:

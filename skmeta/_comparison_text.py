@@ -27,9 +27,9 @@ def verdict(comparison):
             f"No, with an exception: {ours} is ahead by enough to matter at "
             f"{_at(of['gain'])} alone. {mean}"
         )
-    if of["loss"]:
-        return f"No: {ours} is behind at {_at(of['loss'])}. {mean}"
-    if len(of["same"]) == len(rows):
+    if comparison.overall == "loss":
+        return f"No: {ours} is behind the best of what is simpler. {mean}"
+    if comparison.overall == "same":
         return (
             f"No: {ours} does as well as the best of what is simpler, and no better. "
             f"{mean}"
@@ -157,7 +157,7 @@ def _failures(comparison):
 
 
 def _row(label, cells, width):
-    return f"{label:<{width}}" + "".join(f"{_short(cell):>20}" for cell in cells)
+    return f"{label:<{width}}" + "".join(f"{_short(cell):>23}" for cell in cells)
 
 
 def _gain(gain):
@@ -174,5 +174,5 @@ def _listed(items):
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _short(text, n=19):
+def _short(text, n=21):
     return text if len(text) <= n else f"{text[: n - 1]}…"

@@ -83,7 +83,7 @@ def write_report(path, comparison, model, table, lines, name):
     sections = [
         ("Scores", _scores(comparison)),
         ("What was found", _items(findings(comparison).values())),
-        ("Tasks that are alike", _relations(relations[shown], tasks, shown)),
+        ("Tasks that are alike", _relations(relations, familiarity, tasks, shown)),
         ("Columns that matter", _features(model, tasks[shown])),
         ("The least familiar tasks", _unfamiliar(familiarity, tasks)),
         ("What to do next", _items(advice(comparison, familiarity, tasks))),
@@ -183,17 +183,18 @@ def _scores(comparison):
     )
 
 
-def _relations(relations, tasks, shown):
+def _relations(relations, familiarity, tasks, shown):
     names = tasks.names
     display = TaskRelationDisplay(
-        relations, names, task_names=[names[t] for t in shown]
+        relations[shown], names, task_names=[names[t] for t in shown]
     )
     side = 3.5 + 0.12 * min(len(names), MAX_LABELS)
     display.plot(ax=_axes((side + 1, side)))
     text = (
         "How much each task (row) would borrow from each other one (column), by a "
-        "self-attention meta-learner that was meta-fitted on all tasks; what is "
-        "missing to 1 is on no task."
+        "self-attention meta-learner that was meta-fitted on all tasks. A row sums to "
+        f"the familiarity of its task, {np.median(familiarity):.2f} for half of the "
+        "tasks or more; what is missing to 1 is on no task."
     )
     picture = _picture(display.figure_, "Relations between tasks")
     return f"{picture}\n<p><small>{text}</small></p>"

@@ -197,12 +197,13 @@ class ShotCurveDisplay:
 
     def _bound(self, ax):
         """Leave what is far below all the others out of the picture."""
-        scores = np.array([*self.scores.values()], float)
-        best = np.nanmax(scores, axis=1)
-        top, low = np.nanmax(scores), np.nanmin(scores[best >= np.nanmedian(best)])
-        floor = low - 2 * max(top - low, 1e-9)
-        if np.nanmin(scores) < floor:
-            ax.set_ylim(floor, top + 0.1 * (top - floor))
+        lows = {name: np.nanmin(score) for name, score in self.scores.items()}
+        best = {name: np.nanmax(score) for name, score in self.scores.items()}
+        top, middle = max(best.values()), np.median([*best.values()])
+        low = min(lows[name] for name in lows if best[name] >= middle)
+        floor = low - 3 * max(top - low, 0.1 * abs(top))
+        if min(lows.values()) < floor:
+            ax.set_ylim(floor, top + 0.15 * (top - floor))
 
     def _name_curves(self, ax, styles):
         """Write the name of each curve beside its end, none over another."""

@@ -103,7 +103,7 @@ def test_what_is_worse_is_said_to_be(related):
         "mixed": MixedEffectsRegressor()
     }
     comparison = compare(estimators, related[0], n_support=(3, 5), **QUICK)
-    assert str(comparison).startswith("No: noisy is behind at K = 3 and 5.")
+    assert str(comparison).startswith("No: noisy is behind the best of what")
     assert comparison.recommended == "mixed"
     gain, low, high = comparison.mean_gain()
     assert low < gain < high < 0
