@@ -4,8 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from ._comparison_inputs import MIN_TASKS
 from ._report import write_report
-from .comparison import MIN_TASKS, compare
+from .comparison import compare
 from .demonstration import seed_number, writable_path
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tables import read_tasks

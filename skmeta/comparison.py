@@ -6,31 +6,27 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone, is_classifier
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
-from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import check_random_state
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from ._comparison import Comparison, Growth
+from ._comparison_inputs import (
+    MIN_TASKS,
+    check_n_support,
+    folds,
+    held_in_memory,
+    is_classes,
+    is_classification,
+    named,
+    roles,
+)
 from ._rivals import default_rivals, reference
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
-from .base import MetaLearner
 from .class_tasks import has_own_classes
 from .few_shot import few_shot_scores
-from .tasks import LazyTasks, SampledTasks, check_tasks
-
-SHOTS = (3, 5, 10, 20)
-"""Numbers of support rows that are compared at, unless tasks are too small."""
-
-MIN_QUERY = 3
-"""Rows that half of the tasks must have beyond the support."""
-
-MIN_TASKS = 10
-
-MAX_HELD_OUT = 100
-"""Tasks of a fold that are scored on."""
 
 SHARES = (0.25, 0.5)
 """Shares of the meta-training tasks that show whether more would help."""
@@ -111,23 +107,25 @@ def compare(
     >>> [row.winner for row in comparison.summary()]
     ['mixed', 'mixed']
     """
-    tasks = _check_tasks(tasks)
+    tasks = held_in_memory(tasks)
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    estimators = _named(estimators)
+    estimators = named(estimators)
     if estimators is None:
-        classification = _is_classes(tasks.y)
+        classification = is_classes(tasks.y)
     else:
-        classification = _is_classification(estimators)
+        classification = is_classification(estimators)
     own_classes = classification and has_own_classes("auto", tasks)
     if estimators is None:
         estimators = default_estimators(tasks, classification, own_classes, seed)
-    judged, rivals = _roles(estimators)
-    n_support = _check_n_support(n_support, tasks, own_classes)
-    folds = list(_folds(cv, len(tasks), seed))
+    judged, rivals = roles(estimators)
+    n_support = check_n_support(n_support, tasks, own_classes)
+    splits = list(folds(cv, len(tasks), seed))
     plan = [
-        _Job(name, train, test) for train, test in folds for name in (None, *estimators)
+        _Job(name, train, test)
+        for train, test in splits
+        for name in (None, *estimators)
     ]
-    train, test = folds[0]
+    train, test = splits[0]
     if hasattr(estimators[judged], "meta_fit"):
         sizes = [round(share * len(train)) for share in SHARES]
         plan += [_Job(judged, train[:n], test) for n in sizes if n >= MIN_TASKS]
@@ -151,7 +149,7 @@ def compare(
     results = dict(zip(plan, bar, strict=True))
     return _collected(
         results,
-        folds,
+        splits,
         estimators,
         judged,
         rivals,
@@ -202,17 +200,17 @@ def _run(estimator, train, test, n_support, n_episodes, scoring, seed):
 
 
 def _collected(
-    results, folds, estimators, judged, rivals, n_support, tasks, classification, seed
+    results, splits, estimators, judged, rivals, n_support, tasks, classification, seed
 ):
     """What the runs found, as a Comparison."""
     of_fold = {
         (job.name, i): found
         for job, found in results.items()
-        for i, (train, test) in enumerate(folds)
+        for i, (train, test) in enumerate(splits)
         if job.test is test and job.train is train
     }
     losses, failures, seconds = {}, {}, {}
-    places = range(len(folds))
+    places = range(len(splits))
     base = [of_fold[None, i][0] for i in places]
     for name in estimators:
         found = [of_fold[name, i] for i in places]
@@ -222,10 +220,10 @@ def _collected(
         seconds[name] = float(np.mean([f[1] for f in found]))
     growth = []
     for job, (loss, _) in results.items():
-        if job.test is folds[0][1] and job.name == judged:
+        if job.test is splits[0][1] and job.name == judged:
             growth.append((len(job.train), _filled(loss, base[0])[0]))
     growth.sort(key=lambda size: size[0])
-    names = [getattr(tasks[t], "name", t) for _, test in folds for t in test]
+    names = [getattr(tasks[t], "name", t) for _, test in splits for t in test]
     return Comparison(
         judged=judged,
         rivals=rivals,
@@ -238,7 +236,7 @@ def _collected(
         measure="D2" if classification else "R2",
         failures=failures,
         seconds=seconds,
-        n_folds=len(folds),
+        n_folds=len(splits),
         n_tasks=len(tasks),
         seed=seed,
     )
@@ -248,92 +246,3 @@ def _filled(losses, base):
     """Mean over episodes; one that failed counts as if the reference had predicted."""
     failed = np.isnan(losses) & ~np.isnan(base)
     return np.where(failed, base, losses).mean(axis=2), int(failed.sum())
-
-
-def _check_tasks(tasks):
-    tasks = check_tasks(tasks)
-    if isinstance(tasks, SampledTasks):
-        raise ValueError(
-            f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
-            "compare on: tasks.sample(200, random_state=0)."
-        )
-    if len(tasks) < MIN_TASKS:
-        raise ValueError(
-            f"Got {len(tasks)} tasks. To learn from some and compare on others takes "
-            f"at least {MIN_TASKS}, better 50."
-        )
-    if isinstance(tasks, LazyTasks):
-        tasks = tasks.take(np.arange(len(tasks)))
-    return tasks
-
-
-def _named(estimators):
-    """Estimators by name; None as it is."""
-    if estimators is None:
-        return None
-    if not isinstance(estimators, dict):
-        counted = {}
-        for estimator in estimators:
-            name = type(estimator).__name__
-            n = sum(known.split(" (")[0] == name for known in counted)
-            counted[f"{name} ({n + 1})" if n else name] = estimator
-        estimators = counted
-    if len(estimators) < 2:
-        raise ValueError(
-            f"Got {len(estimators)} estimators: {list(estimators)}. A comparison takes "
-            "at least two; None compares with the usual rivals."
-        )
-    return estimators
-
-
-def _is_classes(y):
-    """Whether targets are taken for classes: text, or two values."""
-    return y.dtype.kind == "U" or len(np.unique(y)) == 2
-
-
-def _is_classification(estimators):
-    kinds = {name: is_classifier(e) for name, e in estimators.items()}
-    if len(set(kinds.values())) > 1:
-        raise ValueError(
-            "Classifiers cannot be compared with regressors. Got the classifiers "
-            f"{[n for n, c in kinds.items() if c]} and the others "
-            f"{[n for n, c in kinds.items() if not c]}."
-        )
-    return all(kinds.values())
-
-
-def _roles(estimators):
-    """The estimator that is judged, and the names of its rivals."""
-    ours = [n for n, e in estimators.items() if isinstance(e, MetaLearner)]
-    judged = ours[0] if ours else next(iter(estimators))
-    others = [n for n in estimators if n != judged]
-    return judged, tuple([n for n in others if n not in ours] or others)
-
-
-def _check_n_support(n_support, tasks, own_classes):
-    if n_support is not None:
-        return tuple(n_support) if np.iterable(n_support) else (n_support,)
-    sizes = np.diff(tasks.offsets)
-    if own_classes:
-        sizes = [
-            np.unique(y, return_counts=True)[1].min()
-            for y in np.split(tasks.y, tasks.offsets[1:-1])
-        ]
-    n_rows = int(np.median(sizes))
-    shots = tuple(k for k in SHOTS if k + MIN_QUERY <= n_rows)
-    if not shots:
-        raise ValueError(
-            f"Half of the tasks have no more than {n_rows} rows. To adapt to "
-            f"{SHOTS[0]} and score on others takes {SHOTS[0] + MIN_QUERY}; give a "
-            "smaller n_support."
-        )
-    return shots
-
-
-def _folds(cv, n_tasks, seed):
-    """Positions ``(train, test)`` of each fold, test tasks as many as are scored on."""
-    if isinstance(cv, int | np.integer):
-        cv = KFold(cv, shuffle=True, random_state=seed)
-    rng = np.random.default_rng(seed)
-    for train, test in check_cv(cv).split(np.arange(n_tasks)):
-        yield rng.permutation(train), rng.permutation(test)[:MAX_HELD_OUT]

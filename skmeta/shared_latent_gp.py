@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 
 from .laplace import Posterior, laplace, predict_logits
-from .shared_gp import JITTER, LOG_BOUNDS, SharedKernel, drawn_rows, padded
+from .shared_gp import JITTER, SharedKernel, maximise_over_tasks, padded
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,29 +139,25 @@ def fit_shared_latent_process(
     >>> bool(logits[0, 1] > logits[0, 0])
     True
     """
-    rng = check_random_state(random_state)
-    n_features = X.shape[1]
-    start = [0.3, 0.3, 1e-3]  # constant, smooth, and noise, which has no part
-    start += [0.05] * n_features  # linear
-    start += [1.5 * max(1, n_features) ** 0.5] * n_features  # length_scale
-    log_values = torch.tensor(start, dtype=torch.float64).log().requires_grad_()
-    adam = torch.optim.Adam([log_values], lr=lr)
-    log_likelihoods = []
-    for _ in range(n_steps):
-        rows, present = drawn_rows(offsets, max_tasks, max_rows, rng)
-        kernel = SharedKernel.of_log(log_values, n_features)
+
+    def log_likelihood(kernel, rows, present):
         K = _covariance(kernel, padded(X, rows, present), present)
         labels = torch.as_tensor(y[rows] * present.numpy().astype(int))
-        evidence = laplace(K, padded(mean, rows, present), labels, present).log_evidence
-        loss = -evidence.sum() / present.sum()
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        with torch.no_grad():
-            log_values.clamp_(*LOG_BOUNDS)
-        log_likelihoods.append(-loss.item())
-    kernel = SharedKernel.of_log(log_values.detach(), n_features)
-    return SharedLatentProcess(kernel, np.array(log_likelihoods))
+        means = padded(mean, rows, present)
+        return laplace(K, means, labels, present).log_evidence.sum() / present.sum()
+
+    kernel, log_likelihoods = maximise_over_tasks(
+        log_likelihood,
+        {"constant": 0.3, "smooth": 0.3, "noise": 1e-3, "linear": 0.05},
+        X.shape[1],
+        offsets,
+        n_steps=n_steps,
+        lr=lr,
+        max_tasks=max_tasks,
+        max_rows=max_rows,
+        random_state=random_state,
+    )
+    return SharedLatentProcess(kernel, log_likelihoods)
 
 
 def _covariance(kernel, X, present):

@@ -180,7 +180,7 @@ def refused(capsys, given):
         ({"table": "empty.csv"}, "'empty.csv' is empty"),
         ({"table": "header.csv"}, "'header.csv' holds no rows"),
         ({"table": "garbage.csv"}, "cannot be read as csv: it is not text"),
-        ({"table": "noise.csv"}, "no column 'school'"),
+        ({"table": "noise.csv"}, "'noise.csv' holds no rows"),
         ({"table": "garbage.parquet"}, "cannot be read as parquet"),
         ({"table": "garbage.feather"}, "cannot be read as feather"),
         ({"task": "scholl"}, "no column 'scholl' for the task. Did you mean 'school'?"),
