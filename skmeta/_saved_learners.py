@@ -66,7 +66,7 @@ def write_learner(writer, estimator, name):
     if hasattr(estimator, "meta_state_"):
         estimator._check_structure(estimator.meta_state_.parameters)
         node["meta_state"] = _write_state(writer, estimator.meta_state_, name)
-    if hasattr(estimator, "_support"):
+    if estimator.__sklearn_is_fitted__():
         node["adapted"] = _write_adaptation(writer, estimator, f"{name}/adapted")
     return node
 
@@ -190,6 +190,9 @@ def _read_tasks(reader, node, estimator):
     names = tasks._names
     if tasks.offsets[0] or sizes.min() < 2 or len(names) != len(sizes):
         raise SavedFileError("its tasks do not lie one after the other")
+    weights = tasks.weights
+    if weights is not None and (weights.shape != sizes.shape or (weights < 0).any()):
+        raise SavedFileError("the weights of its tasks are not one a task, from 0")
     if rows != (tasks.offsets[-1],) * 2:
         raise SavedFileError(f"its tasks have {rows} rows and targets")
     _check_cells(tasks.X, estimator)
@@ -205,7 +208,7 @@ def _read_adaptation(reader, node, estimator):
         state = estimator.meta_state_
     support = reader.fields(node["support"])
     X, y, weight = support["X"], support["y"], support["weight"]
-    n, d = len(X), len(state.features.mean)
+    n, d = len(X), len(state.by_feature(state.features.mean))
     if X.shape[1:] != state.row_shape or not y.shape == weight.shape == (n,):
         raise SavedFileError(f"its support has shapes {X.shape}, {y.shape} and more")
     if (weight < 0).any():
@@ -246,15 +249,22 @@ def _check_state(state):
     of_tasks = [
         a for a in (state.task_embeddings, state.task_attention) if a is not None
     ]
+    missing, n_columns = state.missing, (scales[0].size,)
+    of_columns = missing.fill.shape == state.row_shape
+    if state.embedding is None:
+        indicated = missing.indicated
+        of_columns &= (*indicated.shape,) == (len(np.unique(indicated)),)
+        of_columns &= set(indicated) <= set(range(state.row_shape[0]))
+        of_columns &= (state.row_shape[0] + len(indicated),) == n_columns
     memory = getattr(state.network.learner, "memory", None)
     if memory is not None:
         of_tasks += [memory.keys, memory.functions]
     fine = (
         of_targets
         and (names is None or (len(names),) == state.row_shape)
-        and scales[0].shape == scales[1].shape == (scales[0].size,)
+        and scales[0].shape == scales[1].shape == n_columns
         and (scales[1] > 0).all()
-        and (state.embedding is not None or state.row_shape == scales[0].shape)
+        and of_columns
         and all(len(a) == n for a in of_tasks)
         and (not state.tasks or sum(map(len, state.tasks)) == n)
     )
