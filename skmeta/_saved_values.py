@@ -15,6 +15,7 @@ from . import _mixed_effects, _pooled_baselines
 from ._saved_sklearn import dumped, holders_of_rows, loaded
 from .exceptions import SavedFileError
 from .logistic_mixed_model import LogisticMixedModel
+from .missing_values import MissingValues
 from .mixed_model import LinearMixedModel, RandomEffects
 from .pooled import PooledPredictor
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
@@ -28,6 +29,7 @@ CLASSES = {
         LabelEncoder,
         LinearMixedModel,
         LogisticMixedModel,
+        MissingValues,
         PooledPredictor,
         RandomEffects,
         SharedGaussianProcess,
