@@ -63,7 +63,9 @@ learner = SelfAttentionMetaRegressor(max_epochs=5, random_state=0)
 pipeline = make_pipeline(encoder, learner)
 fitted = skmeta.meta_fit(pipeline, known)
 fitted.fit(new_table[:6], new_sold[:6])
-print(f"R2 from six days of a new shop: {fitted.score(new_table[6:], new_sold[6:]):.2f}")
+print(
+    f"R2 from six days of a new shop: {fitted.score(new_table[6:], new_sold[6:]):.2f}"
+)
 
 # %%
 # A search over shops
@@ -89,7 +91,9 @@ sizes, _, scores = learning_curve(
 )  # fmt: skip
 fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 ax.errorbar(sizes, scores.mean(1), scores.std(1), marker="o", color="#0b3c8c")
-ax.set(xlabel="shops to learn from", ylabel="R2 from 5 rows of a new shop", xticks=sizes)
+ax.set(
+    xlabel="shops to learn from", ylabel="R2 from 5 rows of a new shop", xticks=sizes
+)
 plt.show()
 
 # %%

@@ -1,6 +1,12 @@
-"""``python -m skmeta``: see `skmeta.demonstration`."""
+"""``python -m skmeta``: the demonstration; with ``compare``, a table of yours."""
 
-from .demonstration import main
+import sys
+
+from . import command_line, demonstration
 
 if __name__ == "__main__":
-    main()
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["compare"]:
+        command_line.main(arguments[1:])
+    else:
+        demonstration.main(arguments)

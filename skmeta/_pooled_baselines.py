@@ -20,6 +20,11 @@ from .mixed_model import (
 from .pooled import PooledPredictor, fit_alone, fit_pooled
 from .scaling import CLIP, FeatureScaler
 from .shared_gp import SharedGaussianProcess, fit_shared_gaussian_process
+from .shared_latent_gp import (
+    LatentPosterior,
+    SharedLatentProcess,
+    fit_shared_latent_process,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +34,13 @@ class _Prior:
     pooled: PooledPredictor
     scaler: FeatureScaler
     columns: np.ndarray
-    model: LinearMixedModel | LogisticMixedModel | SharedGaussianProcess | None
+    model: (
+        LinearMixedModel
+        | LogisticMixedModel
+        | SharedGaussianProcess
+        | SharedLatentProcess
+        | None
+    )
 
     def design(self, X):
         """Columns that the adaptation sees, (n_rows, n_columns)."""
@@ -45,6 +56,13 @@ def _adapted_columns(adapt, design, offsets):
     if adapt == "slopes":
         return np.r_[0, varying_columns(design, offsets)]
     return np.arange(1, design.shape[1])  # "gp", which has a constant of its own
+
+
+def _check_adapt(adapt):
+    if adapt not in (None, "intercept", "slopes", "gp"):
+        raise ValueError(
+            f"adapt={adapt!r} is none of None, 'intercept', 'slopes' and 'gp'."
+        )
 
 
 class PooledRegressor(RegressorBaseline):
@@ -113,10 +131,7 @@ class PooledRegressor(RegressorBaseline):
         self.random_state = random_state
 
     def _check_params(self):
-        if self.adapt not in (None, "intercept", "slopes", "gp"):
-            raise ValueError(
-                f"adapt={self.adapt!r} is none of None, 'intercept', 'slopes' and 'gp'."
-            )
+        _check_adapt(self.adapt)
 
     def _learn(self, tasks, validation_tasks):
         rng = check_random_state(self.random_state)
@@ -177,10 +192,12 @@ class PooledClassifier(ClassifierBaseline):
     estimator : classifier with `predict_proba` or None, default=None
         Fitted to all rows. None takes a histogram gradient boosting that is tuned on
         validation tasks.
-    adapt : {"intercept", "slopes"} or None, default=None
-        A task adds to the log-odds a random intercept, a random intercept and
-        independent random slopes, or nothing. Binary targets only. Columns that vary
-        within a fifth of the tasks or fewer get no slope.
+    adapt : {"intercept", "slopes", "gp"} or None, default=None
+        A task adds to the log-odds a random intercept; a random intercept and
+        independent random slopes; a Gaussian process with linear and RBF covariance,
+        whose hyperparameters maximise the marginal likelihood over all tasks; or
+        nothing. The first two are for binary targets only. Columns that vary within a
+        fifth of the tasks or fewer get no slope.
     random_state : int, RandomState instance or None, default=None
         Draws the folds and seeds the estimator.
 
@@ -228,38 +245,44 @@ class PooledClassifier(ClassifierBaseline):
         self.random_state = random_state
 
     def _check_params(self):
-        if self.adapt not in (None, "intercept", "slopes"):
-            raise ValueError(
-                f"adapt={self.adapt!r} is none of None, 'intercept' and 'slopes'. A "
-                "Gaussian process ('gp') is offered by PooledRegressor alone."
-            )
+        _check_adapt(self.adapt)
 
     def _learn(self, tasks, validation_tasks):
         labels = (
             [tasks.y] if validation_tasks is None else [tasks.y, validation_tasks.y]
         )
         classes = np.unique(np.concatenate(labels))
-        if self.adapt is not None and len(classes) != 2:
+        if self.adapt in ("intercept", "slopes") and len(classes) != 2:
             raise ValueError(
                 f"adapt={self.adapt!r} needs two classes, got {len(classes)}: "
-                f"{classes.tolist()}. Set adapt=None."
+                f"{classes.tolist()}. Set adapt=None or 'gp'."
             )
+        rng = check_random_state(self.random_state)
         pooled = fit_pooled(
             self.estimator,
             tasks,
             validation_tasks=validation_tasks,
             task_type="classification",
             classes=classes,
-            random_state=self.random_state,
+            random_state=rng,
         )
         scaler = FeatureScaler.fit(tasks.X)
         design = design_matrix(tasks.X, scaler, CLIP)
         columns = _adapted_columns(self.adapt, design, tasks.offsets)
+        design = design[:, columns]
         model = None
-        if self.adapt is not None:
+        if self.adapt == "gp":
+            model = fit_shared_latent_process(
+                design,
+                np.searchsorted(classes, tasks.y),
+                pooled.out_of_fold,
+                tasks.offsets,
+                random_state=rng,
+            )
+        elif self.adapt is not None:
             model = fit_logistic_mixed_model(
                 np.empty((len(design), 0)),
-                design[:, columns],
+                design,
                 (tasks.y == classes[1]).astype(float),
                 _log_odds(pooled.out_of_fold),
                 tasks.offsets,
@@ -284,14 +307,19 @@ class PooledClassifier(ClassifierBaseline):
     def _condition(self, prior, X, y):
         if prior.model is None:
             return None
+        outputs, design = prior.pooled.predict(X), prior.design(X)
+        if isinstance(prior.model, SharedLatentProcess):
+            y = np.searchsorted(prior.pooled.classes, y) if len(y) else y
+            return prior.model.posterior(design, y, outputs.astype(np.float64))
         y = (y == prior.pooled.classes[1]).astype(float)
-        logit = _log_odds(prior.pooled.predict(X))
-        return prior.model.posterior(prior.design(X), y, logit)
+        return prior.model.posterior(design, y, _log_odds(outputs))
 
     def _probabilities(self, X, prior, task):
         outputs = prior.pooled.predict(X)
         if task is None:
             return softmax(outputs.astype(np.float64), axis=1)
+        if isinstance(task, LatentPosterior):
+            return softmax(task.predict(prior.design(X), outputs.astype(np.float64)), 1)
         departure, variance = task.predict(prior.design(X))
         logit = _log_odds(outputs) + departure
         second = expit(logit / np.sqrt(1 + np.pi * variance / 8))

@@ -57,17 +57,17 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
     --------
     >>> from skmeta import AttentionMetaRegressor
     >>> from skmeta.datasets import make_linear_tasks
-    >>> tasks = make_linear_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_linear_tasks(13, 12, 2, random_state=0)
     >>> learner = AttentionMetaRegressor(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> mean, std = learner.fit(new.X[:5], new.y[:5]).predict(
     ...     new.X[5:], return_std=True
     ... )
     >>> mean.shape, learner.task_embedding_.shape, learner.feature_attention_.shape
-    ((35,), (48,), (2,))
+    ((7,), (48,), (2,))
     """
 
 
@@ -118,12 +118,12 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     --------
     >>> from skmeta import AttentionMetaClassifier
     >>> from skmeta.datasets import make_classification_tasks
-    >>> tasks = make_classification_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_classification_tasks(13, 12, 2, random_state=0)
     >>> learner = AttentionMetaClassifier(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> learner.fit(new.X[:5], new.y[:5]).predict_proba(new.X[5:]).shape
-    (35, 2)
+    (7, 2)
     """

@@ -5,96 +5,28 @@ never seen, and compares with what one would do without meta-learning.
 """
 
 import argparse
-import math
 import os
 import warnings
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.figure import Figure
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.linear_model import RidgeCV
 
-from ._shot_figure import draw_shot_curves
+from ._rivals import task_process, task_ridge
+from ._shot_curve import ShotCurve
+from ._shot_curve_display import ShotCurveDisplay
 from ._threads import single_pool_thread
 from .attention import AttentionMetaRegressor
 from .baselines import PooledRegressor
 from .datasets import load_suzuki_tasks
-from .model_selection import few_shot_scores
+from .few_shot import few_shot_scores
 
 N_SUPPORT = (3, 5, 10, 20)
 FOCUS = 5
 """Number of experiments that the closing sentence is about."""
-
-N_RESAMPLES = 2000
-
-
-@dataclass(frozen=True, eq=False)
-class ShotCurve:
-    """R2 of one method against the number of support rows.
-
-    Attributes
-    ----------
-    name : str
-    n_support : tuple of int, of length n_shots
-    r2 : ndarray of shape (n_shots,)
-        1 - MSE / MSE of the meta-training mean, both over all test tasks.
-    resampled : ndarray of shape (n_resamples, n_shots)
-        The same for test tasks drawn with replacement, the same for every method.
-    low, high : ndarray of shape (n_shots,)
-        The 95% interval over tasks.
-    """
-
-    name: str
-    n_support: tuple
-    r2: np.ndarray
-    resampled: np.ndarray
-
-    @classmethod
-    def from_errors(cls, name, n_support, errors, reference, seed):
-        """Relate squared errors (n_tasks, n_shots) to those of the reference."""
-        n_tasks = len(errors)
-        rng = np.random.default_rng(seed)
-        drawn = rng.integers(n_tasks, size=(N_RESAMPLES, n_tasks))
-        r2 = 1 - errors.sum(0) / reference.sum(0)
-        resampled = 1 - errors[drawn].sum(1) / reference[drawn].sum(1)
-        return cls(name, n_support, r2, resampled)
-
-    @cached_property
-    def low(self):
-        return np.percentile(self.resampled, 2.5, axis=0)
-
-    @cached_property
-    def high(self):
-        return np.percentile(self.resampled, 97.5, axis=0)
-
-    def shots_for(self, r2):
-        """Support rows that reach `r2`, between two measured by their logarithm.
-
-        Infinite if it is never reached.
-        """
-        reached = np.flatnonzero(self.r2 >= r2)
-        if len(reached) == 0:
-            return math.inf
-        i = reached[0]
-        log_k = np.log(self.n_support)
-        if i == 0:
-            return float(self.n_support[0])
-        return float(
-            np.exp(np.interp(r2, self.r2[i - 1 : i + 1], log_k[i - 1 : i + 1]))
-        )
-
-    def __str__(self):
-        cells = [
-            f"{r2:.2f} [{low:.2f}, {high:.2f}]"
-            for r2, low, high in zip(self.r2, self.low, self.high, strict=True)
-        ]
-        return row(self.name, cells)
 
 
 def row(name, cells):
@@ -110,13 +42,9 @@ def rivals(seed=0):
     estimators : dict of str -> estimator
         Two that learn from the new reaction alone, and three that learn from all.
     """
-    kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(3.0, (0.1, 100.0))
-    kernel = kernel + WhiteKernel(0.3, (1e-3, 10.0))
     return {
-        "ridge per reaction": RidgeCV(np.logspace(-1, 3, 9)),
-        "GP per reaction": GaussianProcessRegressor(
-            kernel, normalize_y=True, random_state=seed
-        ),
+        "ridge per reaction": task_ridge(),
+        "GP per reaction": task_process(seed),
         "pooled boosting": PooledRegressor(random_state=seed),
         "boosting + intercept": PooledRegressor(adapt="intercept", random_state=seed),
         "boosting + shared GP": PooledRegressor(adapt="gp", random_state=seed),
@@ -194,20 +122,28 @@ def demonstrate(
     for name, estimator in [*rivals(seed).items(), (type(ours).__name__, ours)]:
         if hasattr(estimator, "meta_fit") and estimator is not ours:
             estimator.meta_fit(training, validation_tasks=validation)
-        curve = ShotCurve.from_errors(
-            name, tuple(n_support), errors(estimator), reference, seed
+        curve = ShotCurve.from_losses(
+            name, n_support, errors(estimator), reference, seed
         )
-        print(curve, flush=True)
+        print(row(name, curve.cells()), flush=True)
         curves.append(curve)
     print(f"\n{finding(curves, FOCUS)}")
-    draw_shot_curves(
-        curves,
-        path,
-        title=f"Yields of {len(test)} Suzuki couplings never seen before",
-        xlabel="experiments on the new reaction",
-    )
+    draw(curves, path, f"Yields of {len(test)} Suzuki couplings never seen before")
     print(f"Picture: {path}")
     return curves
+
+
+def draw(curves, path, title):
+    """Draw the curves, the last to stand out, into a file."""
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    axes = figure.add_subplot()
+    ShotCurveDisplay.from_curves(
+        curves, score_name="R2 (band: 95% interval over reactions)"
+    ).plot(ax=axes)
+    axes.set_xlabel("experiments on the new reaction")
+    axes.set_title(title, loc="left", weight="bold")
+    figure.savefig(path, dpi=150)
 
 
 def finding(curves, n_support):
@@ -225,19 +161,17 @@ def finding(curves, n_support):
     """
     *others, ours = curves
     at = ours.n_support.index(n_support)
-    best = max(others, key=lambda curve: curve.r2[at])
-    gap = ours.r2[at] - best.r2[at]
-    low, high = np.percentile(
-        ours.resampled[:, at] - best.resampled[:, at], [2.5, 97.5]
-    )
+    reached = ours.score[at]
+    best = max(others, key=lambda curve: curve.score[at])
+    gap, low, high = (values[at] for values in ours.gain(best))
     sentence = (
-        f"After {n_support} experiments {ours.name} has an R2 of {ours.r2[at]:.2f} and "
-        f"{best.name}, the best of the others, {best.r2[at]:.2f}: a difference of "
+        f"After {n_support} experiments {ours.name} has an R2 of {reached:.2f} and "
+        f"{best.name}, the best of the others, {best.score[at]:.2f}: a difference of "
         f"{gap:+.3f} [{low:+.3f}, {high:+.3f}]."
     )
     if gap <= 0:
         return sentence
-    needed = sorted((curve.shots_for(ours.r2[at]), curve.name) for curve in others)
+    needed = sorted((curve.shots_for(reached), curve.name) for curve in others)
     last = ours.n_support[-1]
     needs = ", ".join(
         f"{name} needs " + (f"more than {last}" if k > last else f"about {k:.0f}")
@@ -248,12 +182,17 @@ def finding(curves, n_support):
 
 def picture_path(text):
     """A path that a picture can be written to, for argparse."""
-    path = Path(text)
     formats = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix.lower()[1:] not in formats:
+    if Path(text).suffix.lower()[1:] not in formats:
         raise argparse.ArgumentTypeError(
             f"{text!r} does not end in a picture's format: .png, .pdf or .svg, say"
         )
+    return writable_path(text)
+
+
+def writable_path(text):
+    """A path that a file can be written to, for argparse."""
+    path = Path(text)
     if not path.parent.is_dir():
         raise argparse.ArgumentTypeError(
             f"{text!r}: there is no folder {str(path.parent)!r}; make it first"
@@ -281,6 +220,7 @@ def main(arguments=None):
             "experiments, and compare with what one would do without meta-learning. "
             "Takes about two minutes on two cores."
         ),
+        epilog="For a table of yours: python -m skmeta compare --help",
     )
     parser.add_argument(
         "--out",

@@ -57,7 +57,11 @@ def laplace(K, mean, y, weight):
     at_mode = mean.detach() + alpha @ K.detach()
     alpha = _newton(K, mean, at_mode, one_hot, weight)
     f = mean + alpha @ K
-    precision, factor, log_det = _curvature(K, f, weight)
+    precision, factor, inner = _curvature(K, f, weight)
+    log_det = 2 * (
+        inner.diagonal(dim1=-2, dim2=-1).log().sum((1, 2))
+        + factor.diagonal(dim1=-2, dim2=-1).log().sum(1)
+    ) - weight.where(weight > 0, 1.0).log().sum(1)  # of I + K W
     evidence = _objective(alpha, f, mean, one_hot, weight) - 0.5 * log_det
     return Posterior(alpha, precision, factor, evidence)
 
@@ -109,20 +113,21 @@ def _objective(alpha, f, mean, one_hot, weight):
 
 
 def _mode(K, mean, one_hot, weight):
-    alpha = torch.zeros_like(mean)
-    best = _objective(alpha, mean, mean, one_hot, weight)
+    alpha, f = torch.zeros_like(mean), mean
+    best = _objective(alpha, f, mean, one_hot, weight)
     for _ in range(N_NEWTON_STEPS):
-        f = mean + alpha @ K
         step = _newton(K, mean, f, one_hot, weight) - alpha
         for _ in range(N_HALVINGS):
             trial = alpha + step
-            value = _objective(trial, mean + trial @ K, mean, one_hot, weight)
+            trial_f = mean + trial @ K
+            value = _objective(trial, trial_f, mean, one_hot, weight)
             worse = value < best - TOLERANCE / 10
             if not worse.any():
                 break
             step = torch.where(worse[:, None, None], step / 2, step)
         gain = torch.where(worse, 0.0, value - best)
         alpha = torch.where(worse[:, None, None], alpha, trial)
+        f = torch.where(worse[:, None, None], f, trial_f)
         best = best + gain
         if gain.max() < TOLERANCE:
             break
@@ -140,7 +145,10 @@ def _newton(K, mean, f, one_hot, weight):
 
 
 def _curvature(K, f, weight):
-    """E, the factor of its sum, and log det(I + K W) at latents ``f`` (B, C, S)."""
+    """E, the factor of its sum, and those of each class's I + W^1/2 K W^1/2.
+
+    At latents ``f`` (B, C, S), with W the diagonal of weighted probabilities.
+    """
     p = f.softmax(1).clamp(min=MIN_PROBABILITY)
     root = p.sqrt() * weight.sqrt()[:, None]
     eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
@@ -150,8 +158,4 @@ def _curvature(K, f, weight):
     precision = t.transpose(-2, -1) @ t
     hidden = torch.diag_embed((weight == 0).to(K))
     factor = torch.linalg.cholesky(precision.sum(1) + hidden)
-    log_det = 2 * (
-        L.diagonal(dim1=-2, dim2=-1).log().sum((1, 2))
-        + factor.diagonal(dim1=-2, dim2=-1).log().sum(1)
-    ) - weight.where(weight > 0, 1.0).log().sum(1)
-    return precision, factor, log_det
+    return precision, factor, L

@@ -195,7 +195,8 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
     Parameters
     ----------
     learner : module
-        A Gaussian-process base learner, changed in place.
+        A Gaussian-process base learner, changed in place; nothing else of it is left
+        to require gradients.
     draw : callable
         ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
     n_tasks : int
@@ -215,10 +216,14 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
         (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
     ]
     parameters = [p for group, _, _ in groups for p in group]
+    learner.requires_grad_(False)  # what is idle costs no gradients
+    for p in parameters:
+        p.requires_grad_(True)
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
     lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
-    optimizer = torch.optim.Adam([{"params": p, "lr": lr} for p, lr, _ in groups])
+    rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
+    optimizer = torch.optim.Adam(rates, fused=True)
     for step in range(1, n_steps + 1):
         for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = lr * (1 - 0.9 * step / n_steps)

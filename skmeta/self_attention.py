@@ -63,15 +63,15 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
     --------
     >>> from skmeta import SelfAttentionMetaRegressor
     >>> from skmeta.datasets import make_linear_tasks
-    >>> tasks = make_linear_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_linear_tasks(13, 12, 2, random_state=0)
     >>> learner = SelfAttentionMetaRegressor(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> learner = learner.fit(new.X[:5], new.y[:5])
     >>> learner.task_relations_.shape, learner.contributions(new.X).shape
-    ((30,), (40, 31))
+    ((12,), (12, 13))
     """
 
     _system = SYSTEM
@@ -126,15 +126,15 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     --------
     >>> from skmeta import SelfAttentionMetaClassifier
     >>> from skmeta.datasets import make_classification_tasks
-    >>> tasks = make_classification_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_classification_tasks(13, 12, 2, random_state=0)
     >>> learner = SelfAttentionMetaClassifier(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> learner = learner.fit(new.X[:5], new.y[:5])
     >>> learner.task_relations_.shape, learner.contributions(new.X).shape
-    ((30,), (40, 31))
+    ((12,), (12, 13))
     """
 
     _system = SYSTEM

@@ -145,20 +145,67 @@ def fit_shared_gaussian_process(
     >>> mean.round(1)
     array([2.])
     """
-    rng = check_random_state(random_state)
-    n_features = X.shape[1]
     scale = float(np.sqrt(np.mean(np.square(y)))) or 1.0
-    start = [0.2, 0.2, 0.5]  # constant, smooth, noise
-    start += [0.02] * n_features  # linear
-    start += [1.5 * max(1, n_features) ** 0.5] * n_features  # length_scale
-    log_values = torch.tensor(start, dtype=torch.float64).log().requires_grad_()
+
+    def log_likelihood(kernel, rows, present):
+        x, r = padded(X, rows, present), padded(y / scale, rows, present)
+        return _log_marginal_likelihood(kernel, x, r, present)
+
+    kernel, log_likelihoods = maximise_over_tasks(
+        log_likelihood,
+        {"constant": 0.2, "smooth": 0.2, "noise": 0.5, "linear": 0.02},
+        X.shape[1],
+        offsets,
+        n_steps=n_steps,
+        lr=lr,
+        max_tasks=max_tasks,
+        max_rows=max_rows,
+        random_state=random_state,
+    )
+    return SharedGaussianProcess(scale, kernel, log_likelihoods)
+
+
+def maximise_over_tasks(
+    log_likelihood,
+    start,
+    n_features,
+    offsets,
+    *,
+    n_steps,
+    lr,
+    max_tasks,
+    max_rows,
+    random_state,
+):
+    """Maximise what tasks drawn at random say of a kernel, by Adam.
+
+    Parameters
+    ----------
+    log_likelihood : callable
+        ``log_likelihood(kernel, rows, present)``, a tensor of shape (), of what
+        `drawn_rows` gives.
+    start : dict
+        Where the variances of the kernel start.
+    n_features : int
+    offsets, n_steps, lr, max_tasks, max_rows, random_state
+        Of `fit_shared_gaussian_process`.
+
+    Returns
+    -------
+    kernel : SharedKernel
+    log_likelihoods : ndarray of shape (n_steps,)
+    """
+    rng = check_random_state(random_state)
+    values = [start["constant"], start["smooth"], start["noise"]]
+    values += [start["linear"]] * n_features
+    values += [1.5 * max(1, n_features) ** 0.5] * n_features  # length_scale
+    log_values = torch.tensor(values, dtype=torch.float64).log().requires_grad_()
     adam = torch.optim.Adam([log_values], lr=lr)
     log_likelihoods = []
     for _ in range(n_steps):
-        drawn = rng.permutation(len(offsets) - 1)[:max_tasks]
-        x, r, present = _drawn_rows(X, y / scale, offsets, drawn, max_rows, rng)
+        rows, present = drawn_rows(offsets, max_tasks, max_rows, rng)
         kernel = SharedKernel.of_log(log_values, n_features)
-        loss = -_log_marginal_likelihood(kernel, x, r, present)
+        loss = -log_likelihood(kernel, rows, present)
         adam.zero_grad()
         loss.backward()
         adam.step()
@@ -166,7 +213,7 @@ def fit_shared_gaussian_process(
             log_values.clamp_(*LOG_BOUNDS)
         log_likelihoods.append(-loss.item())
     kernel = SharedKernel.of_log(log_values.detach(), n_features)
-    return SharedGaussianProcess(scale, kernel, np.array(log_likelihoods))
+    return kernel, np.array(log_likelihoods)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,14 +277,28 @@ def _log_marginal_likelihood(kernel, X, y, present):
     return -0.5 * (white.square().sum() + logdet) / present.sum() - 0.5 * log_2pi
 
 
-def _drawn_rows(X, y, offsets, drawn, max_rows, rng):
-    """Rows of the drawn tasks, zero-padded, as float64 tensors."""
+def drawn_rows(offsets, max_tasks, max_rows, rng):
+    """Draw tasks, and rows of those with many.
+
+    Returns
+    -------
+    rows : ndarray of int, shape (n_drawn, n_rows)
+        Of the flat arrays; 0 is padding.
+    present : float64 tensor of shape (n_drawn, n_rows)
+        1 for a row that is there and 0 for padding.
+    """
+    drawn = rng.permutation(len(offsets) - 1)[:max_tasks]
     n_rows = min(max_rows, np.diff(offsets)[drawn].max())
-    x = np.zeros((len(drawn), n_rows, X.shape[1]))
-    r, present = np.zeros((2, len(drawn), n_rows))
+    rows = np.zeros((len(drawn), n_rows), dtype=int)
+    present = np.zeros((len(drawn), n_rows))
     for i, task in enumerate(drawn):
-        rows = np.arange(offsets[task], offsets[task + 1])
-        rows = rng.permutation(rows)[:n_rows]
-        x[i, : len(rows)], r[i, : len(rows)] = X[rows], y[rows]
-        present[i, : len(rows)] = 1
-    return map(torch.from_numpy, (x, r, present))
+        of_task = rng.permutation(np.arange(offsets[task], offsets[task + 1]))[:n_rows]
+        rows[i, : len(of_task)] = of_task
+        present[i, : len(of_task)] = 1
+    return rows, torch.from_numpy(present)
+
+
+def padded(values, rows, present):
+    """Values (n, ...) of drawn rows, zero where there is none: a float64 tensor."""
+    values = torch.as_tensor(np.asarray(values)[rows], dtype=torch.float64)
+    return values * present.reshape(present.shape + (1,) * (values.ndim - 2))

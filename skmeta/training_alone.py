@@ -58,7 +58,7 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
         rows = representatives(
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
         )
-        network.requires_grad_(True).train()
+        network.train()
         fit_prior(network.core(), lambda: rows, n_tasks=1)
         network.eval().requires_grad_(False)
     return state

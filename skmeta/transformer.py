@@ -71,15 +71,15 @@ class TransformerMetaRegressor(RelatedRegressor):
     --------
     >>> from skmeta import TransformerMetaRegressor
     >>> from skmeta.datasets import make_linear_tasks
-    >>> tasks = make_linear_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_linear_tasks(13, 12, 2, random_state=0)
     >>> learner = TransformerMetaRegressor(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> learner = learner.fit(new.X[:5], new.y[:5])
     >>> learner.predict(new.X).shape, learner.task_relations_.shape
-    ((40,), (30,))
+    ((12,), (12,))
     """
 
     _system = SYSTEM._replace(other_kinds=with_other_kinds)
@@ -127,15 +127,15 @@ class TransformerMetaClassifier(RelatedClassifier):
     --------
     >>> from skmeta import TransformerMetaClassifier
     >>> from skmeta.datasets import make_classification_tasks
-    >>> tasks = make_classification_tasks(40, n_features=2, random_state=0)
+    >>> tasks = make_classification_tasks(13, 12, 2, random_state=0)
     >>> learner = TransformerMetaClassifier(
-    ...     pooled_estimator=None, max_epochs=2, random_state=0
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
     ... )
-    >>> learner = learner.meta_fit(tasks[:30])
-    >>> new = tasks[30]
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
     >>> learner = learner.fit(new.X[:5], new.y[:5])
     >>> learner.predict_proba(new.X).shape, learner.task_relations_.shape
-    ((40, 2), (30,))
+    ((12, 2), (12,))
     """
 
     _system = SYSTEM

@@ -1,5 +1,7 @@
 """Meta-fitted estimators that tests share, and formulas that they compare with."""
 
+import os
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,6 +52,8 @@ ESTIMATORS = {
         pooled_estimator=LogisticRegression(), task_attention=False
     ),
     "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
+    "regressor-estimator": SelfAttentionMetaRegressor(Ridge(), Ridge()),
+    "three-estimator": SelfAttentionMetaClassifier(LogisticRegression(), None),
     "regressor-transformer": TransformerMetaRegressor(pooled_estimator=Ridge()),
     "binary-transformer": TransformerMetaClassifier(pooled_estimator=None),
 }
@@ -61,17 +65,20 @@ def pytest_configure():
 
 @pytest.fixture(scope="session")
 def tiny():
-    """Parameters of a meta-training that takes about a second."""
+    """Parameters of a short meta-training."""
     return dict(TINY)
 
 
 class MetaFitted:
-    """Meta-fitted estimators by name, each trained once; calling gives a clone."""
+    """Meta-fitted estimators by name, each trained once; calling gives a clone.
+
+    ``folder`` is where processes that run tests side by side find what others trained.
+    """
 
     estimators = ESTIMATORS
 
-    def __init__(self):
-        self._all_tasks, self._fitted = {}, {}
+    def __init__(self, folder):
+        self._folder, self._all_tasks, self._fitted = folder, {}, {}
 
     def _tasks(self, name):
         kind = name.split("-")[0]
@@ -94,16 +101,26 @@ class MetaFitted:
         """The tasks that it was meta-fitted on."""
         return self._tasks(name)[:N_META_TASKS]
 
+    def new_task(self, name, i=0):
+        """Another task."""
+        return self._tasks(name)[N_META_TASKS + i]
+
     def task(self, name, i=0, n_support=6):
         """Another task: support features, their targets, query features."""
-        task = self._tasks(name)[N_META_TASKS + i]
+        task = self.new_task(name, i)
         return task.X[:n_support], task.y[:n_support], task.X[n_support:]
 
     def original(self, name):
         """The meta-fitted estimator itself, not to be changed."""
         if name not in self._fitted:
-            estimator = clone(self.estimators[name]).set_params(**TINY)
-            self._fitted[name] = estimator.meta_fit(self.tasks(name))
+            path = self._folder / f"{name}.pickle"
+            if not path.exists():
+                estimator = clone(self.estimators[name]).set_params(**TINY)
+                estimator.meta_fit(self.tasks(name))
+                whole = self._folder / f"{name}-{os.getpid()}.pickle"
+                whole.write_bytes(pickle.dumps(estimator))
+                whole.rename(path)  # at once: nobody reads half of it
+            self._fitted[name] = pickle.loads(path.read_bytes())
         return self._fitted[name]
 
     def __call__(self, name):
@@ -130,8 +147,11 @@ def quick_relations():
 
 
 @pytest.fixture(scope="session")
-def meta_fitted():
-    return MetaFitted()
+def meta_fitted(tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    return MetaFitted(folder)
 
 
 # A process with everything at random, and its mean and kernel by their formulas.

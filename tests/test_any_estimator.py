@@ -20,7 +20,6 @@ from sklearn.svm import SVC, SVR
 from skmeta import (
     AttentionMetaClassifier,
     AttentionMetaRegressor,
-    SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
     any_estimator,
 )
@@ -59,28 +58,23 @@ class Zero(RegressorMixin, BaseEstimator):
         return np.zeros(len(X))
 
 
-@pytest.fixture(scope="module")
-def regression(tiny):
-    tasks = make_linear_tasks(15, n_rows=15, n_features=3, within=0.5, random_state=0)
-    estimator = SelfAttentionMetaRegressor(Ridge(), Ridge(), **tiny)
-    return estimator.meta_fit(tasks[:12]), tasks[12:]
+@pytest.fixture
+def regression(meta_fitted):
+    """A meta-fitted estimator, and a task that it has not seen."""
+    return meta_fitted("regressor-estimator"), meta_fitted.new_task("regressor")
 
 
-@pytest.fixture(scope="module")
-def classification(tiny):
-    tasks = make_classification_tasks(
-        15, n_rows=15, n_features=3, n_classes=3, random_state=0
-    )
-    estimator = SelfAttentionMetaClassifier(LogisticRegression(), None, **tiny)
-    return estimator.meta_fit(tasks[:12]), tasks[12:]
+@pytest.fixture
+def classification(meta_fitted):
+    return meta_fitted("three-estimator"), meta_fitted.new_task("three")
 
 
 @pytest.fixture
 def adapted(regression):
     """What `train_estimator` is given: estimator, state, network, support."""
     estimator, new = regression
-    one = clone(estimator).fit(new[0].X[:6], new[0].y[:6])
-    return one, *one._adaptation(), new[0].X[:6], new[0].y[:6]
+    one = clone(estimator).fit(new.X[:6], new.y[:6])
+    return one, *one._adaptation(), new.X[:6], new.y[:6]
 
 
 @pytest.mark.parametrize("base_learner", REGRESSORS, ids=lambda e: type(e).__name__)
@@ -91,16 +85,16 @@ def test_every_regressor_predicts_and_is_not_changed(
     estimator, new = regression
     given = clone(base_learner)
     one = clone(estimator).set_params(base_learner=given)
-    X, y = new[0].X[:n_support], new[0].y[:n_support]
-    mean, std = one.fit(X, y).predict(new[0].X, return_std=True)
+    X, y = new.X[:n_support], new.y[:n_support]
+    mean, std = one.fit(X, y).predict(new.X, return_std=True)
     assert np.isfinite(mean).all()
     assert (std > 0).all()
     assert one.base_learner is given
     assert not hasattr(given, "n_features_in_")
     assert one.base_learner_.n_features_in_ == 3 + N_LEARNED + 1
-    again = clone(one).fit(X, y).predict(new[0].X)
+    again = clone(one).fit(X, y).predict(new.X)
     assert again.tobytes() == mean.tobytes()
-    np.testing.assert_allclose(one.contributions(new[0].X).sum(1), mean, rtol=1e-12)
+    np.testing.assert_allclose(one.contributions(new.X).sum(1), mean, rtol=1e-12)
 
 
 @pytest.mark.parametrize("base_learner", CLASSIFIERS, ids=lambda e: type(e).__name__)
@@ -110,33 +104,33 @@ def test_every_classifier_predicts_and_is_not_changed(
 ):
     estimator, new = classification
     one = clone(estimator).set_params(base_learner=base_learner)
-    X, y = new[0].X[:n_support], new[0].y[:n_support]
-    p = one.fit(X, y).predict_proba(new[0].X)
+    X, y = new.X[:n_support], new.y[:n_support]
+    p = one.fit(X, y).predict_proba(new.X)
     assert p.shape == (15, 3)
     assert (p >= 0).all()
     np.testing.assert_allclose(p.sum(1), 1)
     assert not hasattr(base_learner, "n_features_in_")
     assert one.base_learner_.n_features_in_ == 3 + N_LEARNED + 3
-    np.testing.assert_allclose(one.contributions(new[0].X).sum(1), p, atol=1e-12)
+    np.testing.assert_allclose(one.contributions(new.X).sum(1), p, atol=1e-12)
 
 
 def test_estimator_that_learns_nothing_leaves_the_process(regression):
     estimator, new = regression
-    X, y = new[0].X[:5], new[0].y[:5]
+    X, y = new.X[:5], new.y[:5]
     one = clone(estimator).set_params(base_learner=Zero()).fit(X, y)
-    corrected = one.predict(new[0].X)
+    corrected = one.predict(new.X)
     del one.base_learner_
-    np.testing.assert_array_equal(corrected, one.predict(new[0].X))
+    np.testing.assert_array_equal(corrected, one.predict(new.X))
 
 
 def test_prediction_is_that_of_the_process_and_of_the_estimator(regression):
     estimator, new = regression
-    one = clone(estimator).fit(new[0].X[:5], new[0].y[:5])
-    both, learned = one.predict(new[0].X), one.base_learner_
+    one = clone(estimator).fit(new.X[:5], new.y[:5])
+    both, learned = one.predict(new.X), one.base_learner_
     del one.base_learner_
-    alone, targets = one.predict(new[0].X), one.meta_state_.targets
-    x = one.meta_state_.rows(new[0].X).x[0].numpy()
-    features = one.transform(new[0].X)[:, -N_LEARNED:]
+    alone, targets = one.predict(new.X), one.meta_state_.targets
+    x = one.meta_state_.rows(new.X).x[0].numpy()
+    features = one.transform(new.X)[:, -N_LEARNED:]
     said = (alone - targets.mean) / targets.scale
     columns = np.column_stack([x, features, said])
     expected = alone + targets.scale * learned.predict(columns) / 2
@@ -219,7 +213,7 @@ def test_parameters_of_the_base_learner_can_be_searched(regression):
     estimator, new = regression
     search = GridSearchCV(
         clone(estimator), {"base_learner__alpha": [1e-3, 1e6]}, cv=3
-    ).fit(new[0].X, new[0].y)
+    ).fit(new.X, new.y)
     assert search.best_estimator_.base_learner_.alpha in (1e-3, 1e6)
     assert search.best_estimator_.meta_state_ is estimator.meta_state_
     scores = search.cv_results_["mean_test_score"]
@@ -228,7 +222,7 @@ def test_parameters_of_the_base_learner_can_be_searched(regression):
 
 def test_another_kind_of_base_learner_needs_meta_fitting(regression, meta_fitted):
     estimator, new = regression
-    X, y = new[0].X, new[0].y
+    X, y = new.X, new.y
     with pytest.raises(ValueError, match=r"base_learner='gp' \(meta_fit had Ridge"):
         clone(estimator).set_params(base_learner="gp").fit(X, y)
     other = meta_fitted("regressor-related").set_params(base_learner=Ridge())
@@ -250,10 +244,10 @@ def test_new_it_is_the_estimator_alone():
 def test_added_tasks_lend_their_rows(regression):
     estimator, new = regression
     one = clone(estimator)
-    one.add_tasks({"twin": (new[0].X, new[0].y)})
+    one.add_tasks({"twin": (new.X, new.y)})
     assert sum(map(len, one.meta_state_.tasks)) == len(one.task_names_) == 13
     assert len(estimator.meta_state_.tasks) == 1
-    assert np.isfinite(one.fit(new[0].X[:5], new[0].y[:5]).predict(new[0].X)).all()
+    assert np.isfinite(one.fit(new.X[:5], new.y[:5]).predict(new.X)).all()
 
 
 @pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
@@ -284,7 +278,7 @@ def test_kind_of_the_base_learner_is_checked_by_fit_too(regression):
     estimator, new = regression
     other = clone(estimator).set_params(base_learner=LogisticRegression())
     with pytest.raises(ValueError, match=r"or a regressor\. Got LogisticRegression"):
-        other.fit(new[0].X, new[0].y)
+        other.fit(new.X, new.y)
 
 
 def test_folds_of_large_supports_are_those_of_small_ones(adapted, monkeypatch):

@@ -57,6 +57,7 @@ CLASSIFIERS = [
     PooledClassifier(LogisticRegression(), random_state=0),
     PooledClassifier(LogisticRegression(), adapt="intercept", random_state=0),
     PooledClassifier(LogisticRegression(), adapt="slopes", random_state=0),
+    PooledClassifier(LogisticRegression(), adapt="gp", random_state=0),
     MixedEffectsClassifier(None),
     MixedEffectsClassifier("diagonal"),
     MixedEffectsClassifier("full"),
@@ -247,6 +248,11 @@ def test_pooled_classifier_of_many_classes():
     probabilities = model.predict_proba(X[0])
     np.testing.assert_allclose(probabilities.sum(axis=1), 1)
     assert model.score(X[0], y[0]) > 0.9
+    shifted = TaskCollection([(t.X, (t.y + i) % 3) for i, t in enumerate(tasks)])
+    model = PooledClassifier(LogisticRegression(), "gp", random_state=0)
+    model.meta_fit(shifted)
+    assert clone(model).score(X[0], y[0]) < 0.6
+    assert model.fit(X[0, :20], y[0, :20]).score(X[0, 20:], y[0, 20:]) > 0.7
     with pytest.raises(ValueError, match=r"'slopes' needs two classes, got 3.*None"):
         PooledClassifier(adapt="slopes").meta_fit(tasks)
     with pytest.raises(ValueError, match=r"multiclass.*\[0, 1, 2\].*PooledClassifier"):
@@ -317,7 +323,7 @@ def test_a_parameter_changed_after_meta_fit_is_named():
     ("estimator", "message"),
     [
         (PooledRegressor(adapt="slope"), r"adapt='slope' is none of.*'gp'"),
-        (PooledClassifier(adapt="gp"), r"adapt='gp' is none of.*PooledRegressor"),
+        (PooledClassifier(adapt="ridge"), r"adapt='ridge' is none of.*'gp'"),
         (MixedEffectsRegressor("none"), r"random_slopes='none' is none of 'full'"),
     ],
 )

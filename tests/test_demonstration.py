@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from skmeta import demonstration
+from skmeta._shot_curve import ShotCurve
 from skmeta.datasets import load_suzuki_tasks
-from skmeta.demonstration import ShotCurve, demonstrate, finding, main, rivals
+from skmeta.demonstration import demonstrate, finding, main, rivals
 
 N_SUPPORT = (3, 5)
 
@@ -39,15 +40,15 @@ def test_the_table_has_a_row_for_each_method(made):
     for line, curve in zip(lines[header + 1 :], curves, strict=False):
         assert line.startswith(curve.name)
         assert line.count("[") == len(N_SUPPORT)
-        assert f"{curve.r2[0]:.2f} [{curve.low[0]:.2f}, {curve.high[0]:.2f}]" in line
+        assert f"{curve.score[0]:.2f} [{curve.low[0]:.2f}, {curve.high[0]:.2f}]" in line
         assert len(line) == len(lines[header])
 
 
 def test_intervals_hold_the_estimate(made):
     for curve in made[0]:
-        assert np.all(curve.low <= curve.r2)
-        assert np.all(curve.r2 <= curve.high)
-        assert np.all(curve.r2 < 1)
+        assert np.all(curve.low <= curve.score)
+        assert np.all(curve.score <= curve.high)
+        assert np.all(curve.score < 1)
 
 
 def test_the_picture_is_written_where_it_is_said_to_be(made):
@@ -61,15 +62,16 @@ def test_the_picture_is_written_where_it_is_said_to_be(made):
 def test_what_was_found_is_said(made):
     curves, lines, _ = made
     assert finding(curves, 5) in lines
-    assert f"{curves[-1].r2[1]:.2f}" in finding(curves, 5)
+    assert f"{curves[-1].score[1]:.2f}" in finding(curves, 5)
 
 
 # -- the closing sentence -----------------------------------------------------------
 
 
-def curve(name, *r2):
-    r2 = np.array(r2)
-    return ShotCurve(name, (3, 5, 10, 20), r2, r2 + np.linspace(-0.1, 0.1, 11)[:, None])
+def curve(name, *score):
+    score = np.array(score)
+    resampled = score + np.linspace(-0.1, 0.1, 11)[:, None]
+    return ShotCurve(name, (3, 5, 10, 20), score, resampled, np.full(4, 30))
 
 
 def test_a_rival_that_catches_up():
@@ -91,20 +93,6 @@ def test_a_rival_that_is_ahead():
     sentence = finding([curve("rival", *[0.5] * 4), curve("ours", *[0.4] * 4)], 5)
     assert "difference of -0.100" in sentence
     assert "get there" not in sentence
-
-
-@pytest.mark.parametrize(
-    ("r2", "shots"), [(0.0, 3), (0.3, 3), (0.5, 10), (0.71, np.inf)]
-)
-def test_shots_for(r2, shots):
-    np.testing.assert_allclose(curve("", 0.3, 0.4, 0.5, 0.7).shots_for(r2), shots)
-
-
-def test_r2_is_relative_to_the_reference_and_pools_tasks():
-    errors, reference = np.array([[1.0], [3.0]]), np.array([[4.0], [4.0]])
-    result = ShotCurve.from_errors("", (5,), errors, reference, seed=0)
-    np.testing.assert_allclose(result.r2, [0.5])
-    assert set(np.unique(result.resampled)) == {0.25, 0.5, 0.75}
 
 
 # -- the command --------------------------------------------------------------------

@@ -8,32 +8,23 @@ import pytest
 from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
-from sklearn.neighbors import KNeighborsRegressor
 
 from skmeta import SelfAttentionMetaRegressor
 from skmeta.distributions import log_density, quantiles
 
 NAMES = [
     "regressor", "regressor-mlp", "regressor-related", "regressor-transformer",
-    "estimator",
+    "regressor-estimator",
 ]  # fmt: skip
 every = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(scope="module")
-def with_estimator(meta_fitted, tiny):
-    estimator = SelfAttentionMetaRegressor(KNeighborsRegressor(3), Ridge(), **tiny)
-    return estimator.meta_fit(meta_fitted.tasks("regressor"))
-
-
 @pytest.fixture
-def adapted(meta_fitted, with_estimator):
+def adapted(meta_fitted):
     """An adapted estimator by name, borrowing where it can, and query rows."""
 
     def make(name):
-        estimator = clone(with_estimator)
-        if name != "estimator":
-            estimator = meta_fitted(name)
+        estimator = meta_fitted(name)
         if name not in ("regressor", "regressor-mlp"):
             network = copy.deepcopy(estimator.meta_state_.network)
             network.learner.relations.none.fill_(-1.0)

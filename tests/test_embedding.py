@@ -129,7 +129,7 @@ def test_pickle_predicts_the_same(cls, fitted):
     np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
 
 
-@pytest.mark.parametrize("cls", [SelfAttentionMetaRegressor, AttentionMetaClassifier])
+@pytest.mark.parametrize("cls", [AttentionMetaRegressor, AttentionMetaClassifier])
 def test_embedding_is_trained_unless_it_is_told_not_to(cls, tiny):
     tasks = class_tasks() if cls in CLASSIFIERS else number_tasks()
     torch.manual_seed(0)

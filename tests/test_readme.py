@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+)
 from skmeta.tasks import check_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -56,8 +59,9 @@ def names():
 
 @pytest.fixture
 def short(monkeypatch):
-    """Meta-training of one short epoch where nothing else is asked for."""
+    """Meta-training of one short epoch, pooling nothing, unless more is asked for."""
     for cls in (AttentionMetaRegressor, AttentionMetaClassifier):
+        monkeypatch.setattr(cls.__init__, "__defaults__", ("gp", None))
         defaults = cls.__init__.__kwdefaults__
         monkeypatch.setitem(defaults, "max_epochs", 1)
         monkeypatch.setitem(defaults, "steps_per_epoch", 2)

@@ -1,0 +1,98 @@
+"""What the columns of a table hold, and how they become numbers."""
+
+import warnings
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder
+
+from ._table_files import import_pandas
+
+MAX_VALUES = 30
+"""Columns made of a column of text, at most; rarer values share one."""
+
+NUMERIC = 0.95
+"""Share of the values of a column of text that makes it one of numbers, or of dates."""
+
+DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+
+
+def kind_of(column, groups):
+    """``(kind, note)`` of a column: None where it is left out."""
+    pd = import_pandas()
+    there = column.dropna()
+    n_values = there.nunique()
+    if n_values < 2:
+        return None, "has no more than one value and was left out."
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return "date", None
+    if pd.api.types.is_numeric_dtype(column):
+        there = there.astype(float)
+        is_counter = there.max() - there.min() + 1 == n_values == len(column)
+        if is_counter and (there % 1 == 0).all():
+            return None, "numbers the rows and was left out."
+        return "number", None
+    text = there.astype(str)
+    if pd.to_numeric(text, errors="coerce").notna().mean() >= NUMERIC:
+        return "number", "was read as numbers."
+    if text.str.match(DATE).mean() >= NUMERIC:
+        return "date", "was read as dates."
+    if text.nunique() > 0.5 * len(column):
+        return None, "differs from row to row, as names and free text do; left out."
+    per_task = text.groupby(groups[text.index]).nunique()
+    if (per_task == 1).all() and text.nunique() == groups.nunique():
+        return None, "is another name of the task and was left out."
+    if text.nunique() > MAX_VALUES:
+        return "text", f"has {text.nunique()} values; the rarest count as one."
+    return "text", None
+
+
+def typed_columns(frame, kinds):
+    """The columns of a table, each of the type of its kind."""
+    pd = import_pandas()
+    absent = [name for name in kinds if name not in frame.columns]
+    if absent:
+        raise ValueError(f"The table has no column {absent}, which the tasks have.")
+    typed = {}
+    for name, kind in kinds.items():
+        column = frame[name]
+        if kind == "number":
+            numbers = pd.to_numeric(column, errors="coerce").astype(float)
+            typed[name] = numbers.replace([np.inf, -np.inf], np.nan)
+        elif kind == "date":
+            typed |= _date_parts(name, column)
+        else:
+            typed[name] = column.astype(object).where(column.notna(), "(none)").map(str)
+    return pd.DataFrame(typed)
+
+
+def _date_parts(name, column):
+    """Of each date its day, counted on, and its month and weekday."""
+    pd = import_pandas()
+    with warnings.catch_warnings():  # of formats that are guessed
+        warnings.simplefilter("ignore", UserWarning)
+        dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
+    days = (dates - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta(days=1)
+    return {
+        f"{name} (day)": days,
+        f"{name} (month)": dates.dt.month.astype(float),
+        f"{name} (weekday)": dates.dt.day_of_week.astype(float),
+    }
+
+
+def make_transformer(typed):
+    """What fills missing numbers, and makes a column of each value of a text."""
+    numbers = list(typed.select_dtypes("number"))
+    one_hot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        max_categories=MAX_VALUES,
+        sparse_output=False,
+    )
+    steps = [
+        ("numbers", SimpleImputer(strategy="median", add_indicator=True), numbers),
+        ("text", one_hot, [name for name in typed if name not in numbers]),
+    ]
+    return ColumnTransformer(
+        [step for step in steps if step[-1]], verbose_feature_names_out=False
+    ).set_output(transform="pandas")

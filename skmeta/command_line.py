@@ -1,0 +1,163 @@
+"""``python -m skmeta compare``: is meta-learning worth it on a table of yours?"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from ._comparison_inputs import MIN_TASKS
+from ._report import write_report
+from .comparison import compare
+from .demonstration import seed_number, writable_path
+from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
+from .tables import read_tasks
+
+INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C has ended, by convention."""
+
+LINES = """\
+from skmeta import {learner}
+from skmeta.model_selection import compare
+from skmeta.tables import read_table, read_tasks
+
+table = read_tasks({path!r}, task={task!r}, target={target!r}{classes})
+comparison = compare(
+    None, table.tasks, n_support={shots}, n_jobs=-1, random_state={seed}
+)
+print(comparison)
+comparison.plot()
+
+model = {learner}(random_state={seed}).meta_fit(table.tasks)
+rows = read_table({path!r}).head(5)  # stands for a few labelled rows of a new task
+model.fit(table.columns(rows), table.targets(rows))
+model.predict(table.columns(rows))
+"""
+
+
+def main(arguments):
+    """Compare on the table of a file, print what was found and write a report.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Those after ``compare``.
+
+    Raises
+    ------
+    SystemExit
+        With status 2 where the arguments or the table are not what they have to be.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _compare(options)
+    except KeyboardInterrupt:
+        print("\nStopped. No report was written.", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except (ValueError, ImportError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _compare(options):
+    table = read_tasks(
+        options.table, task=options.task, target=options.target, classes=options.classes
+    )
+    tasks = table.tasks
+    if len(tasks) < MIN_TASKS:
+        raise ValueError(
+            f"{options.task!r} has {len(tasks)} values, so there are {len(tasks)} "
+            f"tasks. It takes {MIN_TASKS} to learn from some and compare on others, "
+            "better 50."
+        )
+    print(
+        f"{len(tasks):,} tasks, {len(tasks.y):,} rows, {tasks.n_features} columns to "
+        "predict from"
+    )
+    print("".join(f"  {note}\n" for note in table.notes), flush=True)
+    comparison = compare(
+        None,
+        tasks,
+        n_support=options.shots,
+        n_jobs=options.jobs,
+        random_state=options.seed,
+        verbose=1,
+    )
+    print(f"\n{comparison}\n\nRelating the tasks to one another ...", flush=True)
+    kinds = SelfAttentionMetaRegressor, SelfAttentionMetaClassifier
+    model = kinds[options.classes](random_state=options.seed).meta_fit(tasks)
+    lines = LINES.format(
+        learner=type(model).__name__,
+        path=str(options.table),
+        task=options.task,
+        target=options.target,
+        classes=", classes=True" if options.classes else "",
+        shots=comparison.n_support,
+        seed=options.seed,
+    )
+    write_report(options.out, comparison, model, table, lines, options.table.name)
+    print(f"Report: {options.out}")
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m skmeta compare",
+        description=(
+            "Find out whether meta-learning is worth it on a table: from how few "
+            "labelled rows of a task it predicts better than what is simpler, and by "
+            "how much. Takes some minutes on two cores."
+        ),
+    )
+    parser.add_argument("table", type=Path, help="a .csv, .parquet or .feather file")
+    parser.add_argument(
+        "--task",
+        required=True,
+        metavar="COLUMN",
+        help="the column that says which task a row belongs to",
+    )
+    parser.add_argument(
+        "--target", required=True, metavar="COLUMN", help="the column to predict"
+    )
+    parser.add_argument(
+        "--classes", action="store_true", help="the target is a class, not a number"
+    )
+    parser.add_argument(
+        "--shots",
+        type=shot_numbers,
+        metavar="K,K,...",
+        help="numbers of labelled rows to compare at (default: those of 3, 5, 10 and "
+        "20 that half of the tasks have)",
+    )
+    parser.add_argument(
+        "--out",
+        type=writable_path,
+        default=Path("skmeta-report.html"),
+        metavar="PATH",
+        help="where to write the report (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=-1,
+        metavar="N",
+        help="processes to run at once (default: one a core)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed_number,
+        default=0,
+        help="splits the tasks and draws the rows (default: %(default)s)",
+    )
+    return parser
+
+
+def shot_numbers(text):
+    """Numbers of support rows between commas, for argparse."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a list of whole numbers above 0, such as 3,5,10"
+        )
+    shots = tuple(sorted({int(part) for part in parts}))
+    if len(shots) < len(parts):
+        raise argparse.ArgumentTypeError(f"{text!r} holds a number twice")
+    return shots

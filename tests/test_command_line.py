@@ -1,0 +1,248 @@
+"""``python -m skmeta compare``: the report, and a sentence for whatever goes wrong."""
+
+import html
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaClassifier,
+    SelfAttentionMetaRegressor,
+    command_line,
+    comparison,
+)
+from skmeta.baselines import MixedEffectsClassifier, MixedEffectsRegressor
+from skmeta.command_line import main
+
+LEARNERS = (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaClassifier,
+    SelfAttentionMetaRegressor,
+)
+NASTY = '<script>alert("&")</script>'
+
+
+@pytest.fixture(scope="module")
+def short():
+    """Meta-learners that learn next to nothing, and a single rival."""
+
+    def estimators(tasks, classification, own_classes, seed):
+        kinds = (AttentionMetaRegressor, MixedEffectsRegressor)
+        if classification:
+            kinds = (AttentionMetaClassifier, MixedEffectsClassifier)
+        return {"ours": kinds[0](random_state=seed), "mixed-effects model": kinds[1]()}
+
+    few = {"max_epochs": 1, "steps_per_epoch": 2, "embed_dim": 8, "n_layers": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "default_estimators", estimators)
+        for learner in LEARNERS:
+            patch.setattr(learner.__init__, "__defaults__", ("gp", None))
+            for name, value in few.items():
+                patch.setitem(learner.__init__.__kwdefaults__, name, value)
+        yield
+
+
+def make_frame(n_tasks=12, n_rows=9):
+    rng = np.random.default_rng(0)
+    n = n_tasks * n_rows
+    names = [f"school {t}" for t in range(n_tasks - 1)] + [NASTY]
+    frame = pd.DataFrame({"school": np.repeat(names, n_rows)})
+    frame["age"] = rng.normal(size=n)
+    frame["sex"] = rng.choice(["f", "m", None], n)
+    frame["since"] = pd.date_range("2020-01-01", periods=n).astype(str)
+    frame["row"] = np.arange(n)
+    level = np.repeat(rng.normal(size=n_tasks), n_rows)
+    frame["score"] = level + frame.age + 0.1 * rng.normal(size=n)
+    frame["passed"] = np.where(frame.score > 0, "yes", "no")
+    frame.loc[3, "age"] = np.nan
+    return frame
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a table of pupils."""
+    folder = tmp_path_factory.mktemp("tables")
+    make_frame().to_csv(folder / "scores.csv", index=False)
+    return folder
+
+
+def arguments(folder, *more, table="scores.csv", task="school", target="score"):
+    given = [str(folder / table), "--task", task, "--target", target, "--jobs", "1"]
+    return [*given, "--out", str(folder / "report.html"), *more]
+
+
+class Page(HTMLParser):
+    """What a page holds, and whether every element is closed."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links, self.text = [], [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module", params=["numbers", "classes"])
+def made(request, folder, short):
+    """The report, and what was printed."""
+    target, more = "score", []
+    if request.param == "classes":
+        target, more = "passed", ["--classes"]
+    with pytest.MonkeyPatch.context() as patch:
+        printed = []
+        patch.setattr(
+            command_line, "print", lambda *a, **_: printed.extend(a), raising=False
+        )
+        main(arguments(folder, *more, "--shots", "3,5", target=target))
+    return (folder / "report.html").read_text("utf-8"), "\n".join(map(str, printed))
+
+
+def test_the_report_is_whole_and_asks_nothing_of_a_network(made):
+    page = Page(made[0])
+    assert page.open == []
+    assert {"script", "link", "iframe"}.isdisjoint(page.tags)
+    assert len(page.links) == 3
+    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert "http://" not in made[0]
+    assert "https://" not in made[0]
+    assert "width=device-width" in made[0]
+    assert "prefers-color-scheme: dark" in made[0]
+
+
+def test_the_report_says_all_there_is_to_say(made):
+    report, printed = made
+    text = Page(report).text
+    for part in (
+        "Scores",
+        "Tasks that are alike",
+        "Columns that matter",
+        "The least familiar tasks",
+        "What to do next",
+        "The same in Python",
+        "'row' numbers the rows and was left out.",
+        "gain over the best rival",
+        "mixed-effects model",
+    ):
+        assert part in text
+    assert NASTY in text  # as text, that is, escaped
+    assert f"Report: {printed.split('Report: ')[1].strip()}" in printed
+    first = next(
+        line for line in printed.splitlines() if line.startswith(("Yes", "No"))
+    )
+    assert first in text
+
+
+def test_the_python_of_the_report_runs(made, short):
+    (code,) = re.findall(r"<pre>(.*?)</pre>", made[0], re.DOTALL)
+    code = html.unescape(code).replace("n_jobs=-1", "n_jobs=1")
+    names = {}
+    exec(compile(code, "report", "exec"), names)
+    plt.close("all")
+    assert str(names["comparison"]) in made[1]
+    assert len(names["model"].predict(names["table"].columns(names["rows"]))) == 5
+
+
+def refused(capsys, given):
+    with pytest.raises(SystemExit) as end:
+        main(given)
+    assert end.value.code == 2
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"table": "nowhere.csv"}, "There is no file"),
+        ({"table": "scores.docx"}, "'scores.docx' is of no format"),
+        ({"table": "empty.csv"}, "'empty.csv' is empty"),
+        ({"table": "header.csv"}, "'header.csv' holds no rows"),
+        ({"table": "garbage.csv"}, "cannot be read as csv: it is not text"),
+        ({"table": "noise.csv"}, "'noise.csv' holds no rows"),
+        ({"table": "garbage.parquet"}, "cannot be read as parquet"),
+        ({"table": "garbage.feather"}, "cannot be read as feather"),
+        ({"task": "scholl"}, "no column 'scholl' for the task. Did you mean 'school'?"),
+        ({"task": "zzz"}, "There are 'school', 'age'"),
+        ({"target": "Score"}, "Did you mean 'score'?"),
+        ({"target": "school"}, "the same column"),
+        ({"task": "row"}, "Every row has a 'row' of its own"),
+        ({"target": "passed"}, "add --classes"),
+        ({"target": "flag"}, "add --classes"),
+        ({"target": "same"}, "'same' never changes: 1"),
+        ({"task": "half"}, "'half' has 2 values, so there are 2 tasks"),
+        ({"task": "pair"}, "Half of the tasks have no more than 2 rows"),
+    ],
+)
+def test_bad_tables_end_with_a_sentence_and_2(given, message, tmp_path, capsys):
+    frame = make_frame()
+    frame["same"], frame["half"] = 1, np.arange(len(frame)) % 2
+    frame["pair"], frame["flag"] = np.arange(len(frame)) // 2, frame.score > 0
+    frame.to_csv(tmp_path / "scores.csv", index=False)
+    noise = np.random.default_rng(0).integers(128, 256, 4000, dtype=np.uint8)
+    for name in ("garbage.csv", "garbage.parquet", "garbage.feather"):
+        (tmp_path / name).write_bytes(b"\0\1" + noise.tobytes())
+    (tmp_path / "noise.csv").write_bytes(noise.tobytes())
+    (tmp_path / "scores.docx").write_text("text")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("school,age,score\n")
+    error = refused(capsys, arguments(tmp_path, **given))
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--shots", "three"], "'three' is not a list of whole numbers above 0"),
+        (["--shots", "3,0"], "'3,0' is not a list"),
+        (["--shots", "3,3"], "'3,3' holds a number twice"),
+        (["--shots", "50"], "n_support=50 needs a task of at least 51 rows"),
+        (["--out", "no/where.html"], "there is no folder 'no'"),
+        (["--seed", "x"], "is not a whole number"),
+        (["--classes"], "too many to be classes"),
+    ],
+)
+def test_bad_arguments_end_with_a_sentence_and_2(more, message, folder, capsys):
+    assert message in refused(capsys, arguments(folder, *more))
+
+
+def test_ctrl_c_ends_it_quietly(folder, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "compare", interrupted)
+    with pytest.raises(SystemExit) as end:
+        main(arguments(folder))
+    assert end.value.code == 130
+    assert "Stopped" in capsys.readouterr().err
+
+
+def test_the_module_runs_from_a_shell(tmp_path):
+    command = [sys.executable, "-m", "skmeta", "compare", str(tmp_path / "a.csv")]
+    command += ["--task", "a", "--target", "b"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith("python -m skmeta compare: There is no file")
