@@ -208,7 +208,7 @@ def _read_adaptation(reader, node, estimator):
         state = estimator.meta_state_
     support = reader.fields(node["support"])
     X, y, weight = support["X"], support["y"], support["weight"]
-    n, d = len(X), len(state.by_feature(state.features.mean))
+    n = len(X)
     if X.shape[1:] != state.row_shape or not y.shape == weight.shape == (n,):
         raise SavedFileError(f"its support has shapes {X.shape}, {y.shape} and more")
     if (weight < 0).any():
@@ -217,7 +217,7 @@ def _read_adaptation(reader, node, estimator):
     state = estimator._state_for(state, estimator._check_target(y))
     state.targets.transform(y)  # refuses labels not known
     shown = reader.fields(node["shown"])
-    sizes = state.parameters["embed_dim"], d
+    sizes = state.parameters["embed_dim"], _n_features(state)
     if [a.shape for a in (shown[n] for n in SHOWN)] != [(size,) for size in sizes]:
         raise SavedFileError(f"its {SHOWN} are not of the sizes {sizes}")
     model = reader.value(node["model"])
@@ -236,6 +236,11 @@ def _check_cells(X, estimator):
     assert_all_finite(X, allow_nan=allow_nan)
 
 
+def _n_features(state):
+    """How many features there are; those of an embedding are its columns."""
+    return state.embedding.n_columns if state.embedding else state.row_shape[0]
+
+
 def _check_state(state):
     """Refuse a `MetaState` whose parts do not belong together."""
     scales, targets = (state.features.mean, state.features.scale), state.targets
@@ -249,22 +254,18 @@ def _check_state(state):
     of_tasks = [
         a for a in (state.task_embeddings, state.task_attention) if a is not None
     ]
-    missing, n_columns = state.missing, (scales[0].size,)
-    of_columns = missing.fill.shape == state.row_shape
-    if state.embedding is None:
-        indicated = missing.indicated
-        of_columns &= (*indicated.shape,) == (len(np.unique(indicated)),)
-        of_columns &= set(indicated) <= set(range(state.row_shape[0]))
-        of_columns &= (state.row_shape[0] + len(indicated),) == n_columns
     memory = getattr(state.network.learner, "memory", None)
     if memory is not None:
         of_tasks += [memory.keys, memory.functions]
+    indicated = state.missing.indicated
+    n_columns = _n_features(state) + len(indicated)
     fine = (
         of_targets
         and (names is None or (len(names),) == state.row_shape)
-        and scales[0].shape == scales[1].shape == n_columns
+        and state.missing.fill.shape == state.row_shape
+        and np.isin(indicated, np.arange(_n_features(state))).all()
+        and scales[0].shape == scales[1].shape == (n_columns,)
         and (scales[1] > 0).all()
-        and of_columns
         and all(len(a) == n for a in of_tasks)
         and (not state.tasks or sum(map(len, state.tasks)) == n)
     )
