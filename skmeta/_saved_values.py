@@ -14,12 +14,14 @@ from sklearn.base import clone
 from . import _mixed_effects, _pooled_baselines
 from ._saved_sklearn import dumped, holders_of_rows, loaded
 from .exceptions import SavedFileError
+from .laplace import Posterior
 from .logistic_mixed_model import LogisticMixedModel
 from .missing_values import MissingValues
 from .mixed_model import LinearMixedModel, RandomEffects
 from .pooled import PooledPredictor
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .shared_gp import GaussianProcessPosterior, SharedGaussianProcess, SharedKernel
+from .shared_latent_gp import LatentPosterior, SharedLatentProcess
 
 CLASSES = {
     kind.__name__: kind
@@ -27,6 +29,7 @@ CLASSES = {
         FeatureScaler,
         GaussianProcessPosterior,
         LabelEncoder,
+        LatentPosterior,
         LinearMixedModel,
         LogisticMixedModel,
         MissingValues,
@@ -34,9 +37,14 @@ CLASSES = {
         RandomEffects,
         SharedGaussianProcess,
         SharedKernel,
+        SharedLatentProcess,
         TargetScaler,
     )
-} | {"MixedPrior": _mixed_effects._Prior, "PooledPrior": _pooled_baselines._Prior}
+} | {
+    "MixedPrior": _mixed_effects._Prior,
+    "PooledPrior": _pooled_baselines._Prior,
+    "LaplacePosterior": Posterior,
+}
 NAMES = {kind: name for name, kind in CLASSES.items()}
 
 MAX_LABELS = 2**28
@@ -83,14 +91,18 @@ class Writer:
             return {"tensor": self.keep(value.detach().cpu().numpy(), name)}
         if kind is torch.device:
             return {"device": str(value)}
-        if is_dataclass(kind) and kind in NAMES:
+        if kind in NAMES:
             return {NAMES[kind]: self.fields(value, name)}
         return self._object(value, name, fitted=True)
 
     def fields(self, value, name, but=()):
-        """JSON of the fields of a dataclass, without some."""
-        names = [field.name for field in fields(value) if field.name not in but]
-        return self.named({n: getattr(value, n) for n in names}, name)
+        """JSON of the fields of a dataclass, or a named tuple, without some."""
+        if is_dataclass(value):
+            names = [field.name for field in fields(value)]
+        else:
+            names = value._fields
+        values = {n: getattr(value, n) for n in names if n not in but}
+        return self.named(values, name)
 
     def named(self, values, name):
         """JSON of values by their names."""

@@ -6,8 +6,10 @@ import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
+from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection
 from skmeta._comparison import Comparison, Growth, finding, matters_from
 from skmeta._comparison_inputs import named
 from skmeta._rivals import TaskLogisticRegression
@@ -376,3 +378,23 @@ def test_tasks_that_are_too_few_or_without_end():
 
     with pytest.raises(ValueError, match="without end"):
         compare(None, Endless())
+
+
+def test_missing_values_and_pipelines(tiny):
+    """Ours takes them as they are; for the rivals they are filled."""
+    tasks = [(np.array(t.X), t.y) for t in make_linear_tasks(12, 15, 2, random_state=0)]
+    for X, _ in tasks:
+        X[::4, 0] = np.nan
+    rivals = default_estimators(TaskCollection(tasks), False, False, 0)
+    ours = AttentionMetaRegressor(pooled_estimator=None, **tiny | {"max_epochs": 0})
+    found = compare(
+        {
+            "ridge": rivals["ridge per task"],
+            "mixed": rivals["mixed-effects model"],
+            "ours": make_pipeline(StandardScaler(), ours),
+        },
+        tasks, n_support=3, n_episodes=1, cv=2, random_state=0,
+    )  # fmt: skip
+    assert found.judged == "ours"
+    assert found.alone == ("ridge",)
+    assert found.failures == {"ridge": 0, "mixed": 0, "ours": 0}
