@@ -137,7 +137,7 @@ def compare(
     plan.sort(key=lambda job: (job.name == judged, -len(job.train)))
     found = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_run)(
-            reference(classification, own_classes)
+            _filling(reference(classification, own_classes), tasks)
             if job.name is None
             else estimators[job.name],
             tasks[job.train],
@@ -175,13 +175,16 @@ def default_estimators(tasks, classification, own_classes, seed):
         )
     ours = AttentionMetaClassifier if classification else AttentionMetaRegressor
     rivals = default_rivals(tasks, classification, own_classes, seed)
-    if np.isnan(tasks.X).any():  # which ours takes as it is
-        imputer = SimpleImputer(keep_empty_features=True).fit(tasks.X)
-        rivals = {
-            name: make_pipeline(FrozenEstimator(imputer), rival)
-            for name, rival in rivals.items()
-        }
+    rivals = {name: _filling(rival, tasks) for name, rival in rivals.items()}
     return {ours.__name__: ours(random_state=seed)} | rivals
+
+
+def _filling(rival, tasks):
+    """A rival behind an imputer where values are missing, which ours takes as such."""
+    if not np.isnan(tasks.X).any():
+        return rival
+    imputer = SimpleImputer(keep_empty_features=True).fit(tasks.X)
+    return make_pipeline(FrozenEstimator(imputer), rival)
 
 
 @dataclass(frozen=True, eq=False)
