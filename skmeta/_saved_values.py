@@ -5,7 +5,7 @@ array; or the name of a class of the package, of those that are listed here.
 """
 
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 
 import numpy as np
 import torch
@@ -14,12 +14,14 @@ from sklearn.base import clone
 from . import _mixed_effects, _pooled_baselines
 from ._saved_sklearn import dumped, holders_of_rows, loaded
 from .exceptions import SavedFileError
+from .laplace import Posterior
 from .logistic_mixed_model import LogisticMixedModel
 from .missing_values import MissingValues
 from .mixed_model import LinearMixedModel, RandomEffects
 from .pooled import PooledPredictor
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .shared_gp import GaussianProcessPosterior, SharedGaussianProcess, SharedKernel
+from .shared_latent_gp import LatentPosterior, SharedLatentProcess
 
 CLASSES = {
     kind.__name__: kind
@@ -27,13 +29,16 @@ CLASSES = {
         FeatureScaler,
         GaussianProcessPosterior,
         LabelEncoder,
+        LatentPosterior,
         LinearMixedModel,
         LogisticMixedModel,
         MissingValues,
         PooledPredictor,
+        Posterior,
         RandomEffects,
         SharedGaussianProcess,
         SharedKernel,
+        SharedLatentProcess,
         TargetScaler,
     )
 } | {"MixedPrior": _mixed_effects._Prior, "PooledPrior": _pooled_baselines._Prior}
@@ -83,7 +88,9 @@ class Writer:
             return {"tensor": self.keep(value.detach().cpu().numpy(), name)}
         if kind is torch.device:
             return {"device": str(value)}
-        if is_dataclass(kind) and kind in NAMES:
+        if kind in NAMES and isinstance(value, tuple):
+            return {NAMES[kind]: self.named(value._asdict(), name)}
+        if kind in NAMES:
             return {NAMES[kind]: self.fields(value, name)}
         return self._object(value, name, fitted=True)
 
