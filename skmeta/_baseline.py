@@ -74,6 +74,8 @@ class Baseline(Versioned):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
+        for some in (tasks, validation_tasks):
+            self._refuse_missing(some)
         prior = self._learn(tasks, validation_tasks)
         self._forget()
         self._take(
@@ -138,6 +140,19 @@ class Baseline(Versioned):
             self.feature_names_in_ = names
         self._prior = meta_state.prior
         self._publish(self._prior)
+
+    def _refuse_missing(self, tasks):
+        """Say which task has a missing value, where one has."""
+        if tasks is None or not np.isnan(tasks.X).any():
+            return
+        row, column = np.argwhere(np.isnan(tasks.X))[0]
+        task = np.searchsorted(tasks.offsets, row, side="right") - 1
+        raise ValueError(
+            f"Task {tasks.names[task]!r}: X is nan in row {row - tasks.offsets[task]}, "
+            f"column {column}, and {type(self).__name__} takes no missing values. Put "
+            "an imputer in front: skmeta.meta_fit(make_pipeline(SimpleImputer("
+            f"add_indicator=True), {type(self).__name__}()), tasks)."
+        )
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_")]

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import is_classifier
 from sklearn.model_selection import KFold, check_cv
+from sklearn.pipeline import Pipeline
 
 from .base import MetaLearner
 from .tasks import LazyTasks, SampledTasks, check_tasks
@@ -71,9 +72,14 @@ def is_classification(estimators):
     return all(kinds.values())
 
 
+def _last(estimator):
+    """The last step of a pipeline."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
 def roles(estimators):
     """The estimator that is judged, and the names of its rivals."""
-    ours = [n for n, e in estimators.items() if isinstance(e, MetaLearner)]
+    ours = [n for n, e in estimators.items() if isinstance(_last(e), MetaLearner)]
     judged = ours[0] if ours else next(iter(estimators))
     others = [n for n in estimators if n != judged]
     return judged, tuple([n for n in others if n not in ours] or others)

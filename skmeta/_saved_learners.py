@@ -66,7 +66,7 @@ def write_learner(writer, estimator, name):
     if hasattr(estimator, "meta_state_"):
         estimator._check_structure(estimator.meta_state_.parameters)
         node["meta_state"] = _write_state(writer, estimator.meta_state_, name)
-    if hasattr(estimator, "_support"):
+    if estimator.__sklearn_is_fitted__():
         node["adapted"] = _write_adaptation(writer, estimator, f"{name}/adapted")
     return node
 
@@ -190,6 +190,9 @@ def _read_tasks(reader, node, estimator):
     names = tasks._names
     if tasks.offsets[0] or sizes.min() < 2 or len(names) != len(sizes):
         raise SavedFileError("its tasks do not lie one after the other")
+    weights = tasks.weights
+    if weights is not None and (weights.shape != sizes.shape or (weights < 0).any()):
+        raise SavedFileError("the weights of its tasks are not one a task, from 0")
     if rows != (tasks.offsets[-1],) * 2:
         raise SavedFileError(f"its tasks have {rows} rows and targets")
     _check_cells(tasks.X, estimator)

@@ -5,7 +5,7 @@ array; or the name of a class of the package, of those that are listed here.
 """
 
 import math
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 
 import numpy as np
 import torch
@@ -34,14 +34,17 @@ CLASSES = {
         LogisticMixedModel,
         MissingValues,
         PooledPredictor,
-        Posterior,
         RandomEffects,
         SharedGaussianProcess,
         SharedKernel,
         SharedLatentProcess,
         TargetScaler,
     )
-} | {"MixedPrior": _mixed_effects._Prior, "PooledPrior": _pooled_baselines._Prior}
+} | {
+    "MixedPrior": _mixed_effects._Prior,
+    "PooledPrior": _pooled_baselines._Prior,
+    "LaplacePosterior": Posterior,
+}
 NAMES = {kind: name for name, kind in CLASSES.items()}
 
 MAX_LABELS = 2**28
@@ -88,16 +91,18 @@ class Writer:
             return {"tensor": self.keep(value.detach().cpu().numpy(), name)}
         if kind is torch.device:
             return {"device": str(value)}
-        if kind in NAMES and isinstance(value, tuple):
-            return {NAMES[kind]: self.named(value._asdict(), name)}
         if kind in NAMES:
             return {NAMES[kind]: self.fields(value, name)}
         return self._object(value, name, fitted=True)
 
     def fields(self, value, name, but=()):
-        """JSON of the fields of a dataclass, without some."""
-        names = [field.name for field in fields(value) if field.name not in but]
-        return self.named({n: getattr(value, n) for n in names}, name)
+        """JSON of the fields of a dataclass, or a named tuple, without some."""
+        if is_dataclass(value):
+            names = [field.name for field in fields(value)]
+        else:
+            names = value._fields
+        values = {n: getattr(value, n) for n in names if n not in but}
+        return self.named(values, name)
 
     def named(self, values, name):
         """JSON of values by their names."""

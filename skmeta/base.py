@@ -52,7 +52,7 @@ class MetaLearner(
         return tags
 
     _doc_link_module = "skmeta"
-    _doc_link_template = DOCUMENTATION + "generated/skmeta.{estimator_name}.html"
+    _doc_link_template = DOCUMENTATION + "api/skmeta.{estimator_name}.html"
 
     # -- meta-training --------------------------------------------------------------
 

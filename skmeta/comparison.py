@@ -8,6 +8,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
 from tqdm import tqdm
 
@@ -27,6 +30,7 @@ from ._threads import single_pool_thread
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .class_tasks import has_own_classes
 from .few_shot import few_shot_scores
+from .pipelines import learns_across_tasks, meta_fit_in_place
 
 SHARES = (0.25, 0.5)
 """Shares of the meta-training tasks that show whether more would help."""
@@ -126,7 +130,7 @@ def compare(
         for name in (None, *estimators)
     ]
     train, test = splits[0]
-    if hasattr(estimators[judged], "meta_fit"):
+    if learns_across_tasks(estimators[judged]):
         sizes = [round(share * len(train)) for share in SHARES]
         plan += [_Job(judged, train[:n], test) for n in sizes if n >= MIN_TASKS]
     # The longest last and by size, which packs them well and shows progress early.
@@ -141,6 +145,7 @@ def compare(
             n_support,
             n_episodes,
             "neg_log_loss" if classification else "neg_mean_squared_error",
+            own_classes,
             seed,
         )
         for job in plan
@@ -170,6 +175,12 @@ def default_estimators(tasks, classification, own_classes, seed):
         )
     ours = AttentionMetaClassifier if classification else AttentionMetaRegressor
     rivals = default_rivals(tasks, classification, own_classes, seed)
+    if np.isnan(tasks.X).any():  # which ours takes as it is
+        imputer = SimpleImputer(keep_empty_features=True).fit(tasks.X)
+        rivals = {
+            name: make_pipeline(FrozenEstimator(imputer), rival)
+            for name, rival in rivals.items()
+        }
     return {ours.__name__: ours(random_state=seed)} | rivals
 
 
@@ -182,20 +193,21 @@ class _Job:
     test: np.ndarray
 
 
-def _run(estimator, train, test, n_support, n_episodes, scoring, seed):
+def _run(estimator, train, test, n_support, n_episodes, scoring, own_classes, seed):
     """Meta-fit and score: losses (n_tasks, n_shots, n_episodes), and seconds of CPU."""
     estimator, seconds = clone(estimator), 0.0
     with warnings.catch_warnings(), single_pool_thread():
         # Episodes that fail are counted; of a few rows many a fit does not converge.
         warnings.simplefilter("ignore", FitFailedWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        if hasattr(estimator, "meta_fit"):
+        if learns_across_tasks(estimator):
             start = time.process_time()
-            estimator.meta_fit(train)
+            estimator = meta_fit_in_place(estimator, train)
             seconds = time.process_time() - start
         scores = few_shot_scores(
-            estimator, test, n_support, n_episodes, scoring, random_state=seed
-        )
+            estimator, test, n_support, n_episodes, scoring, random_state=seed,
+            shared_classes=not own_classes,
+        )  # fmt: skip
     return -scores.scores, seconds
 
 
@@ -227,7 +239,7 @@ def _collected(
     return Comparison(
         judged=judged,
         rivals=rivals,
-        alone=tuple(n for n in rivals if not hasattr(estimators[n], "meta_fit")),
+        alone=tuple(n for n in rivals if not learns_across_tasks(estimators[n])),
         n_support=n_support,
         task_names=tuple(names),
         losses=losses,

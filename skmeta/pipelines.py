@@ -108,10 +108,13 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
                 f"{estimator!r} has no meta_fit: it learns from one task at a time. "
                 "Give a meta-learner, or a pipeline that ends with one."
             )
+        given = {}
+        if validation_tasks is not None:
+            given["validation_tasks"] = validation_tasks
         if context is None:
-            return estimator.meta_fit(tasks, validation_tasks=validation_tasks)
+            return estimator.meta_fit(tasks, **given)
         with context.propagate_callback_context(estimator):
-            return estimator.meta_fit(tasks, validation_tasks=validation_tasks)
+            return estimator.meta_fit(tasks, **given)
     at = _position(estimator)
     if at is None:
         steps = [type(step).__name__ for _, step in estimator.steps]

@@ -359,3 +359,10 @@ def test_alone_on_very_few_rows(n_rows):
         assert np.isfinite(mean).all()
         assert np.isfinite(std).all()
         np.testing.assert_allclose(mean.mean(), y.mean())
+
+
+def test_missing_values_are_refused_with_a_way_out():
+    tasks = [([[0.0], [1.0]], [1, 2]), ([[2.0], [np.nan]], [1, 2])]
+    words = r"Task 1: X is nan in row 1, column 0, and MixedEffectsRegressor.*Imputer"
+    with pytest.raises(ValueError, match=words):
+        MixedEffectsRegressor().meta_fit(tasks)

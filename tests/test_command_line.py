@@ -10,36 +10,36 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from skmeta import (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
     command_line,
     comparison,
 )
-from skmeta.baselines import MixedEffectsClassifier, MixedEffectsRegressor
+from skmeta.baselines import (
+    MixedEffectsClassifier,
+    MixedEffectsRegressor,
+    PooledClassifier,
+    PooledRegressor,
+)
 from skmeta.command_line import main
 
-LEARNERS = (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-    SelfAttentionMetaClassifier,
-    SelfAttentionMetaRegressor,
-)
+LEARNERS = (SelfAttentionMetaClassifier, SelfAttentionMetaRegressor)
 NASTY = '<script>alert("&")</script>'
 
 
 @pytest.fixture(scope="module")
 def short():
-    """Meta-learners that learn next to nothing, and a single rival."""
+    """A meta-learner that learns next to nothing, and a comparison of two others."""
 
     def estimators(tasks, classification, own_classes, seed):
-        kinds = (AttentionMetaRegressor, MixedEffectsRegressor)
         if classification:
-            kinds = (AttentionMetaClassifier, MixedEffectsClassifier)
-        return {"ours": kinds[0](random_state=seed), "mixed-effects model": kinds[1]()}
+            pooled = PooledClassifier(LogisticRegression())
+            return {"mixed-effects model": MixedEffectsClassifier(), "pooled": pooled}
+        pooled = PooledRegressor(Ridge())
+        return {"mixed-effects model": MixedEffectsRegressor(), "pooled": pooled}
 
     few = {"max_epochs": 1, "steps_per_epoch": 2, "embed_dim": 8, "n_layers": 1}
     with pytest.MonkeyPatch.context() as patch:

@@ -67,6 +67,14 @@ def short(monkeypatch):
         monkeypatch.setitem(defaults, "steps_per_epoch", 2)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def folder_of_its_own(tmp_path_factory):
+    """Where the blocks leave their files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("readme"))
+        yield
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0])
 def test_block_runs(block, names, short):
     exec(compile(block, "README.md", "exec"), names)

@@ -234,6 +234,6 @@ def test_state_is_shown(meta_fitted):
     ):
         html = estimator._repr_html_()
         assert state in html
-        assert f"generated/skmeta.{type(estimator).__name__}.html" in html
+        assert f"api/skmeta.{type(estimator).__name__}.html" in html
         pipeline = make_pipeline("passthrough", estimator)
         assert state in pipeline._repr_html_()
