@@ -22,6 +22,7 @@ from .baselines import (
 from .exceptions import SavedFileError
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .shared_gp import GaussianProcessPosterior
+from .shared_latent_gp import LatentPosterior
 from .transformer import TransformerMetaClassifier, TransformerMetaRegressor
 
 ESTIMATORS = {
@@ -112,7 +113,7 @@ def _write_baseline(writer, estimator, name):
     if hasattr(estimator, "_prior"):
         node["prior"] = writer.value(estimator._prior, f"{name}/prior")
     if hasattr(estimator, "_task"):
-        if isinstance(estimator._task, GaussianProcessPosterior):
+        if isinstance(estimator._task, GaussianProcessPosterior | LatentPosterior):
             refuse_support(writer, estimator)
         node["task"] = writer.value(estimator._task, f"{name}/task")
     return node

@@ -31,9 +31,11 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
+    Task,
     TransformerMetaClassifier,
     TransformerMetaRegressor,
     load,
+    meta_fit,
     save,
 )
 from skmeta.baselines import (
@@ -62,7 +64,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def meta_fitted(meta_fitted, quick_relations):
+def meta_fitted(meta_fitted, quick_relations, tmp_path_factory):
     """Estimators of this module, where they have relations; else those of all."""
 
     class Quick(type(meta_fitted)):
@@ -70,7 +72,7 @@ def meta_fitted(meta_fitted, quick_relations):
             relates = name.endswith(("related", "transformer"))
             return super().original(name) if relates else meta_fitted.original(name)
 
-    return Quick()
+    return Quick(tmp_path_factory.mktemp("quick"))
 
 
 @pytest.fixture
@@ -242,6 +244,7 @@ def test_embedding_is_asked_for(pictured, path, meta_fitted):
         PooledRegressor(Ridge(), "gp"),
         PooledRegressor(adapt="slopes", random_state=0),
         PooledClassifier(LogisticRegression(), "intercept"),
+        PooledClassifier(LogisticRegression(), "gp", random_state=0),
         MixedEffectsRegressor("full"),
         MixedEffectsClassifier(ridge=2.0),
     ],
@@ -277,6 +280,29 @@ def test_pipeline(there_and_back, meta_fitted):
     assert_same(loaded, pipeline, X_query)
 
 
+@pytest.mark.parametrize("base_learner", ["linear", Ridge()], ids=str)
+def test_missing_values_and_weights(base_learner, there_and_back, meta_fitted, tiny):
+    rng, tasks = np.random.default_rng(0), []
+    for i, task in enumerate(meta_fitted.tasks("regressor")):
+        X = np.where(rng.random(task.X.shape) < 0.2, np.nan, task.X)
+        tasks.append(Task(X, task.y, name=i, weight=1 + i))
+    *tasks, task = tasks
+    model = AttentionMetaRegressor(base_learner, None, **tiny).meta_fit(tasks)
+    loaded = there_and_back(model)
+    model.fit(task.X, task.y), loaded.fit(task.X, task.y)
+    assert_same(loaded, model, task.X)
+    assert_same(there_and_back(model), model, task.X)
+
+
+def test_pipeline_by_meta_fit(path, meta_fitted, tiny):
+    tasks = [(task.X, task.y) for task in meta_fitted.tasks("regressor")]
+    model = AttentionMetaRegressor("linear", None, **tiny)
+    pipeline = meta_fit(make_pipeline(StandardScaler(), model), tasks)
+    save(pipeline, path, include_rows=False)
+    X, y, X_query = meta_fitted.task("regressor")
+    assert_same(load(path).fit(X, y), pipeline.fit(X, y), X_query)
+
+
 def test_relations_go_on(there_and_back, meta_fitted):
     """More tasks may be remembered, and meta-training go on."""
     estimator = meta_fitted("regressor-mlp-related")
@@ -285,7 +311,8 @@ def test_relations_go_on(there_and_back, meta_fitted):
     for one in (estimator, loaded):
         one.add_tasks({"more": more[:2]})
     assert_same(loaded, estimator, more[2])
-    estimator.set_params(warm_start=True).meta_fit(meta_fitted.tasks("regressor"))
+    estimator.set_params(warm_start=True, max_epochs=0)
+    estimator.meta_fit(meta_fitted.tasks("regressor"))
     assert_same(there_and_back(estimator), estimator, more[2])
 
 
@@ -406,10 +433,15 @@ def test_rows_of_baselines(path):
     assert_same(load(path), mixed, X)
     content = path.read_bytes()
     assert not any(row in content for row in row_bytes(tasks.X))
-    process = PooledRegressor(Ridge(), "gp").meta_fit(tasks[:5])
-    save(process, path, include_rows=False)
-    with pytest.raises(ValueError, match="PooledRegressor is adapted to rows"):
-        save(process.fit(X, y), path, include_rows=False)
+    for model, targets in (
+        (PooledRegressor(Ridge(), "gp"), [task.y for task in tasks]),
+        (PooledClassifier(LogisticRegression(), "gp"), [task.y > 0 for task in tasks]),
+    ):
+        pairs = [(task.X, y) for task, y in zip(tasks, targets, strict=True)]
+        save(model.meta_fit(pairs[:5]), path, include_rows=False)
+        X, y = pairs[5]
+        with pytest.raises(ValueError, match=r"Pooled\w+ is adapted to rows"):
+            save(model.fit(X, y), path, include_rows=False)
 
 
 # What cannot be saved, or not all of it
