@@ -7,10 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta import (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-)
+from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta.tasks import check_tasks
 
 ROOT = Path(__file__).parents[1]
