@@ -3,7 +3,7 @@
 __version__ = "0.1.0"
 
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
-from .exceptions import NonFiniteLossError, NotMetaFittedWarning
+from .exceptions import NonFiniteLossError, NotMetaFittedWarning, SavedFileError
 from .pipelines import meta_fit
 from .saving import load, save
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
@@ -15,6 +15,7 @@ __all__ = [
     "AttentionMetaRegressor",
     "NonFiniteLossError",
     "NotMetaFittedWarning",
+    "SavedFileError",
     "SelfAttentionMetaClassifier",
     "SelfAttentionMetaRegressor",
     "Task",
