@@ -28,7 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import skmeta
-from skmeta import SelfAttentionMetaRegressor
+from skmeta import AttentionMetaRegressor
 from skmeta.model_selection import TaskwiseEstimator
 
 rng = np.random.default_rng(0)
@@ -59,7 +59,13 @@ new_table.head()
 encoder = make_column_transformer(
     (OneHotEncoder(sparse_output=False), ["day"]), remainder="passthrough"
 )
-learner = SelfAttentionMetaRegressor(max_epochs=5, random_state=0)
+learner = AttentionMetaRegressor(
+    pooled_estimator=None,
+    task_attention=False,
+    n_support=(0, 8),
+    max_epochs=1,
+    random_state=0,
+)
 pipeline = make_pipeline(encoder, learner)
 fitted = skmeta.meta_fit(pipeline, known)
 fitted.fit(new_table[:6], new_sold[:6])
@@ -76,8 +82,8 @@ print(
 
 search = GridSearchCV(
     TaskwiseEstimator(pipeline, n_support=5, random_state=0),
-    {"estimator__selfattentionmetaregressor__pooled_estimator": [None, RidgeCV()]},
-    cv=3,
+    {"estimator__attentionmetaregressor__pooled_estimator": [None, RidgeCV()]},
+    cv=2,
 ).fit(known)
 print(pd.DataFrame(search.cv_results_)[["params", "mean_test_score"]].to_string())
 
@@ -87,7 +93,7 @@ print(pd.DataFrame(search.cv_results_)[["params", "mean_test_score"]].to_string(
 
 sizes, _, scores = learning_curve(
     TaskwiseEstimator(pipeline, n_support=5, random_state=0),
-    known, None, train_sizes=[6, 12, 24], cv=3,
+    known, None, train_sizes=[6, 18], cv=2,
 )  # fmt: skip
 fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 ax.errorbar(sizes, scores.mean(1), scores.std(1), marker="o", color="#0b3c8c")
@@ -109,8 +115,8 @@ with_forest = skmeta.meta_fit(
 )
 depth = GridSearchCV(
     with_forest,
-    {"selfattentionmetaregressor__base_learner__max_depth": [1, 3, None]},
-    cv=3,
+    {"attentionmetaregressor__base_learner__max_depth": [1, 3]},
+    cv=2,
 ).fit(new_table[:15], new_sold[:15])
 print(depth.best_params_)
 

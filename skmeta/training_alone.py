@@ -8,7 +8,7 @@ from .missing_values import MissingValues
 from .prior_fitting import fit_prior
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 
-MAX_ROWS = 128
+MAX_ROWS = 64
 """Rows that the hyperparameters of a latent process are fitted to."""
 
 

@@ -47,7 +47,8 @@ def tasks():
 
 @pytest.fixture
 def learner(tiny):
-    return AttentionMetaRegressor(pooled_estimator=None, task_attention=False, **tiny)
+    quick = {"task_attention": False, "n_support": (0, 4)}
+    return AttentionMetaRegressor("linear", None, **tiny | quick)
 
 
 def test_epochs_are_fit_tasks(learner, tasks):

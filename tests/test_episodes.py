@@ -225,7 +225,7 @@ def test_drawing_leaves_the_collection_as_it_is(tasks, prior, episodes):
 def test_parts_of_a_batch(episodes):
     batch = episodes.draw(np.arange(5), 3, 4, rng())
     assert batch.support().x is batch.x_support
-    assert batch.query().weight is batch.weight_query
+    assert torch.equal(batch.query().weight, batch.weight_query)  # each task's is 1
     assert set(batch.inputs()) == {
         "x_support", "prior_support", "weight_support", "y_support",
         "x_query", "prior_query",

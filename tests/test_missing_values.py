@@ -43,6 +43,17 @@ def with_holes(tasks, seed=0):
     return pairs
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick(quick_relations):
+    """What relations are does not matter here."""
+
+
+@pytest.fixture
+def tiny(tiny):
+    """One step of training."""
+    return tiny | {"max_epochs": 1, "steps_per_epoch": 1, "task_attention": False}
+
+
 @pytest.fixture(scope="module")
 def linear_tasks():
     return with_holes(make_linear_tasks(14, n_rows=15, n_features=3, random_state=0))

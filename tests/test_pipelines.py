@@ -51,7 +51,8 @@ def known(tasks):
 
 @pytest.fixture
 def learner(tiny):
-    return AttentionMetaRegressor(pooled_estimator=None, **tiny | {"max_epochs": 0})
+    quick = {"max_epochs": 0, "task_attention": False, "n_support": (0, 4)}
+    return AttentionMetaRegressor("linear", None, **tiny | quick)
 
 
 def encoder():
@@ -192,7 +193,7 @@ def test_what_is_frozen_already_stays(learner, tasks):
 
 def test_grid_search_over_an_adapted_task(learner, tasks):
     fitted = meta_fit(make_pipeline(StandardScaler(), learner), tasks[:10])
-    grid = {"attentionmetaregressor__base_learner": ["gp"]}
+    grid = {"attentionmetaregressor__base_learner": ["linear"]}
     new = tasks[12]
     search = GridSearchCV(fitted, grid, cv=3).fit(new.X, new.y)
     best = search.best_estimator_

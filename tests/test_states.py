@@ -243,7 +243,7 @@ def test_failed_fit_leaves_the_adaptation(name, meta_fitted):
     problems = {
         "2 features": (X[:, :2], y),
         "inconsistent numbers": (X, y[:-1]),
-        "NaN": (np.full_like(X, np.nan), y),
+        "infinity": (np.full_like(X, np.inf), y),
     }
     for words, bad in problems.items():
         for method in (estimator.fit, estimator.partial_fit):
@@ -617,8 +617,8 @@ def bad_tasks(name):
     n_features = 3
     good = make_linear_tasks(n_tasks=6, n_rows=8, n_features=n_features, random_state=0)
     pairs = [(task.X.copy(), task.y.copy()) for task in good]
-    if name == "nan":
-        pairs[2][0][3, 1] = np.nan
+    if name == "inf":
+        pairs[2][0][3, 1] = np.inf
     elif name == "columns":
         pairs[4] = (pairs[4][0][:, :2], pairs[4][1])
     elif name == "too few":
@@ -633,7 +633,7 @@ def bad_tasks(name):
 @pytest.mark.parametrize(
     ("problem", "words"),
     [
-        ("nan", "X is nan in row 3"),
+        ("inf", "X is inf in row 3"),
         ("columns", "n_features=2"),
         ("too few", "at least 2 must remain"),
         ("text", "could not convert"),

@@ -310,7 +310,7 @@ def test_tasks_added_one_by_one_or_together_are_the_same(borrowing, meta_fitted)
     [
         (lambda X, y: (X[:, :2], y), "X has 2 features, but .* is expecting 3"),
         (lambda X, y: (X, y * 1e30), "standard deviations .* units"),
-        (lambda X, y: (np.full_like(X, np.nan), y), "Task 'new': X is nan"),
+        (lambda X, y: (np.full_like(X, np.inf), y), "Task 'new': X is inf"),
     ],
 )
 def test_tasks_that_do_not_fit_are_not_added(change, words, borrowing, meta_fitted):
