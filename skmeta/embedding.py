@@ -87,7 +87,7 @@ def start_embedding(settings, X, seed, previous=None):
         A copy of whose embedding is gone on with.
     """
     if previous is not None:
-        return _resumed(previous, X.shape[1:])
+        return _resumed(previous)
     if settings["embedding"] is None:
         return None
     embedding = make_embedding(
@@ -99,25 +99,8 @@ def start_embedding(settings, X, seed, previous=None):
     return embedding
 
 
-def _resumed(previous, row_shape):
-    """A copy of the embedding of a `MetaState`, to be trained on; or None.
-
-    Raises
-    ------
-    ValueError
-        If it has learned of rows of another shape than ``row_shape``.
-    """
-    known, given = previous.row_shape, row_shape
-    if known != given:
-        flat = len(known) == len(given) == 1
-        known, given = (
-            f"{shape[0]} features" if flat else f"rows of shape {shape}"
-            for shape in (known, given)
-        )
-        raise ValueError(
-            f"The tasks have {given}, but what warm_start=True goes on from has "
-            f"learned of {known}. Set warm_start=False to start anew."
-        )
+def _resumed(previous):
+    """A copy of the embedding of a `MetaState`, to be trained on; or None."""
     embedding = copy.deepcopy(previous.embedding)
     if embedding is not None:
         for name, parameter in embedding.module.named_parameters():

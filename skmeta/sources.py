@@ -150,10 +150,16 @@ class Sources:
         -------
         missing : MissingValues
         sources : Sources
+
+        Raises
+        ------
+        ValueError
+            If what is gone on from has learned of rows of another shape.
         """
         if previous is None:
             missing = MissingValues.fit(self.examples.X, indicates=not embeds)
         else:
+            _check_shape(self.examples.X.shape[1:], previous.row_shape)
             missing = previous.missing
         return missing, self.map(lambda some: in_columns(some, missing))
 
@@ -169,6 +175,19 @@ class Sources:
             example_places=self.example_places[kept],
             held_out_places=self.held_out_places[kept_out],
             probability=attention[kept] / attention[kept].sum(),
+        )
+
+
+def _check_shape(given, known):
+    if known != given:
+        flat = len(known) == len(given) == 1
+        known, given = (
+            f"{shape[0]} features" if flat else f"rows of shape {shape}"
+            for shape in (known, given)
+        )
+        raise ValueError(
+            f"The tasks have {given}, but what warm_start=True goes on from has "
+            f"learned of {known}. Set warm_start=False to start anew."
         )
 
 
