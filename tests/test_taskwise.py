@@ -79,14 +79,13 @@ def test_cross_validation_is_over_tasks(taskwise, learner, tasks):
     np.testing.assert_allclose(scores, expected)
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_grid_search_in_parallel(taskwise, tasks, backend):
+def test_grid_search_in_parallel(taskwise, tasks):
     grid = {
         "estimator__n_layers": [1, 2],
         "estimator__pooled_estimator": [None, Ridge()],
     }
     alone = GridSearchCV(taskwise, grid, cv=2).fit(tasks)
-    with parallel_config(backend, n_jobs=2):
+    with parallel_config("loky", n_jobs=2):
         search = GridSearchCV(taskwise, grid, cv=2).fit(tasks)
     for key in ("mean_test_score", "std_test_score"):
         np.testing.assert_array_equal(search.cv_results_[key], alone.cv_results_[key])
