@@ -6,7 +6,6 @@
 import warnings
 from contextlib import contextmanager
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_sample_weight
 
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from ._notebooks import Shown
 from ._parameters import Parameters, resolve_device
 from ._threads import single_pool_thread, single_thread
 from ._validation import NO_TARGETS, validate_rows
@@ -32,13 +32,16 @@ from .tasks import check_tasks
 from .training_alone import train_alone
 
 FLOATS = (np.float64, np.float32)
-DOCUMENTATION = "https://skmeta.readthedocs.io/en/latest/"
 PRIVATE = ("_state", "_support", "_adapted", "_moved")
 """Attributes of an adapted estimator, next to those that end with an underscore."""
 
 
 class MetaLearner(
-    CallbackSupportMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Parameters
+    Shown,
+    CallbackSupportMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    Parameters,
 ):
     """What the meta-learners of all three systems have in common.
 
@@ -50,9 +53,6 @@ class MetaLearner(
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-    _doc_link_module = "skmeta"
-    _doc_link_template = DOCUMENTATION + "api/skmeta.{estimator_name}.html"
 
     # -- meta-training --------------------------------------------------------------
 
@@ -91,7 +91,7 @@ class MetaLearner(
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
-        fit_tasks = self._fit_tasks("meta_fit", max_subtasks=None)
+        fit_tasks = self._fit_tasks()
         with self._threads(), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
                 self._settings() | {"fit_tasks": fit_tasks},
@@ -109,11 +109,11 @@ class MetaLearner(
             raise failure
         return self
 
-    def _fit_tasks(self, name, max_subtasks=0):
+    def _fit_tasks(self):
         """What scikit-learn's callbacks see, its first task begun; None without any."""
         if not hasattr(self, "_skl_callbacks"):
             return None
-        context = self._init_callback_context(name, max_subtasks=max_subtasks)
+        context = self._init_callback_context("meta_fit", max_subtasks=None)
         return FitTasks(self, context.call_on_fit_task_begin(estimator=self))
 
     def _trainer(self, tasks, previous):
@@ -332,25 +332,6 @@ class MetaLearner(
     def _no_rows(self, state):
         """A support ``(X, y)`` of no rows."""
         return np.empty((0, *state.row_shape)), np.empty(0, dtype=state.targets.dtype)
-
-    def _sk_visual_block_(self):
-        """What scikit-learn draws in notebooks, with the state below the name."""
-        return SimpleNamespace(
-            kind="single",
-            estimators=self,
-            names=type(self).__name__,
-            name_details=str(self),
-            name_caption=self._state_in_words(),
-            doc_link_label=None,
-        )
-
-    def _state_in_words(self):
-        words = []
-        if hasattr(self, "meta_state_"):
-            words.append(f"meta-fitted on {len(self.task_names_):,} tasks")
-        if self.__sklearn_is_fitted__():
-            words.append(f"adapted to {len(self._support[0]):,} rows")
-        return ", ".join(words) or "new"
 
     def __sklearn_is_fitted__(self):
         return getattr(self, "_support", None) is not None

@@ -135,15 +135,22 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
                 f"The step {name!r} of the pipeline comes before the meta-learner and "
                 f"has no transform: {transformer!r}."
             )
-        transformer.fit(X, y)
-        X = _dense(transformer.transform(X), name)
-        if not isinstance(transformer, FrozenEstimator):
-            steps[i] = name, FrozenEstimator(transformer)
+        if isinstance(transformer, FrozenEstimator):
+            X = _dense(transformer.transform(X), name)
+            continue
+        if hasattr(
+            transformer, "fit_transform"
+        ):  # of targets it shows a row the others
+            X = transformer.fit_transform(X, y)
+        else:
+            X = transformer.fit(X, y).transform(X)
+        X = _dense(X, name)
+        steps[i] = name, FrozenEstimator(transformer)
     reader = _Reader([step for _, step in steps[:at] if step not in SKIPPED])
     if validation_tasks is not None:
         validation_tasks = reader.read(validation_tasks)
     name, learner = steps[at]
-    tasks = reader.read(tasks)
+    tasks = _with_rows(tasks, X) if isinstance(tasks, list) else reader.read(tasks)
     steps[at] = name, meta_fit_in_place(learner, tasks, validation_tasks, context)
     return estimator.set_params(steps=steps)
 
@@ -290,6 +297,18 @@ def _dense(X, name):
     return X
 
 
+def _with_rows(tasks, X):
+    """The tasks with ``X``, one task's rows after the other's, as their rows."""
+    ends = np.cumsum([len(task.y) for task in tasks])
+    spans = itertools.pairwise([0, *ends.tolist()])
+    return TaskCollection(
+        [
+            Task(_safe_indexing(X, slice(i, j)), task.y, task.name, task.weight)
+            for task, (i, j) in zip(tasks, spans, strict=True)
+        ]
+    )
+
+
 class _Reader:
     """Fitted transformers, one after the other."""
 
@@ -300,15 +319,7 @@ class _Reader:
         """Tasks with their rows transformed."""
         if not isinstance(tasks, list):
             return in_columns(tasks, self)
-        X = self._transformed(_pooled(tasks)[0])
-        ends = np.cumsum([len(task.y) for task in tasks])
-        spans = itertools.pairwise([0, *ends.tolist()])
-        return TaskCollection(
-            [
-                Task(_safe_indexing(X, slice(i, j)), task.y, task.name, task.weight)
-                for task, (i, j) in zip(tasks, spans, strict=True)
-            ]
-        )
+        return _with_rows(tasks, self._transformed(_pooled(tasks)[0]))
 
     def columns(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` of a lazy sequence's task."""

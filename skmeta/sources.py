@@ -192,7 +192,10 @@ def _check_shape(given, known):
 
 
 def counted(tasks):
-    """Tasks in memory without those of weight 0; others as they are."""
+    """Tasks in memory without those of weight 0, and without weights that are alike.
+
+    Others are left as they are.
+    """
     if not isinstance(tasks, TaskCollection) or tasks.weights is None:
         return tasks
     if not tasks.weights.any():
@@ -200,7 +203,11 @@ def counted(tasks):
             f"All {len(tasks)} tasks have the weight 0, and there is nothing to learn "
             "from. Give at least some of them a positive weight."
         )
-    return tasks[tasks.weights > 0]
+    tasks = tasks[tasks.weights > 0]
+    if np.ptp(tasks.weights) > 0:
+        return tasks
+    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
+    return TaskCollection._of(*flat)
 
 
 def _in_memory(tasks, n, rng):

@@ -1,0 +1,31 @@
+"""What notebooks show of a meta-learner."""
+
+from types import SimpleNamespace
+
+DOCUMENTATION = "https://skmeta.readthedocs.io/en/latest/"
+
+
+class Shown:
+    """An estimator that is drawn with its state, and a link to its documentation."""
+
+    _doc_link_module = "skmeta"
+    _doc_link_template = DOCUMENTATION + "api/skmeta.{estimator_name}.html"
+
+    def _sk_visual_block_(self):
+        """What scikit-learn draws in notebooks, with the state below the name."""
+        return SimpleNamespace(
+            kind="single",
+            estimators=self,
+            names=type(self).__name__,
+            name_details=str(self),
+            name_caption=self._state_in_words(),
+            doc_link_label=None,
+        )
+
+    def _state_in_words(self):
+        words = []
+        if hasattr(self, "meta_state_"):
+            words.append(f"meta-fitted on {len(self.task_names_):,} tasks")
+        if self.__sklearn_is_fitted__():
+            words.append(f"adapted to {len(self._support[0]):,} rows")
+        return ", ".join(words) or "new"
