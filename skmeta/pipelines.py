@@ -138,9 +138,7 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
         if isinstance(transformer, FrozenEstimator):
             X = _dense(transformer.transform(X), name)
             continue
-        if hasattr(
-            transformer, "fit_transform"
-        ):  # of targets it shows a row the others
+        if hasattr(transformer, "fit_transform"):  # may keep a row's target from it
             X = transformer.fit_transform(X, y)
         else:
             X = transformer.fit(X, y).transform(X)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, clone
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest, f_regression
@@ -183,6 +183,25 @@ def test_supervised_transformers_see_all_targets(learner, tasks):
     fitted = meta_fit(make_pipeline(SelectKBest(f_regression, k=2), learner), tasks[:8])
     expected = SelectKBest(f_regression, k=2).fit(tasks[:8].X, tasks[:8].y)
     assert fitted[0].get_support().tolist() == expected.get_support().tolist()
+
+
+class Encoder(TransformerMixin, BaseEstimator):
+    """As encoders of targets do, it makes other rows of those that it is fitted to."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def fit_transform(self, X, y=None):
+        return self.transform(X) + 100
+
+    def transform(self, X):
+        return np.asarray(X)
+
+
+def test_rows_are_learned_from_as_fit_transform_makes_them(learner, tasks):
+    fitted = meta_fit(make_pipeline(Encoder(), learner), tasks)
+    assert (fitted[-1].meta_state_.missing.fill > 90).all()
+    np.testing.assert_array_equal(fitted[0].transform(tasks[0].X), tasks[0].X)
 
 
 def test_what_is_frozen_already_stays(learner, tasks):
