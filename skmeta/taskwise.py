@@ -44,17 +44,15 @@ class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
 
     Examples
     --------
+    >>> from sklearn.linear_model import Ridge
     >>> from sklearn.model_selection import GridSearchCV
-    >>> from skmeta import AttentionMetaRegressor
+    >>> from skmeta.baselines import PooledRegressor
     >>> from skmeta.datasets import make_linear_tasks
     >>> from skmeta.model_selection import TaskwiseEstimator
     >>> tasks = make_linear_tasks(12, n_features=1, random_state=0)
-    >>> learner = AttentionMetaRegressor(
-    ...     pooled_estimator=None, max_epochs=0, random_state=0
-    ... )
     >>> search = GridSearchCV(
-    ...     TaskwiseEstimator(learner, random_state=0),
-    ...     {"estimator__base_learner": ["gp", "linear"]},
+    ...     TaskwiseEstimator(PooledRegressor(Ridge()), random_state=0),
+    ...     {"estimator__adapt": [None, "intercept", "slopes"]},
     ...     cv=2,
     ... )
     >>> search = search.fit(tasks)
