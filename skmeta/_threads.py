@@ -4,7 +4,7 @@ import threading
 from contextlib import contextmanager
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 _lock, _inside = threading.Lock(), threading.local()
 _n_inside, _outside = 0, None
@@ -46,18 +46,20 @@ def single_pool_thread():
     """Run what numpy and scikit-learn compute with on one thread, as before after.
 
     OpenMP's number is a thread's own. That of BLAS is the process's: the first inside
-    sets it, the last resets it.
+    sets it, the last resets it. threadpoolctl lets only one thread at a time set it,
+    until the limits of that thread end, so those of OpenMP are around those of BLAS.
     """
     global _n_limited, _limits
-    with _blas_lock:
-        if _n_limited == 0:
-            _limits = threadpool_limits(1, user_api="blas")
-        _n_limited += 1
-    try:
-        with threadpool_limits(1, user_api="openmp"):
-            yield
-    finally:
+    pools = ThreadpoolController()
+    with pools.select(user_api="openmp").limit(limits=1):
         with _blas_lock:
-            _n_limited -= 1
             if _n_limited == 0:
-                _limits.restore_original_limits()
+                _limits = pools.select(user_api="blas").limit(limits=1)
+            _n_limited += 1
+        try:
+            yield
+        finally:
+            with _blas_lock:
+                _n_limited -= 1
+                if _n_limited == 0:
+                    _limits.restore_original_limits()

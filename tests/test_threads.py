@@ -97,6 +97,8 @@ def blas_threads():
 def test_pools_are_restored_whoever_is_last():
     before, both_in, first_out = blas_threads(), Barrier(2), Barrier(2)
     inside = []
+    with single_pool_thread():  # gives back the right to set the number, too
+        inside.extend(blas_threads())
 
     def enter(leaves_first):
         with single_pool_thread():
