@@ -12,6 +12,9 @@ from .episodes import log_uniform_sizes
 RETURN_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """How far from the start, where 1 is as far as training went."""
 
+MAX_EPISODES = 40
+"""Of one held-out task."""
+
 
 def row_losses(prediction, y):
     """Negative log likelihood of each query row, (n_tasks, n_rows).
@@ -26,12 +29,17 @@ def row_losses(prediction, y):
 
 
 def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episodes=512):
-    """Fixed episodes of the held-out tasks, support sizes spread as in training."""
-    n_batches = math.ceil(n_episodes / batch_size)
-    order = [
-        rng.permutation(len(episodes)) for _ in range(1 + n_episodes // len(episodes))
-    ]
-    order = np.concatenate(order)[: n_batches * batch_size]
+    """Fixed episodes of the held-out tasks, support sizes spread as in training.
+
+    Where a few tasks would have to give more than `MAX_EPISODES` each, the batches are
+    fewer, down to half, and smaller.
+    """
+    most = math.ceil(n_episodes / batch_size)
+    n_episodes = min(most * batch_size, MAX_EPISODES * len(episodes))
+    n_batches = max(math.ceil(n_episodes / batch_size), math.ceil(most / 2))
+    n_rounds = 1 + n_episodes // len(episodes)
+    order = [rng.permutation(len(episodes)) for _ in range(n_rounds)]
+    order = np.concatenate(order)[:n_episodes]
     batches = []
     for i, tasks in enumerate(np.array_split(order, n_batches)):
         quantile = np.full(len(tasks), (i + 0.5) / n_batches)

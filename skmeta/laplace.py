@@ -2,7 +2,7 @@
 
 ``n_classes`` latent functions share a kernel; a softmax turns them into probabilities.
 The algebra is that of Rasmussen and Williams (2006), Gaussian Processes for Machine
-Learning, algorithms 3.3 and 3.4, with a prior mean and weighted rows. Shapes: B tasks,
+Learning, algorithms 3.1, 3.3 and 3.4, with a prior mean and weighted rows. Shapes: B tasks,
 C classes, S support rows, Q query rows; everything in float64.
 """
 
@@ -10,6 +10,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 N_NEWTON_STEPS = 50
 N_HALVINGS = 30
@@ -50,7 +51,7 @@ def laplace(K, mean, y, weight):
     -------
     posterior : Posterior
     """
-    one_hot = torch.nn.functional.one_hot(y, mean.shape[-1]).transpose(1, 2).to(K)
+    one_hot = F.one_hot(y, mean.shape[-1]).transpose(1, 2).to(K)
     mean = mean.transpose(1, 2)
     with torch.no_grad():
         alpha = _mode(K.detach(), mean.detach(), one_hot, weight)
@@ -113,14 +114,24 @@ def _objective(alpha, f, mean, one_hot, weight):
 
 
 def _mode(K, mean, one_hot, weight):
+    """Alpha (B, C, S) at the mode."""
+    if mean.shape[1] != 2:
+        return _climb(K, mean, one_hot, weight, _newton, _objective)
+    difference, label = mean[:, 1:] - mean[:, :1], one_hot[:, 1:]
+    alpha = _climb(2 * K, difference, label, weight, _newton_of_two, _objective_of_two)
+    return torch.cat([-alpha, alpha], 1)
+
+
+def _climb(K, mean, target, weight, newton, objective):
+    """Newton's method, its step halved in each task until its objective rises."""
     alpha, f = torch.zeros_like(mean), mean
-    best = _objective(alpha, f, mean, one_hot, weight)
+    best = objective(alpha, f, mean, target, weight)
     for _ in range(N_NEWTON_STEPS):
-        step = _newton(K, mean, f, one_hot, weight) - alpha
+        step = newton(K, mean, f, target, weight) - alpha
         for _ in range(N_HALVINGS):
             trial = alpha + step
             trial_f = mean + trial @ K
-            value = _objective(trial, trial_f, mean, one_hot, weight)
+            value = objective(trial, trial_f, mean, target, weight)
             worse = value < best - TOLERANCE / 10
             if not worse.any():
                 break
@@ -132,6 +143,26 @@ def _mode(K, mean, one_hot, weight):
         if gain.max() < TOLERANCE:
             break
     return alpha
+
+
+def _objective_of_two(alpha, f, mean, label, weight):
+    """`_objective` by the difference ``f`` (B, 1, S) of two latents."""
+    log_likelihood = (label * f - F.softplus(f))[:, 0] * weight
+    return log_likelihood.sum(1) - 0.5 * (alpha * (f - mean)).sum((1, 2))
+
+
+def _newton_of_two(K, mean, f, label, weight):
+    """`_newton` by the difference of two latents, of twice the covariance.
+
+    Algorithm 3.1: one factor in place of one a class and that of their sum.
+    """
+    w, p = weight[:, None], f.sigmoid()
+    root = (w * p * (1 - p)).sqrt()
+    eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
+    L = torch.linalg.cholesky(eye + root.transpose(1, 2) * K * root)
+    b = root**2 * (f - mean) + w * (label - p)
+    inside = (root * (b @ K)).transpose(1, 2)
+    return b - root * torch.cholesky_solve(inside, L).transpose(1, 2)
 
 
 def _newton(K, mean, f, one_hot, weight):

@@ -319,4 +319,5 @@ def choose_training(network, held_out, device):
         learner.configure(*choice)
         return held_out_loss(network, held_out, device)
 
-    learner.configure(*min(learner.choices, key=loss))
+    choices = learner.choices
+    learner.configure(*(min(choices, key=loss) if len(choices) > 1 else choices[0]))

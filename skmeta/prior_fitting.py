@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 
@@ -26,6 +27,9 @@ LINEAR_RATE, LOG_RATE = 0.03, 0.1
 LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
 """Learning rates, and sds of the normal priors, of the linear part's parameters and of
 the logarithms of the other hyperparameters."""
+
+MAX_SPREADS = 5.0
+"""A hyperparameter moves by no more sds than these for one task."""
 
 N_TASKS = 48
 N_ROWS = 32
@@ -211,14 +215,8 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
     loss : float
         The lowest that ``judge`` gave; infinite without one.
     """
-    groups = [
-        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
-        (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
-    ]
+    groups = _hyperparameters(learner)
     parameters = [p for group, _, _ in groups for p in group]
-    learner.requires_grad_(False)  # what is idle costs no gradients
-    for p in parameters:
-        p.requires_grad_(True)
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
     lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
@@ -244,6 +242,60 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
             for p, q in zip(parameters, best, strict=True):
                 p.copy_(q)
     return lowest
+
+
+def fit_prior_to_task(learner, rows, y):
+    """Maximise the marginal likelihood of one task by the hyperparameters.
+
+    With all rows at hand at each step there is no need to feel one's way: L-BFGS, on
+    hyperparameters in units of the sds of their normal priors.
+
+    Parameters
+    ----------
+    learner : module
+        A Gaussian-process base learner in float64, changed in place.
+    rows : Rows of one task
+    y : tensor of shape (1, n_rows)
+    """
+    groups = _hyperparameters(learner)
+    parameters = [p for group, _, _ in groups for p in group]
+    sizes = [p.numel() for p in parameters]
+    first = torch.nn.utils.parameters_to_vector(parameters).detach()
+    spread = first.new_tensor([sd for group, _, sd in groups for _ in group])
+    spread = spread.repeat_interleave(torch.tensor(sizes))
+
+    def loss_and_gradient(departure):
+        moved = first + spread * torch.from_numpy(departure)
+        torch.nn.utils.vector_to_parameters(moved, parameters)
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        loss = -learner.log_evidence(adapted).sum()
+        gradients = torch.autograd.grad(
+            loss, parameters, allow_unused=True, materialize_grads=True
+        )
+        gradient = torch.cat([g.flatten() for g in gradients]) * spread
+        penalty = 0.5 * departure @ departure
+        return loss.item() + penalty, gradient.numpy() + departure
+
+    found = minimize(
+        loss_and_gradient, np.zeros(len(first)), jac=True, method="L-BFGS-B",
+        bounds=[(-MAX_SPREADS, MAX_SPREADS)] * len(first),
+        options={"maxiter": N_STEPS, "ftol": 1e-6, "gtol": 1e-2},
+    )  # fmt: skip
+    moved = first + spread * torch.from_numpy(found.x)
+    torch.nn.utils.vector_to_parameters(moved, parameters)
+
+
+def _hyperparameters(learner):
+    """Those that are fitted, alone with gradients: [(group, rate, spread), ...]."""
+    groups = [
+        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
+        (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
+    ]
+    learner.requires_grad_(False)  # what is idle costs no gradients
+    for group, _, _ in groups:
+        for p in group:
+            p.requires_grad_(True)
+    return groups
 
 
 def draw_from_prior(learner, batch, n_tasks, generator):

@@ -5,7 +5,7 @@ from .gaussian_process import representatives
 from .meta_network import make_network
 from .meta_state import MetaState
 from .missing_values import MissingValues
-from .prior_fitting import fit_prior
+from .prior_fitting import fit_prior_to_task
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 
 MAX_ROWS = 64
@@ -59,6 +59,6 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
         )
         network.train()
-        fit_prior(network.core(), lambda: rows, n_tasks=1)
+        fit_prior_to_task(network.core(), *rows)
         network.eval().requires_grad_(False)
     return state
