@@ -41,6 +41,7 @@ WITHOUT_ROWS = (
     "builtins",
     "numpy",
     "scipy.sparse",
+    "_loss",  # as scikit-learn 1.6 calls the next
     "sklearn._loss",
     "sklearn.calibration",
     "sklearn.compose",
