@@ -2,8 +2,8 @@
 
 ``n_classes`` latent functions share a kernel; a softmax turns them into probabilities.
 The algebra is that of Rasmussen and Williams (2006), Gaussian Processes for Machine
-Learning, algorithms 3.1, 3.3 and 3.4, with a prior mean and weighted rows. Shapes: B tasks,
-C classes, S support rows, Q query rows; everything in float64.
+Learning, algorithms 3.1, 3.3 and 3.4, with a prior mean and weighted rows. Shapes: B
+tasks, C classes, S support rows, Q query rows; everything in float64.
 """
 
 import math
