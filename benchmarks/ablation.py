@@ -99,11 +99,9 @@ OF_ATTENTION = {
     "learned mean": {"idle": ("to_mean",)},
     "pooled estimator": {"parameters": {"pooled_estimator": None}},
     "task attention": {"parameters": {"task_attention": False}},
-    "training on the support": {"choices": ((0.0,),)},
+    "training on the support": {"choices": ((0.0,),), "cautious_choices": ()},
     "tasks drawn from the prior": {"prior_tasks": 0},
-    "noise with long tails": {
-        "choices": [c for c in GaussianProcessRegression.choices if c[1] == np.inf]
-    },
+    "noise with long tails": {"cautious_choices": ()},
     "start at the mixed model": {"mixed_start": False},
     "return to the start": {"return_to_start": False},
 }
@@ -115,8 +113,8 @@ PARTS = {
 """Part -> how the estimator is made to do without it."""
 
 
-def without(idle=(), choices=None, prior_tasks=None, mixed_start=True,
-            return_to_start=True, max_correction=None):  # fmt: skip
+def without(idle=(), prior_tasks=None, mixed_start=True, return_to_start=True,
+            max_correction=None, **of_process):  # fmt: skip
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
 
@@ -129,8 +127,8 @@ def without(idle=(), choices=None, prior_tasks=None, mixed_start=True,
 
     stack = ExitStack()
     stack.enter_context(patch.object(meta_training, "make_network", make_idle_network))
-    if choices is not None:
-        stack.enter_context(patch.object(GaussianProcessRegression, "choices", choices))
+    if of_process:
+        stack.enter_context(patch.multiple(GaussianProcessRegression, **of_process))
     if prior_tasks is not None:
         stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
     if not mixed_start:

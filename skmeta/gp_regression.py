@@ -1,7 +1,6 @@
 """The Gaussian process as base learner of regression tasks: all in closed form."""
 
 import math
-from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -22,6 +21,7 @@ from .task_encoder import TaskEncoding
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
 N_OUTLIER_STEPS = 5
+SPREADS = 0.1, 0.3, 1.0, 2.0
 MAX_TRAINING_ROWS = 256
 """Rows of the support that train the hyperparameters; all rows are conditioned on."""
 
@@ -55,7 +55,8 @@ class GaussianProcessRegression(nn.Module):
         Degrees of freedom of the noise, Student's t; infinite where it is normal.
     """
 
-    choices = tuple(product((0.1, 0.3, 1.0, 2.0), (math.inf, 4.0)))
+    choices = tuple((spread, math.inf) for spread in SPREADS)
+    cautious_choices = tuple((spread, 4.0) for spread in SPREADS)
     alone = (2.0, math.inf)
 
     def __init__(self, prior):

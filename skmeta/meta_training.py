@@ -12,7 +12,7 @@ from .columns import in_columns
 from .embedding_training import learn_embedding
 from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
-from .held_out import held_out_batches, held_out_loss, return_to_start
+from .held_out import held_out_batches, held_out_losses, return_to_start, shows
 from .meta_network import MetaNetwork, make_network
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
@@ -282,7 +282,7 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
         failure, history = error, error.history
     network = copy.deepcopy(network)  # which is not compiled
     return_to_start(network, untrained, held_out, len(start.held_out), device)
-    choose_training(network, held_out, device)
+    choose_training(network, held_out, len(start.held_out), device)
     if system.other_kinds is not None:
         network = system.other_kinds(
             network.eval(), start.examples, held_out[::JUDGED_EVERY], seed, device
@@ -311,13 +311,21 @@ def share_prior(fitted, learner):
                 p.copy_(q)
 
 
-def choose_training(network, held_out, device):
+def choose_training(network, held_out, n_tasks, device):
     """Choose how the support trains the base learner, by the loss of held-out tasks."""
     learner = network.learner
 
-    def loss(choice):
-        learner.configure(*choice)
-        return held_out_loss(network, held_out, device)
+    def best(choices):
+        found = []
+        for choice in choices:
+            learner.configure(*choice)
+            total, n_rows = held_out_losses(network, held_out, device)
+            found.append((total.sum() / n_rows.sum(), choice, total / n_rows))
+        return min(found, key=lambda one: one[0])[1:]
 
-    choices = learner.choices
-    learner.configure(*(min(choices, key=loss) if len(choices) > 1 else choices[0]))
+    chosen, losses = best(learner.choices)
+    if cautious_choices := getattr(learner, "cautious_choices", ()):
+        other, others = best(cautious_choices)
+        if shows(losses - others, n_tasks):
+            chosen = other
+    learner.configure(*chosen)

@@ -60,7 +60,7 @@ def short(monkeypatch):
             monkeypatch.setitem(cls.__init__.__kwdefaults__, name, value)
 
 
-@pytest.mark.parametrize("page", ["states", "choosing", "coming_from"])
+@pytest.mark.parametrize("page", ["states", "compare", "choosing", "coming_from"])
 def test_page_runs(page, names, short):
     code = blocks(f"docs/{page}.md")
     assert code
