@@ -11,7 +11,7 @@ A base learner is a torch module over a batch of tasks with
 ``relevance(adapted)``         how much hangs on each column
 ``choices``, ``configure``     settings of the training on the support, chosen on
                                held-out tasks
-``cautious_choices``           where it has any, those that have to show to be better
+``cautious_choices``           where it has any, those that take strong evidence
 ``alone``                      the setting where no other task is known
 =============================  =========================================================
 

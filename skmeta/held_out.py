@@ -77,19 +77,6 @@ def held_out_loss(network, batches, device="cpu"):
     return total.sum() / n_rows.sum()
 
 
-def shows(excess, n_tasks):
-    """Whether losses exceed others by more than half a standard error.
-
-    Parameters
-    ----------
-    excess : ndarray of shape (n_episodes,)
-    n_tasks : int
-        Tasks that the episodes are of; those of one task are no evidence of their own.
-    """
-    standard_error = excess.std() / min(n_tasks, len(excess)) ** 0.5
-    return not excess.mean() <= 0.5 * standard_error
-
-
 def return_to_start(network, start, batches, n_tasks, device="cpu"):
     """Take a network back towards its start, as far as held-out tasks let it.
 
@@ -116,10 +103,12 @@ def return_to_start(network, start, batches, n_tasks, device="cpu"):
         total, n_rows = held_out_losses(network, batches, device)
         losses.append(total / n_rows)
     least = min(losses, key=lambda loss: np.nan_to_num(loss.mean(), nan=np.inf))
+    excess = [loss - least for loss in losses]
+    n = min(n_tasks, len(least))
     good = (
         share
-        for share, loss in zip(RETURN_SHARES, losses, strict=True)
-        if not shows(loss - least, n_tasks)
+        for share, e in zip(RETURN_SHARES, excess, strict=True)
+        if e.mean() <= 0.5 * e.std() / n**0.5
     )
     nearest = next(good, 1.0)  # no comparison where every loss is NaN
     network.load_state_dict(_between(start, trained, nearest))

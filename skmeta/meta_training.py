@@ -12,7 +12,7 @@ from .columns import in_columns
 from .embedding_training import learn_embedding
 from .episodes import as_range, log_uniform_sizes, prepared
 from .exceptions import NonFiniteLossError
-from .held_out import held_out_batches, held_out_losses, return_to_start, shows
+from .held_out import held_out_batches, held_out_losses, return_to_start
 from .meta_network import MetaNetwork, make_network
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
@@ -26,6 +26,9 @@ from .training_loop import EpisodeBatches, train
 
 JUDGED_EVERY = 4
 """One of so many batches of held-out episodes is judged on where that takes time."""
+
+STRONG_EVIDENCE = 3.0
+"""In nats: "strong" where 2 log B exceeds 6 (Kass and Raftery 1995, sec. 3.2)."""
 
 PRIOR_TASKS = 50
 """Tasks that the fitted prior is worth: so many of all that a batch is drawn from have
@@ -312,7 +315,10 @@ def share_prior(fitted, learner):
 
 
 def choose_training(network, held_out, n_tasks, device):
-    """Choose how the support trains the base learner, by the loss of held-out tasks."""
+    """Choose how the support trains the base learner, by the loss of held-out tasks.
+
+    A cautious choice has to be more likely by `STRONG_EVIDENCE` over all of them.
+    """
     learner = network.learner
 
     def best(choices):
@@ -320,12 +326,12 @@ def choose_training(network, held_out, n_tasks, device):
         for choice in choices:
             learner.configure(*choice)
             total, n_rows = held_out_losses(network, held_out, device)
-            found.append((total.sum() / n_rows.sum(), choice, total / n_rows))
+            found.append((total.sum() / n_rows.sum(), choice, total.mean()))
         return min(found, key=lambda one: one[0])[1:]
 
-    chosen, losses = best(learner.choices)
+    chosen, loss = best(learner.choices)
     if cautious_choices := getattr(learner, "cautious_choices", ()):
-        other, others = best(cautious_choices)
-        if shows(losses - others, n_tasks):
+        other, of_other = best(cautious_choices)
+        if n_tasks * (loss - of_other) > STRONG_EVIDENCE:
             chosen = other
     learner.configure(*chosen)
