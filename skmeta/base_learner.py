@@ -21,6 +21,7 @@ the query rows' targets. Those with a prior to start from have
 ``squared_distance(adapted)``.
 """
 
+import threading
 from contextlib import contextmanager
 
 import torch
@@ -32,6 +33,8 @@ from .gp_regression import GaussianProcessRegression
 from .mlp import MultilayerPerceptron
 
 BASE_LEARNERS = ("gp", "linear", "mlp")
+
+_source_of_all = threading.RLock()
 
 
 def kind_of(base_learner):
@@ -62,8 +65,11 @@ def make_base_learner(name, *, classification, seed, **sizes):
 
 @contextmanager
 def seeded(seed):
-    """Draw torch's random numbers from ``seed`` inside, and as before after."""
-    with torch.random.fork_rng(devices=[]):
+    """Draw torch's random numbers from ``seed`` inside, and as before after.
+
+    One thread at a time, since torch has one source of them for all.
+    """
+    with _source_of_all, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 

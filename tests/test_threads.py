@@ -1,6 +1,6 @@
 """Threads that adapt and predict at once do not get into each other's way."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 
 import numpy as np
@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_info
 
 from skmeta._threads import single_pool_thread, single_thread
+from skmeta.base_learner import seeded
 
 
 @pytest.fixture
@@ -55,6 +56,28 @@ def test_meta_fit_in_two_threads(meta_fitted, tiny):
     expected = predicted()
     for found in Parallel(2, "threading")(delayed(predicted)() for _ in range(2)):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_seeded_numbers_are_those_of_one_thread():
+    def draw(seed, n=2, meanwhile=None):
+        with seeded(seed):
+            first = torch.rand(n)
+            if meanwhile:
+                meanwhile()
+            return torch.cat([first, torch.rand(n)])
+
+    expected = [draw(0), draw(1)]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(1) as pool:
+        others = []
+
+        def start_another():
+            others.append(pool.submit(draw, 1))
+            wait(others, timeout=0.2)  # it does not get to its numbers
+
+        assert torch.equal(draw(0, meanwhile=start_another), expected[0])
+        assert torch.equal(others[0].result(timeout=30), expected[1])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_number_of_threads_is_restored_whoever_is_last(two_threads):
