@@ -1,7 +1,7 @@
 """Threads that adapt and predict at once do not get into each other's way."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from threading import Barrier
+from threading import Barrier, Event
 
 import numpy as np
 import pytest
@@ -68,14 +68,17 @@ def test_seeded_numbers_are_those_of_one_thread():
 
     expected = [draw(0), draw(1)]
     before = torch.get_rng_state()
+    drawn = Event()
     with ThreadPoolExecutor(1) as pool:
         others = []
 
         def start_another():
-            others.append(pool.submit(draw, 1))
-            wait(others, timeout=0.2)  # it does not get to its numbers
+            others.append(pool.submit(draw, 1, meanwhile=drawn.wait))
+            wait(others, timeout=0.2)  # time enough to get into each other's way
 
-        assert torch.equal(draw(0, meanwhile=start_another), expected[0])
+        first = draw(0, meanwhile=start_another)
+        drawn.set()
+        assert torch.equal(first, expected[0])
         assert torch.equal(others[0].result(timeout=30), expected[1])
     assert torch.equal(torch.get_rng_state(), before)
 
