@@ -260,13 +260,18 @@ def fit_prior_to_task(learner, rows, y):
     groups = _hyperparameters(learner)
     parameters = [p for group, _, _ in groups for p in group]
     sizes = [p.numel() for p in parameters]
-    first = torch.nn.utils.parameters_to_vector(parameters).detach()
+    first = torch.cat([p.detach().flatten() for p in parameters])
     spread = first.new_tensor([sd for group, _, sd in groups for _ in group])
     spread = spread.repeat_interleave(torch.tensor(sizes))
 
-    def loss_and_gradient(departure):
+    @torch.no_grad()
+    def move(departure):
         moved = first + spread * torch.from_numpy(departure)
-        torch.nn.utils.vector_to_parameters(moved, parameters)
+        for p, part in zip(parameters, moved.split(sizes), strict=True):
+            p.copy_(part.view_as(p))
+
+    def loss_and_gradient(departure):
+        move(departure)
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
         loss = -learner.log_evidence(adapted).sum()
         gradients = torch.autograd.grad(
@@ -281,8 +286,7 @@ def fit_prior_to_task(learner, rows, y):
         bounds=[(-MAX_SPREADS, MAX_SPREADS)] * len(first),
         options={"maxiter": N_STEPS, "ftol": 1e-6, "gtol": 1e-2},
     )  # fmt: skip
-    moved = first + spread * torch.from_numpy(found.x)
-    torch.nn.utils.vector_to_parameters(moved, parameters)
+    move(found.x)
 
 
 def _hyperparameters(learner):

@@ -12,6 +12,7 @@ from torch import nn
 from skmeta.datasets import make_linear_tasks
 from skmeta.episodes import Episodes
 from skmeta.held_out import (
+    MAX_EPISODES,
     held_out_batches,
     held_out_loss,
     held_out_losses,
@@ -88,6 +89,16 @@ def test_held_out_batches_are_the_same_for_the_same_seed(episodes):
         assert torch.equal(a.x_support, b.x_support)
         assert torch.equal(a.y_query, b.y_query)
     sizes = [int(b.weight_support.sum(1).max()) for b in one]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 0
+    assert sizes[-1] >= 8
+
+
+def test_few_held_out_tasks_give_no_more_episodes_than_they_have_to(episodes):
+    some = held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 8, 800)
+    assert sum(map(len, some)) == MAX_EPISODES * len(episodes)
+    assert len(some) == 50
+    sizes = [int(b.weight_support.sum(1).max()) for b in some]
     assert sizes == sorted(sizes)
     assert sizes[0] == 0
     assert sizes[-1] >= 8

@@ -8,8 +8,9 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor
+from skmeta import AttentionMetaRegressor, held_out
 from skmeta.gp_regression import GaussianProcessRegression
+from skmeta.meta_training import choose_training
 from skmeta.other_kinds import OpenLearner
 from skmeta.row_decoder import RowDecodingLearner
 from skmeta.task_encoder import TransformerEncoder
@@ -128,3 +129,44 @@ def test_compiled_encoder_is_trained_with_and_not_kept(
 def test_nothing_is_compiled_unless_asked_for(linear, meta_fitted, monkeypatch):
     monkeypatch.setattr(torch, "compile", Compiler("at once"))
     linear.meta_fit(meta_fitted.tasks("regressor"))
+
+
+class Choosy(torch.nn.Module):
+    """A learner whose held-out loss a row is what its setting says."""
+
+    choices, cautious_choices = ((1.0,), (0.5,)), ((0.7,), (0.4,))
+
+    def configure(self, loss):
+        self.loss = loss
+
+
+class Episode:
+    """A batch of four episodes of five query rows."""
+
+    def inputs(self):
+        return {}
+
+    def target(self):
+        return torch.zeros(4, 5), torch.ones(4, 5)
+
+
+@pytest.mark.parametrize(("n_tasks", "chosen"), [(5, 0.5), (7, 0.4)])
+def test_cautious_choices_take_strong_evidence(n_tasks, chosen, monkeypatch):
+    """A gain of .1 a row is .5 a task: of five tasks 2.5 nats, of seven 3.5."""
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.learner = Choosy()
+
+        def forward(self):
+            loss = torch.tensor(self.learner.loss).expand(4, 5)
+            return loss, torch.ones(4, 5)
+
+    monkeypatch.setattr(held_out, "row_losses", lambda prediction, y: prediction[0])
+    network = Network()
+    choose_training(network, [Episode()], n_tasks, "cpu")
+    assert network.learner.loss == chosen
+    network.learner.cautious_choices = ()
+    choose_training(network, [Episode()], n_tasks, "cpu")
+    assert network.learner.loss == 0.5

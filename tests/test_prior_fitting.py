@@ -19,6 +19,7 @@ from skmeta.prior_fitting import (
     choose_start,
     draw_from_prior,
     fit_prior,
+    fit_prior_to_task,
     judge,
     no_encoding,
 )
@@ -109,6 +110,27 @@ def test_only_what_all_tasks_share_is_fitted():
         "prior.length_scale",
         "prior.noise",
     }
+
+
+@pytest.mark.parametrize("n_classes", [None, 2, 3])
+def test_one_task_moves_the_prior_to_the_mode(n_classes):
+    """Of its evidence and the normal priors: there the gradient is zero."""
+    learner = make_learner(n_classes=n_classes).double()
+    rows, y = sampled(known_process(n_classes), n_tasks=1, n_rows=40)
+    rows = Rows(*(part.double() for part in rows))
+    prior = learner.prior
+    groups = (prior.linear_parameters(), 0.3), (prior.log_parameters(), 1.0)
+    spreads = [(p, p.detach().clone(), sd) for group, sd in groups for p in group]
+    before = evidence(learner, rows, y)
+    fit_prior_to_task(learner, rows, y)
+    assert evidence(learner, rows, y) > before + 0.01
+    adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+    loss = -learner.log_evidence(adapted).sum()
+    loss = loss + sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in spreads)
+    loss.backward()
+    for p, _, sd in spreads:
+        if p.grad is not None:  # the noise has no part in classes
+            assert (p.grad * sd).abs().max() < 0.1
 
 
 def test_few_tasks_move_the_prior_less_than_many():
