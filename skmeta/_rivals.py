@@ -8,7 +8,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from .baselines import (
     MixedEffectsClassifier,
@@ -74,11 +74,14 @@ def default_rivals(tasks, classification, own_classes, seed):
     -------
     estimators : dict of str -> estimator
     """
-    scaler = FrozenEstimator(StandardScaler().fit(tasks.X))
+    scaled = make_pipeline(
+        FunctionTransformer(np.asarray),  # rows with names of columns or without
+        FrozenEstimator(StandardScaler().fit(tasks.X)),
+    )
     if own_classes:
         return {
             "logistic regression per task": make_pipeline(
-                scaler, LogisticRegression(max_iter=1000)
+                scaled, LogisticRegression(max_iter=1000)
             )
         }
     if not classification:
@@ -89,8 +92,8 @@ def default_rivals(tasks, classification, own_classes, seed):
             ),
             "pooled boosting": PooledRegressor(random_state=seed),
             "mixed-effects model": MixedEffectsRegressor(),
-            "GP per task": make_pipeline(scaler, task_process(seed)),
-            "ridge per task": make_pipeline(scaler, task_ridge()),
+            "GP per task": make_pipeline(scaled, task_process(seed)),
+            "ridge per task": make_pipeline(scaled, task_ridge()),
         }
     classes = np.unique(tasks.y)
     rivals = {
@@ -105,7 +108,7 @@ def default_rivals(tasks, classification, own_classes, seed):
             ),
             "mixed-effects model": MixedEffectsClassifier(),
         }
-    alone = make_pipeline(scaler, TaskLogisticRegression(classes))
+    alone = make_pipeline(scaled, TaskLogisticRegression(classes))
     return rivals | {"logistic regression per task": alone}
 
 

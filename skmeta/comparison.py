@@ -30,7 +30,7 @@ from ._threads import single_pool_thread
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .class_tasks import has_own_classes
 from .few_shot import few_shot_scores
-from .pipelines import learns_across_tasks, meta_fit_in_place
+from .pipelines import framed, learns_across_tasks, meta_fit_in_place
 
 SHARES = (0.25, 0.5)
 """Shares of the meta-training tasks that show whether more would help."""
@@ -183,7 +183,8 @@ def _filling(rival, tasks):
     """A rival behind an imputer where values are missing, which ours takes as such."""
     if not np.isnan(tasks.X).any():
         return rival
-    imputer = SimpleImputer(keep_empty_features=True).fit(tasks.X)
+    X = framed(tasks.X, tasks.feature_names)
+    imputer = SimpleImputer(keep_empty_features=True).fit(X)
     return make_pipeline(FrozenEstimator(imputer), rival)
 
 

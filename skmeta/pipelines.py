@@ -207,7 +207,7 @@ def given_tasks(tasks):
 
 def _given(name, item):
     if isinstance(item, Task):
-        X = _framed(item.X, item.feature_names)
+        X = framed(item.X, item.feature_names)
         return GivenTask(X, item.y, name, item.weight)
     if isinstance(item, GivenTask):
         return item
@@ -226,7 +226,7 @@ def _given(name, item):
     return GivenTask(X, y, name)
 
 
-def _framed(X, names):
+def framed(X, names):
     """Rows with the names of their columns, where there are names, and pandas."""
     if names is None:
         return X

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyClassifier, DummyRegressor
@@ -9,7 +10,12 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    TaskCollection,
+    meta_fit,
+)
 from skmeta._comparison import Comparison, Growth, finding, matters_from
 from skmeta._comparison_inputs import named
 from skmeta._rivals import TaskLogisticRegression
@@ -378,6 +384,25 @@ def test_tasks_that_are_too_few_or_without_end():
 
     with pytest.raises(ValueError, match="without end"):
         compare(None, Endless())
+
+
+@pytest.mark.filterwarnings("error:X .* feature names:UserWarning")
+@pytest.mark.parametrize("missing", [False, True])
+def test_names_of_columns_are_no_matter(missing):
+    """Rivals that see one task alone are given rows with names, as a user's are."""
+    frame = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(60, 2)), columns=["age", "income"]
+    ).assign(score=np.arange(60.0), school=np.repeat(np.arange(12), 5))
+    if missing:
+        frame.loc[::4, "age"] = np.nan
+    tasks = TaskCollection.from_frame(frame, target="score", task="school")
+    rivals = default_estimators(tasks, False, False, 0)
+    for name in ("ridge per task", "mixed-effects model"):
+        rival = rivals[name]
+        if name == "mixed-effects model":
+            rival = meta_fit(rival, tasks)
+        scores = few_shot_scores(rival, tasks, 3, 1, random_state=0)
+        assert np.isfinite(scores.scores).all()
 
 
 def test_missing_values_and_pipelines(tiny):
