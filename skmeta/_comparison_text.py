@@ -31,8 +31,8 @@ def verdict(comparison):
         return f"No: {ours} is behind the best of what is simpler. {mean}"
     if comparison.overall == "same":
         return (
-            f"No: {ours} does as well as the best of what is simpler, and no better. "
-            f"{mean}"
+            f"No: over all K together, {ours} does as well as the best of what is "
+            f"simpler, and no better. {mean}"
         )
     return f"No: no gain that matters can be told from chance on these tasks. {mean}"
 
@@ -78,13 +78,7 @@ def findings(comparison):
         "growth": _growth(comparison),
         "tasks": _tasks(comparison),
         "failures": _failures(comparison),
-        "how": (
-            f"How: {comparison.n_tasks} tasks in {comparison.n_folds} folds; each "
-            f"estimator learned from the other folds and was scored on "
-            f"{len(comparison.task_names)} tasks it had not seen, all on the same "
-            "rows. Intervals are over tasks. The best rival is chosen by the scores "
-            "that it is compared by, which flatters the rival."
-        ),
+        "how": _how(comparison),
     }
     return {question: text for question, text in found.items() if text}
 
@@ -153,6 +147,23 @@ def _failures(comparison):
     return (
         f"Could not be fitted or scored: {_listed(cells)} episodes; they count as if "
         "the mean, or the frequencies, had been predicted."
+    )
+
+
+def _how(comparison):
+    fewer = ""
+    n_tasks = [row.n_tasks for row in comparison.summary()]
+    if min(n_tasks) < max(n_tasks):
+        fewer = (
+            " Where K is large only tasks with enough rows count, so that scores at "
+            "different K are of different tasks."
+        )
+    return (
+        f"How: {comparison.n_tasks} tasks in {comparison.n_folds} folds; each "
+        f"estimator learned from the other folds and was scored on "
+        f"{len(comparison.task_names)} tasks it had not seen, all on the same "
+        f"rows.{fewer} Intervals are over tasks. The best rival is chosen by the "
+        "scores that it is compared by, which flatters the rival."
     )
 
 

@@ -29,10 +29,14 @@ def kind_of(column, groups):
         return "date", None
     if pd.api.types.is_numeric_dtype(column):
         there = there.astype(float)
-        is_counter = there.max() - there.min() + 1 == n_values == len(column)
-        if is_counter and (there % 1 == 0).all():
+        if n_values < len(column) or (there % 1 != 0).any():
+            return "number", None
+        if there.max() - there.min() + 1 == n_values:
             return None, "numbers the rows and was left out."
-        return "number", None
+        return "number", (
+            "has a whole number of its own in every row, and was taken as a number. If "
+            "it only names the rows, take it out of the table."
+        )
     text = there.astype(str)
     if pd.to_numeric(text, errors="coerce").notna().mean() >= NUMERIC:
         return "number", "was read as numbers."

@@ -150,7 +150,10 @@ def compare(
         )
         for job in plan
     )
-    bar = tqdm(found, total=len(plan), disable=verbose <= 0, desc="comparing")
+    bar = tqdm(
+        found, total=len(plan), disable=verbose <= 0, desc="comparing",
+        bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}]",
+    )  # fmt: skip
     results = dict(zip(plan, bar, strict=True))
     return _collected(
         results,

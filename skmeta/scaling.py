@@ -12,6 +12,11 @@ MAX_TARGET = 1e15
 
 CHUNK = 100_000
 
+NUMBERED = (
+    " scikit-learn's voting, stacking and bagging number the classes of a task before "
+    "they pass them on: for these, meta-train on numbered classes."
+)
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
@@ -144,11 +149,13 @@ class LabelEncoder:
             If a label is not one of ``classes``.
         """
         code = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
-        unknown = self.classes[code] != y
-        if np.any(unknown):
+        known = self.classes[code] == y
+        if not np.all(known):
+            unknown = np.unique(np.asarray(y)[~known]).tolist()
+            numbered = set(unknown) <= set(range(len(self.classes)))
             raise ValueError(
-                f"Labels {np.unique(np.asarray(y)[unknown]).tolist()} were not in the "
-                f"meta-training tasks, whose classes are {self.classes.tolist()}."
+                f"Labels {unknown} were not in the meta-training tasks, whose classes "
+                f"are {self.classes.tolist()}." + NUMBERED * numbered
             )
         return code
 

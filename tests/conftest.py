@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -69,6 +70,18 @@ def tiny():
     return dict(TINY)
 
 
+@contextmanager
+def hardly_related():
+    """Relations are hardly learned, where what they are does not matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
+            "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 1,
+        }.items():  # fmt: skip
+            patch.setattr(f"skmeta.relation_training.{name}", value)
+        yield
+
+
 class MetaFitted:
     """Meta-fitted estimators by name, each trained once; calling gives a clone.
 
@@ -116,7 +129,8 @@ class MetaFitted:
             path = self._folder / f"{name}.pickle"
             if not path.exists():
                 estimator = clone(self.estimators[name]).set_params(**TINY)
-                estimator.meta_fit(self.tasks(name))
+                with hardly_related():
+                    estimator.meta_fit(self.tasks(name))
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))
                 whole.rename(path)  # at once: nobody reads half of it
@@ -136,13 +150,8 @@ class MetaFitted:
 
 @pytest.fixture(scope="module")
 def quick_relations():
-    """Relations are hardly learned, where what they are does not matter."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-            "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 1,
-        }.items():  # fmt: skip
-            patch.setattr(f"skmeta.relation_training.{name}", value)
+    """As `hardly_related`, for all tests of a module."""
+    with hardly_related():
         yield
 
 

@@ -103,8 +103,18 @@ def test_identical_tasks_are_learned_as_well_by_what_is_pooled():
     }
     comparison = compare(estimators, identical_tasks(), n_support=(3, 10), **QUICK)
     assert [row.finding for row in comparison.summary()] == ["same", "same"]
-    assert "as well as the best of what is simpler, and no better" in str(comparison)
+    said = str(comparison)
+    assert "does as well as the best of what is simpler, and no better" in said
+    assert "are of different tasks" not in said
     assert comparison.recommended == "pooled"
+
+
+def test_scores_of_different_tasks_are_said_to_be():
+    tasks = noise_tasks(20)
+    tasks[::2] = [(X[:9], y[:9]) for X, y in tasks[::2]]  # too few for K = 10
+    comparison = compare(MIXED, tasks, n_support=(3, 10), **QUICK)
+    assert [row.n_tasks for row in comparison.summary()] == [20, 10]
+    assert "are of different tasks" in str(comparison)
 
 
 def test_what_is_worse_is_said_to_be(related):

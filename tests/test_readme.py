@@ -50,7 +50,7 @@ def names():
     sales["day"] = np.tile(["week", "Saturday", "Sunday"], 32)
     sales["price"] = np.where(rng.random(96) < 0.2, np.nan, rng.normal(size=96))
     sales["sold"] = sales["shop"] + rng.normal(size=96)
-    new_shop, sold = sales[["day", "price"]][:9], sales["sold"][:9]
+    new_shop, sold = sales[["day", "price"]][:9], sales["sold"][:5]
     return locals() | {"Files": Files, "Simulator": Simulator}
 
 

@@ -35,7 +35,12 @@ from sklearn.utils.estimator_checks import (
     check_set_params,
 )
 
-from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor
+from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
+    SelfAttentionMetaRegressor,
+)
+from skmeta.datasets import make_classification_tasks
 
 NAMES = ["regressor", "binary", "regressor-related", "binary-transformer"]
 
@@ -131,6 +136,17 @@ def test_ensembles_of_classifiers(ensemble, meta_fitted):
     assert members
     assert shares_state(members, "binary", meta_fitted)
     np.testing.assert_allclose(fitted.predict_proba(X).sum(1), 1)
+
+
+def test_classes_that_an_ensemble_numbered_are_explained(tiny):
+    tasks = make_classification_tasks(12, 12, n_features=2, random_state=0)
+    tasks = [(task.X, np.array(["no", "yes"])[task.y]) for task in tasks]
+    model = AttentionMetaClassifier("linear", None, **tiny).meta_fit(tasks)
+    X, y = tasks[0]
+    with pytest.raises(ValueError, match="stacking and bagging number the classes"):
+        VotingClassifier([("meta", model)]).fit(X, y)
+    with pytest.raises(ValueError, match=r"\['maybe'\] .* are \['no', 'yes'\]\.$"):
+        model.fit(X, np.full(len(y), "maybe"))
 
 
 def test_many_outputs(meta_fitted):

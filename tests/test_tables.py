@@ -107,6 +107,19 @@ def test_new_rows_with_values_never_seen(frame, tmp_path):
         table.columns(new.drop(columns="grade"))
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [([2, 1, 3, *range(10, 67)], True), (np.arange(60) % 59, False),
+     (np.arange(60) / 7, False)],
+)  # fmt: skip
+def test_whole_numbers_that_may_be_names_are_said_to_be_taken(
+    frame, values, said, tmp_path
+):
+    table = read(frame.assign(code=values), tmp_path / "a.csv")
+    assert table.kinds["code"] == "number"
+    assert ("'code' has a whole number of its own" in " ".join(table.notes)) == said
+
+
 def test_rows_without_task_or_target_are_left_out(frame, tmp_path):
     frame.loc[[0, 1], "y"], frame.loc[[2], "task"] = np.nan, np.nan
     table = read(frame, tmp_path / "a.csv")
