@@ -16,15 +16,22 @@ MAX_EPISODES = 40
 """Of one held-out task."""
 
 
-def row_losses(prediction, y):
+def row_losses(prediction, y, bound=None):
     """Negative log likelihood of each query row, (n_tasks, n_rows).
 
-    ``prediction`` is a mean and a variance, or logits.
+    ``prediction`` is a mean and a variance, or logits. Errors of more than ``bound``
+    standard deviations count in proportion, not squared (Huber 1964, Robust estimation
+    of a location parameter).
     """
     if isinstance(prediction, tuple):
         mean, variance = prediction
-        error = (y - mean) ** 2 / variance
-        return 0.5 * (error + variance.log() + math.log(2 * math.pi))
+        error = (y - mean) / variance.sqrt()
+        if bound is None:
+            size = 0.5 * error**2
+        else:
+            zero = torch.zeros_like(error)
+            size = F.huber_loss(error, zero, reduction="none", delta=bound)
+        return size + 0.5 * (variance.log() + math.log(2 * math.pi))
     return F.cross_entropy(prediction.transpose(1, 2), y, reduction="none")
 
 
@@ -49,8 +56,8 @@ def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episode
 
 
 @torch.no_grad()
-def held_out_losses(network, batches, device="cpu"):
-    """Query loss of each held-out episode, in evaluation mode.
+def held_out_losses(network, batches, device="cpu", bound=None):
+    """Query loss of each held-out episode, in evaluation mode; see `row_losses`.
 
     Returns
     -------
@@ -64,16 +71,16 @@ def held_out_losses(network, batches, device="cpu"):
     for batch in batches:
         inputs = {k: v.to(device) for k, v in batch.inputs().items()}
         y, weight = (t.to(device) for t in batch.target())
-        losses = row_losses(network(**inputs), y) * weight
+        losses = row_losses(network(**inputs), y, bound) * weight
         total.append(losses.double().sum(1).cpu().numpy())
         n_rows.append(weight.double().sum(1).cpu().numpy())
     network.train(training)
     return np.concatenate(total), np.concatenate(n_rows)
 
 
-def held_out_loss(network, batches, device="cpu"):
+def held_out_loss(network, batches, device="cpu", bound=None):
     """Mean query loss of a network over the rows of held-out episodes."""
-    total, n_rows = held_out_losses(network, batches, device)
+    total, n_rows = held_out_losses(network, batches, device, bound)
     return total.sum() / n_rows.sum()
 
 

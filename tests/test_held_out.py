@@ -71,6 +71,13 @@ def test_row_losses_are_negative_log_densities():
     losses = row_losses(tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y))
     expected = -norm.logpdf(y, mean, np.sqrt(variance))
     np.testing.assert_allclose(losses, expected, atol=1e-12)
+    bounded = row_losses(
+        tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y), 0.5
+    )
+    size = np.abs(y - mean) / np.sqrt(variance)
+    assert 0 < (size > 0.5).sum() < size.size
+    excess = np.where(size > 0.5, 0.5 * (size - 0.5) ** 2, 0)
+    np.testing.assert_allclose(bounded, expected - excess, atol=1e-12)
     logits, label = torch.from_numpy(rng.normal(size=(3, 4, 2))), torch.tensor(y > 0)
     losses = row_losses(logits, label.long())
     p = logits.softmax(-1)

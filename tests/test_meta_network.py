@@ -163,7 +163,9 @@ def test_cautious_choices_take_strong_evidence(n_tasks, chosen, monkeypatch):
             loss = torch.tensor(self.learner.loss).expand(4, 5)
             return loss, torch.ones(4, 5)
 
-    monkeypatch.setattr(held_out, "row_losses", lambda prediction, y: prediction[0])
+    monkeypatch.setattr(
+        held_out, "row_losses", lambda prediction, *others: prediction[0]
+    )
     network = Network()
     choose_training(network, [Episode()], n_tasks, "cpu")
     assert network.learner.loss == chosen

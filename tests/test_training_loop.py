@@ -18,6 +18,7 @@ from skmeta.exceptions import NonFiniteLossError
 from skmeta.held_out import held_out_batches, held_out_loss
 from skmeta.scaling import FeatureScaler, TargetScaler
 from skmeta.training_loop import (
+    BOUND,
     EpisodeBatches,
     LearningRate,
     QueryLoss,
@@ -122,6 +123,14 @@ class Interrupt(Callback):
 
 
 # The loss
+
+
+def test_a_confident_mistake_does_not_drown_the_rest():
+    y, weight = torch.tensor([[0.0], [1000.0]]), torch.ones(2, 1)
+    mean = torch.ones(2, 1, requires_grad=True)
+    QueryLoss()((mean, torch.ones(2, 1)), (y, weight)).backward()
+    of_one, of_mistake = mean.grad[:, 0].tolist()
+    assert (of_one, of_mistake) == (0.5, -0.5 * BOUND)
 
 
 def test_query_loss_is_the_mean_over_rows_that_are_there():
