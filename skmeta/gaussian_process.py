@@ -19,12 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .task_encoder import Rows
+from .task_encoder import Dropout, Rows
 
 MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
 LOG_2PI = math.log(2 * math.pi)
 JITTER = 1e-6
 """Added to the diagonal of a covariance, relative to the mean of that diagonal."""
+
+LEFT_OUT = -20.0
+"""Log variance of a part of the kernel that plays no part."""
 
 
 class Hyperparameters(NamedTuple):
@@ -47,6 +50,19 @@ class Design(NamedTuple):
     mean: torch.Tensor  # [n_outputs]
 
 
+class RBFDropout(Dropout):
+    """Leaves the RBF part out of the processes of some tasks while training.
+
+    The RBF part is there from the start, and explains what many rows say before ``phi``
+    has learned to. Where it is left out, ``phi`` has to learn it all the same.
+    """
+
+    def forward(self, log_variance):
+        """Log variances of the RBF part (n_tasks, 1), next to none where left out."""
+        kept = super().forward(torch.ones_like(log_variance))
+        return log_variance.masked_fill(kept == 0, LEFT_OUT)
+
+
 class GaussianProcessPrior(nn.Module):
     """Mean and kernel of each task, from its encoding."""
 
@@ -64,6 +80,7 @@ class GaussianProcessPrior(nn.Module):
         )
         self.noise = nn.Parameter(torch.tensor([math.log(0.5)]))
         self.basis = nn.Parameter(torch.tensor([-4.0]))
+        self.rbf_dropout = nn.Identity()
         self.coefficients = nn.Linear(n, n_outputs)
         self.shift = nn.Linear(embed_dim, 4 + 2 * n)
         self.column_shift = nn.Linear(column_dim, 2, bias=False)
@@ -114,7 +131,7 @@ class GaussianProcessPrior(nn.Module):
         linear = torch.cat([scalars[:, :1], columns[:, 0]], 1)
         return Hyperparameters(
             linear,
-            self.signal + scalars[:, 1:2],
+            self.rbf_dropout(self.signal + scalars[:, 1:2]),
             self.length_scale + columns[:, 1],
             self.basis + scalars[:, 2:3],
             (self.noise + scalars[:, 3:4]).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE),

@@ -14,8 +14,12 @@ from .base_learner import (
     make_base_learner,
     seeded,
 )
+from .gaussian_process import RBFDropout
 from .scaling import LabelEncoder
 from .task_encoder import COLUMN_DIM, Rows
+
+RBF_DROPOUT = 0.1
+"""Share of the tasks of a step whose processes are left without their RBF part."""
 
 
 class System(NamedTuple):
@@ -136,6 +140,8 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
         n_outputs=n_outputs,
         **sizes,
     )
+    if hasattr(learner, "prior"):
+        learner.prior.rbf_dropout = RBFDropout(RBF_DROPOUT, seed)
     if system.row_decoder is not None:
         with seeded(seed):
             learner = system.row_decoder(

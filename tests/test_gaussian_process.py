@@ -9,6 +9,7 @@ from skmeta.gaussian_process import (
     MIN_LOG_NOISE,
     GaussianProcessPrior,
     Hyperparameters,
+    RBFDropout,
     masked_covariance,
     representatives,
 )
@@ -80,6 +81,24 @@ def test_new_prior_does_not_depend_on_the_encoding(gp):
     theta = prior.hyperparameters(one)
     assert_close(theta.noise, np.full((N_TASKS, 1), np.log(0.5)), atol=1e-6)
     assert_close(prior.design(rows, one, theta).mean, rows.prior)
+
+
+def test_rbf_part_is_left_out_of_some_processes_in_training_alone(gp):
+    prior = gp.prior(N_FEATURES, n_prior=1)
+    encoding = gp.encoding(n_tasks=200)
+    rows = gp.rows(n_tasks=200, n_rows=3)[0]
+    whole = prior.hyperparameters(encoding)
+    prior.rbf_dropout = RBFDropout(0.25, seed=0)
+    some = prior.hyperparameters(encoding)
+    left_out = some.signal != whole.signal
+    assert 0.15 < left_out.double().mean() < 0.35
+    design = prior.design(rows, encoding, whole)
+    kernel = prior.kernel(design, design, some)
+    rest = design.features @ design.features.transpose(1, 2)
+    without = (kernel - rest).abs().amax((1, 2))[:, None] < 1e-6
+    np.testing.assert_array_equal(without, left_out)
+    prior.eval()
+    assert_close(prior.hyperparameters(encoding).signal, whole.signal)
 
 
 def test_embedding_of_a_column_moves_that_column_alone(gp, encoding):

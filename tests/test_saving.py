@@ -63,16 +63,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def meta_fitted(meta_fitted, quick_relations, tmp_path_factory):
-    """Estimators of this module, where they have relations; else those of all."""
-
-    class Quick(type(meta_fitted)):
-        def original(self, name):
-            relates = name.endswith(("related", "transformer"))
-            return super().original(name) if relates else meta_fitted.original(name)
-
-    return Quick(tmp_path_factory.mktemp("quick"))
+pytestmark = pytest.mark.usefixtures("quick_relations")
 
 
 @pytest.fixture
