@@ -19,7 +19,10 @@ from .scaling import LabelEncoder
 from .task_encoder import COLUMN_DIM, Rows
 
 RBF_DROPOUT = 0.1
-"""Share of the tasks of a step whose processes are left without their RBF part."""
+"""Share of the tasks of a step whose processes are left without their RBF part.
+
+Labels never say all of a function, so that of classes it has nothing to add.
+"""
 
 
 class System(NamedTuple):
@@ -140,7 +143,7 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
         n_outputs=n_outputs,
         **sizes,
     )
-    if hasattr(learner, "prior"):
+    if hasattr(learner, "prior") and not classification:
         learner.prior.rbf_dropout = RBFDropout(RBF_DROPOUT, seed)
     if system.row_decoder is not None:
         with seeded(seed):
