@@ -115,17 +115,31 @@ def _growth(comparison):
         return ""
     scores = ", ".join(f"{c.score.mean():.3f} with {n}" for n, c in curves.items())
     fewer, more = list(curves)[-2:]
-    gain, low, high = curves[more].mean_gain(curves[fewer])
-    size = f"from {fewer} to {more} tasks {_gain((gain, low, high))}"
-    if low > 0:
-        advice = "more tasks would help"
-    elif high < 0.01:
-        advice = "more tasks would hardly help"
-    else:
-        advice = "whether more tasks would help cannot be told"
+    size = f"from {fewer} to {more} tasks {_gain(last_growth(comparison))}"
+    advice = {
+        "yes": "more tasks would help",
+        "no": "more tasks would hardly help",
+        "unclear": "whether more tasks would help cannot be told",
+    }[more_tasks_help(comparison)]
     return (
         f"More tasks: {comparison.measure}, mean over K, is {scores}; {size}: {advice}."
     )
+
+
+def last_growth(comparison):
+    """Gain and 95% interval from half of the tasks to all of them."""
+    *_, fewer, more = comparison.growth_curves().values()
+    return more.mean_gain(fewer)
+
+
+def more_tasks_help(comparison):
+    """Whether more tasks would: "yes", "no" or "unclear"."""
+    if len(comparison.growth_curves()) < 2:
+        return "unclear"
+    _, low, high = last_growth(comparison)
+    if low > 0:
+        return "yes"
+    return "no" if high < 0.01 else "unclear"
 
 
 def _tasks(comparison):

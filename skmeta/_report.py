@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import __version__
-from ._comparison_text import MEANING, MEASURES, findings, verdict
+from ._comparison_text import MEANING, MEASURES, findings, more_tasks_help, verdict
 from ._drawing import MAX_LABELS
 from .inspection import FeatureAttentionDisplay, TaskRelationDisplay
 
@@ -142,8 +142,7 @@ def advice(comparison, familiarity, tasks):
             f"Use {best}, which is simpler and as good here; it has the same meta_fit, "
             "fit and predict (skmeta.baselines)."
         )
-    found = findings(comparison)
-    if "more tasks would help" in found.get("growth", ""):
+    if more_tasks_help(comparison) == "yes":
         steps.append("Collect more tasks: the scores still rise with their number.")
     if len(tasks) < 50:
         steps.append(

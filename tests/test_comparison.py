@@ -1,5 +1,7 @@
 """Verdicts on tasks where what is right is known, and what they are made of."""
 
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from skmeta import (
 )
 from skmeta._comparison import Comparison, Growth, finding, matters_from
 from skmeta._comparison_inputs import named
+from skmeta._report import advice
 from skmeta._rivals import TaskLogisticRegression
 from skmeta.baselines import (
     MixedEffectsClassifier,
@@ -352,6 +355,25 @@ def test_task_effects_are_in_units_of_the_score():
     assert (effects[0].task, effects[-1].task) == (7, 9)
     np.testing.assert_allclose([effects[0].gain, effects[-1].gain], [0.4, -0.4])
     assert "Helped most: 7 (+0.40)" in str(comparison)
+
+
+@pytest.mark.parametrize(
+    ("gains", "said", "collect"),
+    [
+        (np.full(40, 0.1), "more tasks would help", True),
+        (np.zeros(40), "more tasks would hardly help", False),
+        (np.tile([0.3, -0.3], 20), "whether more tasks would help cannot", False),
+    ],
+)
+def test_more_tasks_are_asked_for_where_they_would_help(gains, said, collect):
+    comparison = made_up(np.full(2, 0.5), np.full(2, 0.6), (3, 5))
+    fewer = comparison.losses["ours"] + gains[:, None]
+    losses = fewer, comparison.losses["ours"]
+    growth = Growth((10, 20), losses, comparison.reference)
+    comparison = dataclasses.replace(comparison, growth=growth)
+    assert f": {said}" in str(comparison)
+    steps = advice(comparison, np.ones(40), [None] * 40)
+    assert any("Collect more tasks" in step for step in steps) == collect
 
 
 def test_frame_and_picture(related):
