@@ -79,6 +79,8 @@ class Comparison:
         the reference.
     seconds : dict of str -> float
         CPU time of one `meta_fit`.
+    recipes : dict of str -> str
+        The estimators as they are printed.
     n_folds, n_tasks : int
     seed : int
     """
@@ -94,6 +96,7 @@ class Comparison:
     measure: str
     failures: dict
     seconds: dict
+    recipes: dict
     n_folds: int
     n_tasks: int
     seed: int

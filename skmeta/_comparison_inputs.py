@@ -6,6 +6,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.pipeline import Pipeline
 
 from .base import MetaLearner
+from .few_shot import check_n_support, check_reached
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
 SHOTS = (3, 5, 10, 20)
@@ -85,22 +86,24 @@ def roles(estimators):
     return judged, tuple([n for n in others if n not in ours] or others)
 
 
-def check_n_support(n_support, tasks, own_classes):
-    if n_support is not None:
-        return tuple(n_support) if np.iterable(n_support) else (n_support,)
-    sizes = np.diff(tasks.offsets)
+def shots_of(n_support, tasks, own_classes):
+    """Numbers of support rows: those that are given, or those that most tasks have."""
+    counts, what = [[n] for n in np.diff(tasks.offsets)], "rows"
     if own_classes:
-        sizes = [
-            np.unique(y, return_counts=True)[1].min()
-            for y in np.split(tasks.y, tasks.offsets[1:-1])
-        ]
-    n_rows = int(np.median(sizes))
+        what = "rows of a class"
+        of_tasks = np.split(tasks.y, tasks.offsets[1:-1])
+        counts = [np.unique(y, return_counts=True)[1] for y in of_tasks]
+    if n_support is not None:
+        n_support = check_n_support(n_support)
+        check_reached(n_support, max(map(max, counts)), own_classes)
+        return n_support
+    n_rows = int(np.median([min(some) for some in counts]))
     shots = tuple(k for k in SHOTS if k + MIN_QUERY <= n_rows)
     if not shots:
         raise ValueError(
-            f"Half of the tasks have no more than {n_rows} rows. To adapt to "
+            f"Half of the tasks have no more than {n_rows} {what}. To adapt to "
             f"{SHOTS[0]} and score on others takes {SHOTS[0] + MIN_QUERY}; give a "
-            "smaller n_support."
+            "smaller n_support (--shots)."
         )
     return shots
 

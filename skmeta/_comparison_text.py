@@ -122,7 +122,8 @@ def _growth(comparison):
         "unclear": "whether more tasks would help cannot be told",
     }[more_tasks_help(comparison)]
     return (
-        f"More tasks: {comparison.measure}, mean over K, is {scores}; {size}: {advice}."
+        f"More tasks: {comparison.measure}, mean over K and on the tasks of the first "
+        f"fold, is {scores}; {size}: {advice}."
     )
 
 
@@ -147,10 +148,19 @@ def _tasks(comparison):
     n_helped = sum(effect.gain > 0 for effect in effects)
     helped = _listed(f"{e.task} ({e.gain:+.2f})" for e in effects[:3])
     hurt = _listed(f"{e.task} ({e.gain:+.2f})" for e in effects[:-4:-1])
+    gains = [effect.gain for effect in effects]
+    most = max(effects, key=lambda effect: abs(effect.gain))
+    others = (sum(gains) - most.gain) / max(len(gains) - 1, 1)
+    alone = ""
+    if abs(others) < 0.5 * abs(sum(gains) / len(gains)):
+        alone = (
+            f" Much of the difference is that of {most.task}: without it the mean is "
+            f"{others:+.3f}."
+        )
     return (
         f"Tasks: of {len(effects)}, {n_helped} are predicted better than by the best "
-        f"rival, {len(effects) - n_helped} worse. Helped most: {helped}; hurt most: "
-        f"{hurt}."
+        f"rival, {len(effects) - n_helped} worse. Helped most ({comparison.measure}, "
+        f"mean over K): {helped}; hurt most: {hurt}.{alone}"
     )
 
 

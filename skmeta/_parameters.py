@@ -215,9 +215,11 @@ class Parameters(Versioned):
         if self.embed_dim % self.n_heads:
             refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
         try:
-            resolve_device(self.device)
+            kind = resolve_device(self.device).type
         except RuntimeError:
-            refuse("device", '"auto" or what torch.device takes')
+            kind = None
+        if kind is None or (kind == "cuda" and not torch.cuda.is_available()):
+            refuse("device", '"auto" or a torch device that this machine has')
         self._check_base_learner()
         self._check_embedding(refuse)
         for callback in self.callbacks or []:

@@ -139,8 +139,9 @@ def advice(comparison, familiarity, tasks):
         steps.append(f"Learn each task on its own: {best} is the best of what is here.")
     else:
         steps.append(
-            f"Use {best}, which is simpler and as good here; it has the same meta_fit, "
-            "fit and predict (skmeta.baselines)."
+            f"Use {best}, which is simpler and as good here: "
+            f"{comparison.recipes[best]} of skmeta.baselines, with the same meta_fit, "
+            "fit and predict."
         )
     if more_tasks_help(comparison) == "yes":
         steps.append("Collect more tasks: the scores still rise with their number.")
@@ -148,7 +149,12 @@ def advice(comparison, familiarity, tasks):
         steps.append(
             f"Come back with more tasks: with {len(tasks)} the intervals are wide."
         )
-    if np.min(familiarity) < 0.5:
+    if np.median(familiarity) < 0.1:
+        steps.append(
+            "Read nothing into which tasks are alike: most are like no other in "
+            "particular, only like all of them."
+        )
+    elif np.min(familiarity) < 0.5:
         steps.append(
             "Label more rows of the tasks that are least familiar before you rely on "
             "predictions for them: little is known from others."

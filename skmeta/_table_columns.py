@@ -18,6 +18,23 @@ NUMERIC = 0.95
 DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 
 
+def numbers_rows(column):
+    """Whether a column of a table, as it was read, counts its rows.
+
+    Its whole numbers are all there from the first to the last, or rise from row to row,
+    as those do of a table that rows were taken out of.
+    """
+    pd = import_pandas()
+    is_number = pd.api.types.is_numeric_dtype(column)
+    if not is_number or pd.api.types.is_bool_dtype(column) or column.isna().any():
+        return False
+    numbers = column.astype(float)
+    if not numbers.is_unique or (numbers % 1 != 0).any():
+        return False
+    dense = numbers.max() - numbers.min() + 1 == len(numbers)
+    return bool(dense or numbers.is_monotonic_increasing)
+
+
 def kind_of(column, groups):
     """``(kind, note)`` of a column: None where it is left out."""
     pd = import_pandas()
@@ -31,8 +48,6 @@ def kind_of(column, groups):
         there = there.astype(float)
         if n_values < len(column) or (there % 1 != 0).any():
             return "number", None
-        if there.max() - there.min() + 1 == n_values:
-            return None, "numbers the rows and was left out."
         return "number", (
             "has a whole number of its own in every row, and was taken as a number. If "
             "it only names the rows, take it out of the table."

@@ -39,7 +39,8 @@ def read_table(path):
     kind = FORMATS.get(suffixes[-1] if suffixes else "")
     if kind is None:
         raise ValueError(
-            f"{path.name!r} is of no format that is read here: {', '.join(FORMATS)}."
+            f"{path.name!r} is of no format that is read here: {', '.join(FORMATS)}. "
+            "Spreadsheets can be saved as .csv."
         )
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name!r} is empty.")

@@ -71,7 +71,7 @@ def _compare(options):
         )
     print(
         f"{len(tasks):,} tasks, {len(tasks.y):,} rows, {tasks.n_features} columns to "
-        "predict from"
+        f"predict from, made of {len(table.kinds)}: {', '.join(table.kinds)}"
     )
     print("".join(f"  {note}\n" for note in table.notes), flush=True)
     comparison = compare(
@@ -82,7 +82,11 @@ def _compare(options):
         random_state=options.seed,
         verbose=1,
     )
-    print(f"\n{comparison}\n\nRelating the tasks to one another ...", flush=True)
+    print(
+        f"\n{comparison}\n\nRelating the tasks to one another, which takes some "
+        f"{2 * comparison.seconds[comparison.judged]:.0f} s ...",
+        flush=True,
+    )
     kinds = SelfAttentionMetaRegressor, SelfAttentionMetaClassifier
     model = kinds[options.classes](random_state=options.seed).meta_fit(tasks)
     lines = LINES.format(

@@ -17,13 +17,13 @@ from tqdm import tqdm
 from ._comparison import Comparison, Growth
 from ._comparison_inputs import (
     MIN_TASKS,
-    check_n_support,
     folds,
     held_in_memory,
     is_classes,
     is_classification,
     named,
     roles,
+    shots_of,
 )
 from ._rivals import default_rivals, reference
 from ._threads import single_pool_thread
@@ -122,7 +122,7 @@ def compare(
     if estimators is None:
         estimators = default_estimators(tasks, classification, own_classes, seed)
     judged, rivals = roles(estimators)
-    n_support = check_n_support(n_support, tasks, own_classes)
+    n_support = shots_of(n_support, tasks, own_classes)
     splits = list(folds(cv, len(tasks), seed))
     plan = [
         _Job(name, train, test)
@@ -255,6 +255,7 @@ def _collected(
         measure="D2" if classification else "R2",
         failures=failures,
         seconds=seconds,
+        recipes={name: repr(one) for name, one in estimators.items()},
         n_folds=len(splits),
         n_tasks=len(tasks),
         seed=seed,

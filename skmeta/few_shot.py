@@ -113,7 +113,7 @@ def few_shot_scores(
             f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
             "score on: tasks.sample(100, random_state=0)."
         )
-    n_support = _check_n_support(n_support)
+    n_support = check_n_support(n_support)
     _check_count("n_episodes", n_episodes, 1)
     scorer, name = check_scoring(scoring, estimator)
     meta_fitted = hasattr(estimator, "meta_state_")
@@ -126,7 +126,7 @@ def few_shot_scores(
     own_classes = _own_classes(shared_classes, estimator, tasks)
     draw = _Draw(n_support, n_episodes, _seed(random_state), own_classes)
     if not isinstance(tasks, LazyTasks):
-        _check_reached(n_support, max(draw.reach(task.y) for task in tasks), draw)
+        check_reached(n_support, max(draw.reach(task.y) for task in tasks), own_classes)
     at_once = hasattr(estimator, "predict_episodes") and not callable(scoring)
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
@@ -137,7 +137,7 @@ def few_shot_scores(
                 for position, task in enumerate(tasks)
             )
     names, sizes, scores, failures = zip(*results, strict=True)
-    _check_reached(n_support, max(sizes), draw)
+    check_reached(n_support, max(sizes), own_classes)
     scores = np.stack(scores)
     _report([f for some in failures for f in some], draw.drawn(sizes), estimator)
     return FewShotScores(scores, n_support, names, name)
@@ -245,7 +245,8 @@ def _report(failures, n_drawn, estimator):
     warnings.warn(f"{message} Their scores are NaN.", FitFailedWarning, stacklevel=3)
 
 
-def _check_n_support(n_support):
+def check_n_support(n_support):
+    """Numbers of support rows as a tuple of int."""
     sizes = tuple(n_support) if isinstance(n_support, Iterable) else (n_support,)
     if not sizes:
         raise ValueError("n_support is empty. Give at least one number of rows.")
@@ -274,10 +275,11 @@ def _own_classes(shared_classes, estimator, tasks):
     return len(tasks) > 1 and has_own_classes("auto", tasks)
 
 
-def _check_reached(n_support, largest, draw):
+def check_reached(n_support, largest, by_class):
+    """Refuse numbers of support rows that no task, or class, has."""
     out_of_reach = [k for k in n_support if k >= largest]
     if out_of_reach:
-        what = "class" if draw.by_class else "task"
+        what = "class" if by_class else "task"
         raise ValueError(
             f"n_support={out_of_reach[0]} needs a {what} of at least "
             f"{out_of_reach[0] + 1} rows, one of them to score on; the largest {what} "

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 import numpy as np
 from sklearn.compose import ColumnTransformer
 
-from ._table_columns import kind_of, make_transformer, typed_columns
+from ._table_columns import kind_of, make_transformer, numbers_rows, typed_columns
 from ._table_files import import_pandas, read_table
 from .tasks import TaskCollection
 
@@ -70,7 +70,14 @@ class TaskTable:
         -------
         y : ndarray of shape (n_rows,)
             Numbers, or classes as text.
+
+        Raises
+        ------
+        ValueError
+            If the target is not there, or is missing in a row.
         """
+        if self.target not in frame.columns:
+            raise ValueError(f"The table has no column {self.target!r}, the target.")
         return _values(frame[self.target], self.classes)
 
 
@@ -112,6 +119,9 @@ def read_tasks(path, *, task, target, classes=False):
     """
     frame = read_table(path)
     _check_columns(frame, task, target)
+    counters = [
+        name for name in frame.drop(columns=[task, target]) if numbers_rows(frame[name])
+    ]
     notes = []
     known = frame[task].notna() & frame[target].notna()
     if not known.all():
@@ -120,6 +130,7 @@ def read_tasks(path, *, task, target, classes=False):
             "were left out."
         )
         frame = frame[known]
+    notes += [f"{name!r} numbers the rows and was left out." for name in counters]
     y = _target(frame[target], classes)
     groups = _task_names(frame[task])
     if groups.is_unique:
@@ -127,7 +138,7 @@ def read_tasks(path, *, task, target, classes=False):
             f"Every row has a {task!r} of its own, so that no task has more than one "
             "row. Name the column that many rows share."
         )
-    candidates = frame.drop(columns=[task, target])
+    candidates = frame.drop(columns=[task, target, *counters])
     kinds = {}
     for name, column in candidates.items():
         kind, note = kind_of(column, groups)
@@ -143,7 +154,10 @@ def read_tasks(path, *, task, target, classes=False):
     typed = typed_columns(candidates, kinds)
     n_missing = int(candidates[list(kinds)].isna().to_numpy().sum())
     if n_missing:
-        notes.append(f"{n_missing} missing values were filled.")
+        notes.append(
+            f"{n_missing} missing values were filled, numbers by the median of their "
+            "column, which another column then marks."
+        )
     transformer = make_transformer(typed).fit(typed)
     X = transformer.transform(typed)
     tasks = TaskCollection.from_arrays(X, y, groups.to_numpy(dtype=str))
@@ -174,7 +188,8 @@ def _target(column, classes):
     if n_values < 2:
         only = f": {column.iloc[0]}" if len(column) else ""
         raise ValueError(f"The target {column.name!r} never changes{only}.")
-    if classes and n_values > 0.5 * len(column):
+    is_number = import_pandas().api.types.is_numeric_dtype(column)
+    if classes and n_values > (0.1 if is_number else 0.5) * len(column):
         raise ValueError(
             f"The target {column.name!r} has {n_values} values in {len(column)} rows, "
             "too many to be classes. Leave out --classes to predict a number."
@@ -184,6 +199,11 @@ def _target(column, classes):
 
 def _values(column, classes):
     pd = import_pandas()
+    if n_missing := int(column.isna().sum()):
+        raise ValueError(
+            f"The target {column.name!r} is missing in {n_missing} of the rows. Leave "
+            "them out."
+        )
     if classes:
         return _labels(column)
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
@@ -193,7 +213,8 @@ def _values(column, classes):
     if len(bad):
         raise ValueError(
             f"The target {column.name!r} holds what is no number, {bad.iloc[0]!r} say. "
-            "If it is a class, add --classes (classes=True in Python)."
+            "Write numbers without separators of thousands, units or signs. If it is a "
+            "class, add --classes (classes=True in Python)."
         )
     return numbers.to_numpy()
 

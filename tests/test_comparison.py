@@ -226,7 +226,9 @@ def test_more_tasks_help_where_there_are_few(related):
     assert list(curves) == [10, 20, 40]
     np.testing.assert_array_equal(comparison.growth.losses[-1][:, 0].size, 20)
     assert curves[40].score.mean() > curves[10].score.mean() - 0.01
-    assert "More tasks: R2, mean over K, is" in str(comparison)
+    assert "More tasks: R2, mean over K and on the tasks of the first fold, is" in str(
+        comparison
+    )
 
 
 def test_default_numbers_of_rows_leave_some_to_score_on():
@@ -320,6 +322,7 @@ def made_up(ours, rival, n_support=(3, 5, 10, 20)):
         measure="R2",
         failures={},
         seconds={},
+        recipes={"ours": "Ours()", "rival": "Rival()"},
         n_folds=3,
         n_tasks=40,
         seed=0,
@@ -354,7 +357,7 @@ def test_task_effects_are_in_units_of_the_score():
     effects = comparison.task_effects()
     assert (effects[0].task, effects[-1].task) == (7, 9)
     np.testing.assert_allclose([effects[0].gain, effects[-1].gain], [0.4, -0.4])
-    assert "Helped most: 7 (+0.40)" in str(comparison)
+    assert "Helped most (R2, mean over K): 7 (+0.40)" in str(comparison)
 
 
 @pytest.mark.parametrize(
@@ -374,6 +377,13 @@ def test_more_tasks_are_asked_for_where_they_would_help(gains, said, collect):
     assert f": {said}" in str(comparison)
     steps = advice(comparison, np.ones(40), [None] * 40)
     assert any("Collect more tasks" in step for step in steps) == collect
+
+
+def test_a_task_that_makes_the_difference_is_named():
+    comparison = made_up(np.full(2, 0.5), np.full(2, 0.5), (3, 5))
+    assert "Much of the difference" not in str(comparison)
+    comparison.losses["ours"][7] += 4
+    assert "that of 7: without it the mean is +0.000" in str(comparison)
 
 
 def test_frame_and_picture(related):

@@ -107,6 +107,22 @@ def test_new_rows_with_values_never_seen(frame, tmp_path):
         table.columns(new.drop(columns="grade"))
 
 
+def test_what_numbered_the_rows_of_a_larger_table_is_left_out(frame, tmp_path):
+    frame["row"] = frame["Unnamed: 0"] = np.arange(60)
+    frame.loc[[3, 17], "y"] = np.nan
+    table = read(frame.drop(index=[5, 6]), tmp_path / "a.csv")
+    assert {"row", "Unnamed: 0", "id"}.isdisjoint(table.kinds)
+    assert table.notes[1].startswith("'id' numbers the rows")
+
+
+def test_targets_of_new_rows_are_checked(frame, tmp_path):
+    table = read(frame, tmp_path / "a.csv")
+    with pytest.raises(ValueError, match=r"'y' is missing in 2 of the rows"):
+        table.targets(frame.assign(y=[None, None, *frame.y[2:]]))
+    with pytest.raises(ValueError, match="no column 'y', the target"):
+        table.targets(frame.drop(columns="y"))
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [([2, 1, 3, *range(10, 67)], True), (np.arange(60) % 59, False),
