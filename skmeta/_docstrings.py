@@ -17,8 +17,8 @@ PARAMETERS = """Parameters
         boosting and the last two's average, what does best on tasks it has not seen.
     {of_classes}task_attention : {"auto", True, False}, default="auto"
         Learn again from the meta-training tasks that are worth it, where some are
-        not. "auto" keeps that only where it has the lower query loss on held-out
-        tasks; False attends to all tasks alike.
+        not. "auto" does so only where most are, and keeps it only where it has the
+        lower query loss on held-out tasks; False attends to all tasks alike.
     embedding : torch module, class of one, or callable that makes one, default=None
         From float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
         (n_rows, n_columns), which all else sees in their place. A class or a callable

@@ -88,8 +88,10 @@ class EpisodeStream:
 def attend(learned, settings, system, sources, classes, seed, device, state_of):
     """Learn again from the tasks that are worth it, where some are not.
 
-    With ``task_attention="auto"`` the second learning is kept if it has the lower
-    query loss on held-out tasks, by two standard errors.
+    With ``task_attention="auto"`` that is tried where most tasks are worth it. Where
+    the rows of most say nothing of their targets, those of the next will not either,
+    and base rates are what there is to learn. The second learning is then kept if it
+    has the lower query loss on held-out tasks, by two standard errors.
 
     Returns
     -------
@@ -114,9 +116,12 @@ def attend(learned, settings, system, sources, classes, seed, device, state_of):
     of_tasks, of_held_out = np.split(worth, [len(scores[0])])
     if worth.min() >= 0.5 or (of_tasks >= 0.5).sum() < 2 or of_held_out.max() < 0.5:
         return learned, alike, sources
+    cautious = settings["task_attention"] == "auto"
+    if cautious and worth.mean() < 0.5:
+        return learned, alike, sources
     attended = sources.attended(of_tasks, of_held_out)
     again = learn(settings, system, attended, classes, seed, device, None, state_of)
-    if settings["task_attention"] == "auto":
+    if cautious:
         losses = [
             held_out_task_losses(one, attended.held_out, n_support, n_query)
             for one in (learned, again)

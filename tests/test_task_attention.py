@@ -211,6 +211,14 @@ def test_without_task_attention_all_tasks_are_alike(spoilt, tiny):
     np.testing.assert_array_equal(estimator.task_attention_, np.ones(40))
 
 
+@pytest.mark.parametrize(("asked_for", "attends"), [("auto", False), (True, True)])
+def test_where_most_tasks_are_worthless_all_are_attended_to(asked_for, attends, tiny):
+    tasks = make_linear_tasks(n_tasks=40, n_rows=24, n_features=3, random_state=0)
+    tasks, _ = shuffle_targets(tasks, 0.7, random_state=0)
+    estimator = fitted(tasks, tiny, task_attention=asked_for)
+    assert (np.ptp(estimator.task_attention_) > 0) == attends
+
+
 def test_sound_tasks_are_all_attended_to(tiny):
     tasks = make_linear_tasks(n_tasks=40, n_rows=24, n_features=3, random_state=0)
     estimator = fitted(tasks, tiny, task_attention=True)
