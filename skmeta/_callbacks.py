@@ -34,6 +34,14 @@ class FitTasks(Callback):
         ``(None, None)`` where no prediction can be had yet.
     """
 
+    @classmethod
+    def begin(cls, estimator):
+        """Those of an estimator, the first begun; None without callbacks."""
+        if not hasattr(estimator, "_skl_callbacks"):
+            return None
+        context = estimator._init_callback_context("meta_fit", max_subtasks=None)
+        return cls(estimator, context.call_on_fit_task_begin(estimator=estimator))
+
     def __init__(self, estimator, context):
         self.estimator, self.context = estimator, context
         self.rows, self.state_of, self.epoch = (None, None), None, None

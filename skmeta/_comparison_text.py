@@ -115,32 +115,30 @@ def _growth(comparison):
         return ""
     scores = ", ".join(f"{c.score.mean():.3f} with {n}" for n, c in curves.items())
     fewer, more = list(curves)[-2:]
-    size = f"from {fewer} to {more} tasks {_gain(last_growth(comparison))}"
+    gain, answer = growth(curves)
     advice = {
         "yes": "more tasks would help",
         "no": "more tasks would hardly help",
         "unclear": "whether more tasks would help cannot be told",
-    }[more_tasks_help(comparison)]
+    }[answer]
     return (
         f"More tasks: {comparison.measure}, mean over K and on the tasks of the first "
-        f"fold, is {scores}; {size}: {advice}."
+        f"fold, is {scores}; from {fewer} to {more} tasks {_gain(gain)}: {advice}."
     )
 
 
-def last_growth(comparison):
-    """Gain and 95% interval from half of the tasks to all of them."""
-    *_, fewer, more = comparison.growth_curves().values()
-    return more.mean_gain(fewer)
+def growth(curves):
+    """Gain of twice as many tasks with its interval, and whether more would help.
 
-
-def more_tasks_help(comparison):
-    """Whether more tasks would: "yes", "no" or "unclear"."""
-    if len(comparison.growth_curves()) < 2:
-        return "unclear"
-    _, low, high = last_growth(comparison)
-    if low > 0:
-        return "yes"
-    return "no" if high < 0.01 else "unclear"
+    ``curves`` are those of `Comparison.growth_curves`; the answer is "yes", "no" or
+    "unclear", and with fewer than two curves there is no gain.
+    """
+    if len(curves) < 2:
+        return None, "unclear"
+    *_, fewer, more = curves.values()
+    gain, low, high = more.mean_gain(fewer)
+    answer = "yes" if low > 0 else "no" if high < 0.01 else "unclear"
+    return (gain, low, high), answer
 
 
 def _tasks(comparison):

@@ -25,6 +25,11 @@ def resolve_device(device):
     return torch.device(device)
 
 
+def is_there(device):
+    """Whether this machine has a torch device."""
+    return device.type != "cuda" or torch.cuda.is_available()
+
+
 def _comparable(name, value):
     """What of a parameter matters: of an estimator, all but its random states.
 
@@ -215,10 +220,10 @@ class Parameters(Versioned):
         if self.embed_dim % self.n_heads:
             refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
         try:
-            kind = resolve_device(self.device).type
+            there = is_there(resolve_device(self.device))
         except RuntimeError:
-            kind = None
-        if kind is None or (kind == "cuda" and not torch.cuda.is_available()):
+            there = False
+        if not there:
             refuse("device", '"auto" or a torch device that this machine has')
         self._check_base_learner()
         self._check_embedding(refuse)

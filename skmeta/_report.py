@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import __version__
-from ._comparison_text import MEANING, MEASURES, findings, more_tasks_help, verdict
+from ._comparison_text import MEANING, MEASURES, findings, growth, verdict
 from ._drawing import MAX_LABELS
 from .inspection import FeatureAttentionDisplay, TaskRelationDisplay
 
@@ -143,7 +143,7 @@ def advice(comparison, familiarity, tasks):
             f"{comparison.recipes[best]} of skmeta.baselines, with the same meta_fit, "
             "fit and predict."
         )
-    if more_tasks_help(comparison) == "yes":
+    if growth(comparison.growth_curves())[1] == "yes":
         steps.append("Collect more tasks: the scores still rise with their number.")
     if len(tasks) < 50:
         steps.append(

@@ -158,9 +158,8 @@ class TaskCollection(Immutable, Sequence):
         task : str
             The column that says which task a row belongs to.
         features : list of str, default=None
-            The columns to predict from; None takes all others. They must be numeric;
-            where they are not, `skmeta.tables.read_tasks` reads them from a file, and
-            `skmeta.meta_fit` takes them through a pipeline.
+            The columns to predict from; None takes all others. They must be numeric:
+            `skmeta.tables.read_tasks` makes them so, of a file, and pipelines do.
 
         Returns
         -------

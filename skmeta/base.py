@@ -91,7 +91,7 @@ class MetaLearner(
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
-        fit_tasks = self._fit_tasks()
+        fit_tasks = FitTasks.begin(self)
         with self._threads(), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
                 self._settings() | {"fit_tasks": fit_tasks},
@@ -108,13 +108,6 @@ class MetaLearner(
         if failure is not None:
             raise failure
         return self
-
-    def _fit_tasks(self):
-        """What scikit-learn's callbacks see, its first task begun; None without any."""
-        if not hasattr(self, "_skl_callbacks"):
-            return None
-        context = self._init_callback_context("meta_fit", max_subtasks=None)
-        return FitTasks(self, context.call_on_fit_task_begin(estimator=self))
 
     def _trainer(self, tasks, previous):
         """What learns across tasks."""

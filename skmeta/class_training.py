@@ -34,15 +34,9 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
 
     Arguments and results are those of `meta_train`.
     """
-    rng = np.random.default_rng(seed)
+    rng, embeds = np.random.default_rng(seed), settings["embedding"] is not None
     fraction = settings["validation_fraction"]
-    tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
-    embeds = settings["embedding"] is not None
-    sources = Sources.split(
-        tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
-    )
-    for some in (sources.examples, sources.held_out):
-        check_classification_targets(some.y)
+    sources = _sources(tasks, validation_tasks, fraction, rng, embeds)
     row_shape = sources.examples.X.shape[1:]
     names = sources.examples.feature_names
     missing, sources = sources.filled(previous, embeds)
@@ -95,6 +89,17 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         history=history,
     )
     return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
+
+
+def _sources(tasks, validation_tasks, fraction, rng, embeds):
+    """Tasks to learn from and tasks held out, their classes checked."""
+    tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
+    sources = Sources.split(
+        tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
+    )
+    for some in (sources.examples, sources.held_out):
+        check_classification_targets(some.y)
+    return sources
 
 
 def _train(network, stream, settings, n_returned, device):

@@ -124,17 +124,7 @@ def compare(
     judged, rivals = roles(estimators)
     n_support = shots_of(n_support, tasks, own_classes)
     splits = list(folds(cv, len(tasks), seed))
-    plan = [
-        _Job(name, train, test)
-        for train, test in splits
-        for name in (None, *estimators)
-    ]
-    train, test = splits[0]
-    if learns_across_tasks(estimators[judged]):
-        sizes = [round(share * len(train)) for share in SHARES]
-        plan += [_Job(judged, train[:n], test) for n in sizes if n >= MIN_TASKS]
-    # The longest last and by size, which packs them well and shows progress early.
-    plan.sort(key=lambda job: (job.name == judged, -len(job.train)))
+    plan = _plan(splits, estimators, judged)
     found = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_run)(
             _filling(reference(classification, own_classes), tasks)
@@ -198,6 +188,21 @@ class _Job:
     name: str | None
     train: np.ndarray
     test: np.ndarray
+
+
+def _plan(splits, estimators, judged):
+    """All jobs: each estimator on each fold, and the judged one on fewer tasks."""
+    plan = [
+        _Job(name, train, test)
+        for train, test in splits
+        for name in (None, *estimators)
+    ]
+    train, test = splits[0]
+    if learns_across_tasks(estimators[judged]):
+        sizes = [round(share * len(train)) for share in SHARES]
+        plan += [_Job(judged, train[:n], test) for n in sizes if n >= MIN_TASKS]
+    # The longest last and by size, which packs them well and shows progress early.
+    return sorted(plan, key=lambda job: (job.name == judged, -len(job.train)))
 
 
 def _run(estimator, train, test, n_support, n_episodes, scoring, own_classes, seed):

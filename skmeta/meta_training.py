@@ -16,11 +16,9 @@ from .held_out import held_out_batches, held_out_losses, return_to_start
 from .meta_network import MetaNetwork, make_network
 from .meta_state import MetaState
 from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
-from .relation_training import relate
+from .relation_training import remember_and_relate
 from .sources import Sources
 from .task_attention import attention_weights, relation_scores, task_losses
-from .task_memory import remember, shared_process
-from .task_relations import Relations
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train
 
@@ -217,23 +215,14 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         learned, attention, sources = attend(
             learned, settings, system, sources, classes, seed, device, state_of
         )
-    relations, process = system.relations, None
-    if relations is None and keeps_tasks:
-        relations = Relations
-    if relations is not None:
-        known = None if previous is None else previous.network.learner.process
-        process = shared_process(learned.start.learner, known, seed)
-    names, memory = remember(learned, sources, process)
-    network = learned.network
-    if relations is not None:
-        network = relate(
-            learned, relations, process, memory, sources, settings, seed, device
-        )
+    network, names, keys = remember_and_relate(
+        learned, system, sources, settings, seed, device, previous, keeps_tasks
+    )
     state = state_of(
         network,
         learned.start,
         task_names=names,
-        task_embeddings=memory.keys.numpy(),
+        task_embeddings=keys.numpy(),
         task_attention=attention,
         history=learned.history,
         tasks=(sources.memory,) if keeps_tasks else (),

@@ -19,7 +19,8 @@ from .held_out import row_losses
 from .meta_network import MetaNetwork
 from .scaling import LabelEncoder
 from .task_encoder import TaskEncoding
-from .task_relations import HIDDEN, RelatedLearner, without
+from .task_memory import remember, shared_process
+from .task_relations import HIDDEN, RelatedLearner, Relations, without
 
 N_EPISODES, N_JUDGED = 2048, 512
 N_SIMILARITY_STEPS, JUDGED_EVERY = 300, 50
@@ -37,6 +38,33 @@ N_TAUGHT_ROWS = 64
 
 UNRELATED = 1e9
 """Logit that lets no task be related."""
+
+
+def remember_and_relate(
+    learned, system, sources, settings, seed, device, previous, keeps_tasks
+):
+    """Remember the tasks, and let the network borrow from them where it is to.
+
+    ``keeps_tasks``: rows may be borrowed from them; other arguments are those of
+    `meta_train`.
+
+    Returns
+    -------
+    network : MetaNetwork
+    names : ndarray of shape (n_tasks,)
+    keys : tensor of shape (n_tasks, embed_dim)
+    """
+    relations = system.relations or (Relations if keeps_tasks else None)
+    if relations is None:
+        names, memory = remember(learned, sources, None)
+        return learned.network, names, memory.keys
+    known = None if previous is None else previous.network.learner.process
+    process = shared_process(learned.start.learner, known, seed)
+    names, memory = remember(learned, sources, process)
+    network = relate(
+        learned, relations, process, memory, sources, settings, seed, device
+    )
+    return network, names, memory.keys
 
 
 def relate(learned, kind, process, memory, sources, settings, seed, device):

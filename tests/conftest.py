@@ -129,9 +129,11 @@ class MetaFitted:
             path = self._folder / f"{name}.pickle"
             if not path.exists():
                 estimator = clone(self.estimators[name]).set_params(**TINY)
-                borrows = name.endswith("estimator")  # what rows, relations say
-                with nullcontext() if borrows else hardly_related():
+                related = name.endswith(("related", "transformer"))
+                with hardly_related() if related else nullcontext():
                     estimator.meta_fit(self.tasks(name))
+                if related:  # surely, whatever held-out tasks said
+                    estimator.meta_state_.network.learner.relations.none.fill_(-1.0)
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))
                 whole.rename(path)  # at once: nobody reads half of it

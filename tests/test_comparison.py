@@ -379,6 +379,27 @@ def test_more_tasks_are_asked_for_where_they_would_help(gains, said, collect):
     assert any("Collect more tasks" in step for step in steps) == collect
 
 
+def test_what_to_do_next():
+    rival = made_up(np.full(2, 0.6), np.full(2, 0.5), (3, 5))
+    (step,) = advice(rival, np.ones(40), [None] * 60)
+    assert step.startswith("Learn each task on its own: rival")
+    pooled = dataclasses.replace(rival, alone=())
+    step, on_relations = advice(pooled, np.full(40, 0.05), [None] * 60)
+    assert step.startswith("Use rival, which is simpler and as good here: Rival() of")
+    assert on_relations.startswith("Read nothing into which tasks are alike")
+    _, on_relations = advice(pooled, np.linspace(0.1, 0.9, 40), [None] * 60)
+    assert on_relations.startswith("Label more rows of the tasks")
+
+
+def test_numbers_of_rows_that_no_task_has_are_refused_at_once(related):
+    class Untouched(Ridge):
+        def meta_fit(self, tasks):
+            raise AssertionError
+
+    with pytest.raises(ValueError, match="n_support=40 needs a task of at least 41"):
+        compare([Untouched(), Ridge()], related[0], n_support=(3, 40))
+
+
 def test_a_task_that_makes_the_difference_is_named():
     comparison = made_up(np.full(2, 0.5), np.full(2, 0.5), (3, 5))
     assert "Much of the difference" not in str(comparison)

@@ -20,20 +20,6 @@ RELATED = ["regressor-related", "binary-related", "three-related"]
 related = pytest.mark.parametrize("name", RELATED)
 
 
-@pytest.fixture
-def borrowing(meta_fitted):
-    """Meta-fitted estimators that surely borrow, whatever held-out tasks said."""
-
-    def make(name):
-        estimator = meta_fitted(name)
-        network = copy.deepcopy(estimator.meta_state_.network)
-        network.learner.relations.none.fill_(-1.0)
-        estimator._take_over(replace(estimator.meta_state_, network=network))
-        return estimator
-
-    return make
-
-
 def recalled(estimator, X, y):
     """What a support meets in memory, and the network's learner."""
     state = estimator.meta_state_
@@ -56,10 +42,8 @@ def local_features(learner, features, columns):
     return np.hstack([features.numpy() * scale, columns.numpy() * each])
 
 
-def test_evidence_is_the_likelihood_of_the_rows_around_a_function(
-    borrowing, meta_fitted
-):
-    state = borrowing("regressor-related").meta_state_
+def test_evidence_is_the_likelihood_of_the_rows_around_a_function(meta_fitted):
+    state = meta_fitted("regressor-related").meta_state_
     X, y, _ = meta_fitted.task("regressor-related")
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     view = learner.view(rows, y)
@@ -74,9 +58,9 @@ def test_evidence_is_the_likelihood_of_the_rows_around_a_function(
         assert float(found) == pytest.approx(expected, rel=1e-6)
 
 
-def test_evidence_of_classes_is_of_the_averaged_probabilities(borrowing, meta_fitted):
+def test_evidence_of_classes_is_of_the_averaged_probabilities(meta_fitted):
     """Up to MacKay's approximation, with two classes, of the average of a sigmoid."""
-    state = borrowing("binary-related").meta_state_
+    state = meta_fitted("binary-related").meta_state_
     X, y, _ = meta_fitted.task("binary-related")
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     learner.relations.local.fill_(-5.0)
@@ -98,8 +82,8 @@ def test_evidence_of_classes_is_of_the_averaged_probabilities(borrowing, meta_fi
         assert float(found) == pytest.approx(np.log(p).sum(), rel=0.02)
 
 
-def test_evidence_of_none_is_that_of_a_t_process(borrowing, meta_fitted):
-    estimator = borrowing("regressor-related")
+def test_evidence_of_none_is_that_of_a_t_process(meta_fitted):
+    estimator = meta_fitted("regressor-related")
     X, y, _ = meta_fitted.task("regressor-related")
     estimator.meta_state_.network.learner.base.configure(1, np.inf)  # normal noise
     _, found = recalled(estimator, X, y)
@@ -110,8 +94,8 @@ def test_evidence_of_none_is_that_of_a_t_process(borrowing, meta_fitted):
 
 
 @related
-def test_relation_is_prior_times_evidence(name, borrowing, meta_fitted):
-    estimator = borrowing(name)
+def test_relation_is_prior_times_evidence(name, meta_fitted):
+    estimator = meta_fitted(name)
     X, y, _ = meta_fitted.task(name)
     learner, found = recalled(estimator, X, y)
     scalars = learner.relations
@@ -130,8 +114,8 @@ def test_relation_is_prior_times_evidence(name, borrowing, meta_fitted):
     np.testing.assert_allclose(log_relation, expected - logsumexp(expected), atol=1e-5)
 
 
-def test_similarity_is_the_product_of_query_and_key(borrowing):
-    learner = borrowing("regressor-related").meta_state_.network.learner
+def test_similarity_is_the_product_of_query_and_key(meta_fitted):
+    learner = meta_fitted("regressor-related").meta_state_.network.learner
     relations, keys = learner.relations, learner.memory.keys
     task = torch.randn(3, keys.shape[1], dtype=torch.float64)
     expected = relations.query(task) @ relations.key(keys.double()).T / 32**0.5
@@ -139,9 +123,9 @@ def test_similarity_is_the_product_of_query_and_key(borrowing):
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_prediction_is_the_mixture_of_processes(borrowing, meta_fitted):
+def test_prediction_is_the_mixture_of_processes(meta_fitted):
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
     state, adapted = estimator._adaptation()
@@ -174,8 +158,8 @@ def test_prediction_is_the_mixture_of_processes(borrowing, meta_fitted):
 
 
 @related
-def test_relations_sum_to_the_familiarity(name, borrowing, meta_fitted):
-    estimator = borrowing(name)
+def test_relations_sum_to_the_familiarity(name, meta_fitted):
+    estimator = meta_fitted(name)
     X, y, _ = meta_fitted.task(name)
     relations = estimator.fit(X, y).task_relations_
     assert relations.shape == (len(estimator.task_names_),)
@@ -187,8 +171,8 @@ def test_relations_sum_to_the_familiarity(name, borrowing, meta_fitted):
 
 
 @related
-def test_relations_without_a_support_are_the_prior(name, borrowing):
-    estimator = borrowing(name)
+def test_relations_without_a_support_are_the_prior(name, meta_fitted):
+    estimator = meta_fitted(name)
     relations = estimator.task_relations_
     assert 0 < relations.sum() < 1
     learner = estimator.meta_state_.network.learner
@@ -206,8 +190,8 @@ def test_relations_without_a_support_are_the_prior(name, borrowing):
 
 
 @related
-def test_contributions_sum_to_the_prediction(name, borrowing, meta_fitted):
-    estimator = borrowing(name)
+def test_contributions_sum_to_the_prediction(name, meta_fitted):
+    estimator = meta_fitted(name)
     X, y, X_query = meta_fitted.task(name)
     contributions = estimator.fit(X, y).contributions(X_query)
     n = len(estimator.task_names_)
@@ -224,9 +208,9 @@ def test_contributions_sum_to_the_prediction(name, borrowing, meta_fitted):
     np.testing.assert_array_equal(given > 0, estimator.task_relations_ > 0)
 
 
-def test_contribution_of_a_task_is_its_function_by_its_relation(borrowing, meta_fitted):
+def test_contribution_of_a_task_is_its_function_by_its_relation(meta_fitted):
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     X, y, X_query = meta_fitted.task(name)
     contributions = estimator.fit(X, y).contributions(X_query)
     state = estimator.meta_state_
@@ -239,8 +223,8 @@ def test_contribution_of_a_task_is_its_function_by_its_relation(borrowing, meta_
 
 
 @related
-def test_relations_of_many_are_those_of_each(name, borrowing, meta_fitted):
-    estimator = borrowing(name)
+def test_relations_of_many_are_those_of_each(name, meta_fitted):
+    estimator = meta_fitted(name)
     tasks = [meta_fitted.task(name, i) for i in range(3)]
     tasks = TaskCollection([(X, y) for X, y, _ in tasks])
     found = estimator.relations(tasks)
@@ -250,8 +234,8 @@ def test_relations_of_many_are_those_of_each(name, borrowing, meta_fitted):
         np.testing.assert_allclose(relations, one, atol=1e-4)
 
 
-def test_task_does_not_see_itself_where_excluded(borrowing, meta_fitted):
-    estimator = borrowing("regressor-related")
+def test_task_does_not_see_itself_where_excluded(meta_fitted):
+    estimator = meta_fitted("regressor-related")
     X, y, _ = meta_fitted.task("regressor-related")
     state = estimator.meta_state_
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
@@ -264,8 +248,8 @@ def test_task_does_not_see_itself_where_excluded(borrowing, meta_fitted):
 
 
 @related
-def test_added_tasks_are_related_to(name, borrowing, meta_fitted):
-    estimator = borrowing(name)
+def test_added_tasks_are_related_to(name, meta_fitted):
+    estimator = meta_fitted(name)
     before, shared = estimator.meta_state_, clone(estimator)
     names = list(estimator.task_names_)
     X, y, X_query = meta_fitted.task(name, 0, 12)
@@ -292,9 +276,9 @@ def test_added_tasks_are_related_to(name, borrowing, meta_fitted):
     np.testing.assert_array_equal(predict(shared.fit(X[:4], y[:4]), X_query), first)
 
 
-def test_tasks_added_one_by_one_or_together_are_the_same(borrowing, meta_fitted):
+def test_tasks_added_one_by_one_or_together_are_the_same(meta_fitted):
     name = "regressor-related"
-    together, apart = borrowing(name), borrowing(name)
+    together, apart = meta_fitted(name), meta_fitted(name)
     tasks = {key: meta_fitted.task(name, i)[:2] for i, key in enumerate("abc")}
     together.add_tasks(tasks)
     for key, task in tasks.items():
@@ -313,9 +297,9 @@ def test_tasks_added_one_by_one_or_together_are_the_same(borrowing, meta_fitted)
         (lambda X, y: (np.full_like(X, np.inf), y), "Task 'new': X is inf"),
     ],
 )
-def test_tasks_that_do_not_fit_are_not_added(change, words, borrowing, meta_fitted):
+def test_tasks_that_do_not_fit_are_not_added(change, words, meta_fitted):
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     X, y, _ = meta_fitted.task(name)
     estimator.fit(X, y)
     state, embedding = estimator.meta_state_, estimator.task_embedding_
@@ -325,9 +309,9 @@ def test_tasks_that_do_not_fit_are_not_added(change, words, borrowing, meta_fitt
     assert estimator.task_embedding_ is embedding
 
 
-def test_names_of_added_tasks_are_new(borrowing, meta_fitted):
+def test_names_of_added_tasks_are_new(meta_fitted):
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     n = len(estimator.task_names_)
     X, y, _ = meta_fitted.task(name)
     estimator.add_tasks([(X, y), (X, y)])  # without names
@@ -347,9 +331,9 @@ def with_learner(estimator, learner, names):
     return other
 
 
-def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(borrowing, meta_fitted):
+def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(meta_fitted):
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     X, y, _ = meta_fitted.task(name)
     once = clone(estimator).fit(X, y).familiarity_
     learner = estimator.meta_state_.network.learner
@@ -376,9 +360,9 @@ def test_unrelated_is_unrelated_whatever_the_evidence(meta_fitted):
     np.testing.assert_allclose(alone.predict(task.X), expected)
 
 
-def test_unknown_labels_and_distributions_are_not_added(borrowing, meta_fitted):
+def test_unknown_labels_and_distributions_are_not_added(meta_fitted):
     X, y, _ = meta_fitted.task("three-related")
-    estimator = borrowing("three-related")
+    estimator = meta_fitted("three-related")
     with pytest.raises(ValueError, match=r"Labels \[7\] were not in the meta-training"):
         estimator.add_tasks([(X, np.full(len(y), 7))])
 
@@ -403,10 +387,10 @@ def test_new_estimator_has_no_relations(meta_fitted):
             getattr(SelfAttentionMetaRegressor(), ask)(X_query)
 
 
-def test_large_memory_is_searched_by_representation(borrowing, meta_fitted):
+def test_large_memory_is_searched_by_representation(meta_fitted):
     """Beyond the candidates, the nearest are found, and nothing else changes."""
     name = "regressor-related"
-    estimator = borrowing(name)
+    estimator = meta_fitted(name)
     X, y, X_query = meta_fitted.task(name)
     state = estimator.meta_state_
     learner = state.network.learner
