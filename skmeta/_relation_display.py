@@ -154,7 +154,9 @@ class TaskRelationDisplay:
             )
             _, ax = plt.subplots(figsize=(width, height), layout="constrained")
         look = {"cmap": "Blues", "aspect": "auto", "interpolation": "nearest"}
-        look |= {"vmin": 0, "vmax": max(np.quantile(drawn, 0.99), 1e-3)} | style
+        # Dark is strong, so what is hardly more than an even share stays pale.
+        even = 1 / len(self.meta_task_names)
+        look |= {"vmin": 0, "vmax": max(np.quantile(drawn, 0.99), 2 * even)} | style
         self.im_ = ax.imshow(drawn, **look)
         bar = ax.figure.colorbar(self.im_, ax=ax, extend="max")
         bar.set_label("relation")

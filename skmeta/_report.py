@@ -140,8 +140,8 @@ def advice(comparison, familiarity, tasks):
     else:
         steps.append(
             f"Use {best}, which is simpler and as good here: "
-            f"{comparison.recipes[best]} of skmeta.baselines, with the same meta_fit, "
-            "fit and predict."
+            f"{comparison.recipes[best]} of skmeta.baselines, which skmeta.meta_fit "
+            "meta-fits, with the same fit and predict."
         )
     if growth(comparison.growth_curves())[1] == "yes":
         steps.append("Collect more tasks: the scores still rise with their number.")
@@ -178,7 +178,7 @@ def _scores(comparison):
     table = ""
     for name, cells, tag in lines:
         judged = ' class="judged"' if name == comparison.judged else ""
-        row = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in [name, *cells])
+        row = "".join(f"<{tag}>{_broken(cell)}</{tag}>" for cell in [name, *cells])
         table += f"<tr{judged}>{row}</tr>\n"
     text = escape(MEASURES[comparison.measure])
     curve = _picture(display.figure_, "Scores against the number of labelled rows")
@@ -186,6 +186,11 @@ def _scores(comparison):
         f'{curve}\n<div class="wide"><table>{table}</table></div>\n'
         f"<p><small>{text}; in brackets the 95% interval over tasks.</small></p>"
     )
+
+
+def _broken(cell):
+    """A cell with its interval on a line of its own."""
+    return escape(cell).replace(" [", "<br>[")
 
 
 def _relations(relations, familiarity, tasks, shown):
@@ -234,10 +239,7 @@ def _unfamiliar(familiarity, tasks):
 
 def _about(table):
     kinds = ", ".join(f"{name} ({kind})" for name, kind in table.kinds.items())
-    how = (
-        "Missing values are filled, and values of text turned into columns, as learned "
-        "from all rows, targets aside."
-    )
+    how = "Values of text are columns, as learned from all rows, targets aside."
     return [f"Predicted from: {kinds}.", *table.notes, how]
 
 

@@ -60,12 +60,14 @@ class TaskLogisticRegression(ClassifierMixin, BaseEstimator):
         return self.model_.predict(X)
 
 
-def default_rivals(tasks, classification, own_classes, seed):
+def default_rivals(X, y, classification, own_classes, seed):
     """Estimators by name: pooled, adapted, mixed-effects, and of a task alone.
 
     Parameters
     ----------
-    tasks : TaskCollection
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,)
+        Of all tasks.
     classification, own_classes : bool
         Whether the targets are classes, and whether every task has classes of its own.
     seed : int
@@ -76,7 +78,7 @@ def default_rivals(tasks, classification, own_classes, seed):
     """
     scaled = make_pipeline(
         FunctionTransformer(np.asarray),  # rows with names of columns or without
-        FrozenEstimator(StandardScaler().fit(tasks.X)),
+        FrozenEstimator(StandardScaler().fit(X)),
     )
     if own_classes:
         return {
@@ -95,7 +97,7 @@ def default_rivals(tasks, classification, own_classes, seed):
             "GP per task": make_pipeline(scaled, task_process(seed)),
             "ridge per task": make_pipeline(scaled, task_ridge()),
         }
-    classes = np.unique(tasks.y)
+    classes = np.unique(y)
     rivals = {
         "boosting + shared GP": PooledClassifier(adapt="gp", random_state=seed),
         "pooled boosting": PooledClassifier(random_state=seed),

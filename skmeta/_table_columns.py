@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from sklearn.compose import ColumnTransformer
-from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder
 
 from ._table_files import import_pandas
@@ -12,8 +11,16 @@ from ._table_files import import_pandas
 MAX_VALUES = 30
 """Columns made of a column of text, at most; rarer values share one."""
 
+RARE = "infrequent_sklearn"
+"""What `OneHotEncoder` calls the values that share a column."""
+
 NUMERIC = 0.95
 """Share of the values of a column of text that makes it one of numbers, or of dates."""
+
+DATE_NOTE = (
+    "was read as dates: its days, counted from 2000 on, its month and its weekday "
+    "(from 0, Monday) are columns."
+)
 
 DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 
@@ -43,20 +50,20 @@ def kind_of(column, groups):
     if n_values < 2:
         return None, "has no more than one value and was left out."
     if pd.api.types.is_datetime64_any_dtype(column):
-        return "date", None
+        return "date", DATE_NOTE
     if pd.api.types.is_numeric_dtype(column):
         there = there.astype(float)
         if n_values < len(column) or (there % 1 != 0).any():
             return "number", None
         return "number", (
             "has a whole number of its own in every row, and was taken as a number. If "
-            "it only names the rows, take it out of the table."
+            "it only names the rows, drop it (--drop, drop= in Python)."
         )
     text = there.astype(str)
     if pd.to_numeric(text, errors="coerce").notna().mean() >= NUMERIC:
         return "number", "was read as numbers."
     if text.str.match(DATE).mean() >= NUMERIC:
-        return "date", "was read as dates."
+        return "date", DATE_NOTE
     if text.nunique() > 0.5 * len(column):
         return None, "differs from row to row, as names and free text do; left out."
     per_task = text.groupby(groups[text.index]).nunique()
@@ -101,17 +108,22 @@ def _date_parts(name, column):
 
 
 def make_transformer(typed):
-    """What fills missing numbers, and makes a column of each value of a text."""
+    """What makes a column of each value of a text, and keeps numbers as they are."""
     numbers = list(typed.select_dtypes("number"))
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist",
         max_categories=MAX_VALUES,
         sparse_output=False,
+        feature_name_combiner=_name_of_value,
     )
     steps = [
-        ("numbers", SimpleImputer(strategy="median", add_indicator=True), numbers),
+        ("numbers", "passthrough", numbers),
         ("text", one_hot, [name for name in typed if name not in numbers]),
     ]
     return ColumnTransformer(
         [step for step in steps if step[-1]], verbose_feature_names_out=False
     ).set_output(transform="pandas")
+
+
+def _name_of_value(column, value):
+    return f"{column} (rare)" if value == RARE else f"{column} = {value}"

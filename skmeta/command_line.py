@@ -19,7 +19,7 @@ from skmeta import {learner}
 from skmeta.model_selection import compare
 from skmeta.tables import read_table, read_tasks
 
-table = read_tasks({path!r}, task={task!r}, target={target!r}{classes})
+table = read_tasks({path!r}, task={task!r}, target={target!r}{options})
 comparison = compare(
     None, table.tasks, n_support={shots}, n_jobs=-1, random_state={seed}
 )
@@ -60,7 +60,11 @@ def main(arguments):
 
 def _compare(options):
     table = read_tasks(
-        options.table, task=options.task, target=options.target, classes=options.classes
+        options.table,
+        task=options.task,
+        target=options.target,
+        classes=options.classes,
+        drop=options.drop,
     )
     tasks = table.tasks
     if len(tasks) < MIN_TASKS:
@@ -95,7 +99,8 @@ def _compare(options):
         path=str(options.table),
         task=options.task,
         target=options.target,
-        classes=", classes=True" if options.classes else "",
+        options=(", classes=True" if options.classes else "")
+        + (f", drop={options.drop}" if options.drop else ""),
         shots=comparison.n_support,
         seed=options.seed,
     )
@@ -112,7 +117,9 @@ def _parser():
             "how much. Takes some minutes on two cores."
         ),
     )
-    parser.add_argument("table", type=Path, help="a .csv, .parquet or .feather file")
+    parser.add_argument(
+        "table", type=Path, help="a .csv, .tsv, .parquet or .feather file"
+    )
     parser.add_argument(
         "--task",
         required=True,
@@ -124,6 +131,14 @@ def _parser():
     )
     parser.add_argument(
         "--classes", action="store_true", help="the target is a class, not a number"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column to leave out, such as one that nobody knows yet when the target "
+        "is to be predicted; may be given again",
     )
     parser.add_argument(
         "--shots",

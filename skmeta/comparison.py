@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils import check_random_state
 from tqdm import tqdm
 
@@ -125,11 +125,11 @@ def compare(
     n_support = shots_of(n_support, tasks, own_classes)
     splits = list(folds(cv, len(tasks), seed))
     plan = _plan(splits, estimators, judged)
+    base = reference(classification, own_classes)
+    base = taking_missing(base, imputer_for(tasks))
     found = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_run)(
-            _filling(reference(classification, own_classes), tasks)
-            if job.name is None
-            else estimators[job.name],
+            base if job.name is None else estimators[job.name],
             tasks[job.train],
             tasks[job.test],
             n_support,
@@ -167,18 +167,38 @@ def default_estimators(tasks, classification, own_classes, seed):
             "meta-learner with an embedding."
         )
     ours = AttentionMetaClassifier if classification else AttentionMetaRegressor
-    rivals = default_rivals(tasks, classification, own_classes, seed)
-    rivals = {name: _filling(rival, tasks) for name, rival in rivals.items()}
+    X, imputer = tasks.X, imputer_for(tasks)
+    if imputer is not None:
+        X = imputer.transform(framed(X, tasks.feature_names))
+    rivals = default_rivals(X, tasks.y, classification, own_classes, seed)
+    rivals = {name: taking_missing(rival, imputer) for name, rival in rivals.items()}
     return {ours.__name__: ours(random_state=seed)} | rivals
 
 
-def _filling(rival, tasks):
-    """A rival behind an imputer where values are missing, which ours takes as such."""
+def taking_missing(estimator, imputer):
+    """An estimator behind an imputer, where there is one."""
+    if imputer is None:
+        return estimator
+    return make_pipeline(FrozenEstimator(imputer), estimator)
+
+
+def imputer_for(tasks):
+    """What fills in the missing values of tasks, for estimators that take none."""
     if not np.isnan(tasks.X).any():
-        return rival
-    X = framed(tasks.X, tasks.feature_names)
-    imputer = SimpleImputer(keep_empty_features=True).fit(X)
-    return make_pipeline(FrozenEstimator(imputer), rival)
+        return None
+    imputer = SimpleImputer(keep_empty_features=True, add_indicator=True)
+    return imputer.fit(framed(tasks.X, tasks.feature_names))
+
+
+def _recipe(estimator):
+    """An estimator as code, without what it was fitted to here."""
+    if not isinstance(estimator, Pipeline):
+        return repr(estimator)
+    steps = [
+        step.estimator if isinstance(step, FrozenEstimator) else step
+        for _, step in estimator.steps
+    ]
+    return f"make_pipeline({', '.join(map(repr, steps))})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +280,7 @@ def _collected(
         measure="D2" if classification else "R2",
         failures=failures,
         seconds=seconds,
-        recipes={name: repr(one) for name, one in estimators.items()},
+        recipes={name: _recipe(one) for name, one in estimators.items()},
         n_folds=len(splits),
         n_tasks=len(tasks),
         seed=seed,

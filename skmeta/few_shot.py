@@ -12,10 +12,13 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 
+from ._baseline import Baseline
 from ._scoring import already_predicted, check_scoring
 from ._shot_scores import FewShotScores
 from ._threads import single_pool_thread
+from .base import MetaLearner
 from .class_tasks import has_own_classes, learned_own_classes
+from .exceptions import NotMetaFittedWarning
 from .pipelines import given_tasks, learner_of, learns_across_tasks
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
@@ -83,6 +86,8 @@ def few_shot_scores(
 
     Warns
     -----
+    NotMetaFittedWarning
+        If the estimator has `meta_fit`, and learns each task on its own without it.
     FitFailedWarning
         If an episode could not be fitted or scored, such as a support of one class for
         a classifier that needs two. Its score is NaN.
@@ -123,6 +128,14 @@ def few_shot_scores(
             "predict before it has seen a row of the task. That takes an estimator "
             "after meta_fit(tasks); leave the 0 out, or call meta_fit first."
         )
+    if not meta_fitted and _could_have_learned(estimator):
+        warnings.warn(
+            f"This {type(estimator).__name__} was not meta-fitted, and is scored as "
+            "one that learns each task on its own. Call meta_fit(tasks) first to learn "
+            "from other tasks.",
+            NotMetaFittedWarning,
+            stacklevel=2,
+        )
     own_classes = _own_classes(shared_classes, estimator, tasks)
     draw = _Draw(n_support, n_episodes, _seed(random_state), own_classes)
     if not isinstance(tasks, LazyTasks):
@@ -131,7 +144,9 @@ def few_shot_scores(
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
     else:
-        with single_pool_thread():  # a handful of rows is no work for two threads
+        # A handful of rows is no work for two threads.
+        with single_pool_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotMetaFittedWarning)  # was said above
             results = Parallel(n_jobs=n_jobs)(
                 delayed(_score_task)(estimator, task, position, draw, scorer)
                 for position, task in enumerate(tasks)
@@ -141,6 +156,12 @@ def few_shot_scores(
     scores = np.stack(scores)
     _report([f for some in failures for f in some], draw.drawn(sizes), estimator)
     return FewShotScores(scores, n_support, names, name)
+
+
+def _could_have_learned(estimator):
+    """Whether a meta-learner or baseline of this package knows of no other tasks."""
+    step = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    return isinstance(step, MetaLearner | Baseline) and not hasattr(step, "meta_state_")
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """Tasks from a table in a file, whatever its columns hold.
 
-Numbers are kept, and missing ones filled by the median; dates become numbers; other
-columns become one column for each of their values. What tells rows apart, and nothing
-else, is left out. Fillings and values are learned from all rows of the table, targets
-aside.
+Numbers are kept, and missing ones stay missing; dates become numbers; other columns
+become one column for each of their values. What tells rows apart, and nothing else, is
+left out. Values are learned from all rows of the table, targets aside.
 """
 
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ class TaskTable:
     kinds : dict of str -> {"number", "date", "text"}
         The columns that are predicted from.
     notes : list of str
-        What was left out, filled or converted.
+        What was left out, missing or converted.
     """
 
     tasks: TaskCollection
@@ -56,6 +55,7 @@ class TaskTable:
         Returns
         -------
         X : pandas.DataFrame of shape (n_rows, n_features)
+            Numbers that are missing are NaN, which every meta-learner takes.
         """
         return self.transformer.transform(typed_columns(frame, self.kinds))
 
@@ -81,7 +81,7 @@ class TaskTable:
         return _values(frame[self.target], self.classes)
 
 
-def read_tasks(path, *, task, target, classes=False):
+def read_tasks(path, *, task, target, classes=False, drop=()):
     """Read a table whose rows belong to tasks.
 
     Parameters
@@ -94,6 +94,9 @@ def read_tasks(path, *, task, target, classes=False):
         The column to predict.
     classes : bool, default=False
         Whether the target is a class, in place of a number.
+    drop : sequence of str, default=()
+        Columns to leave out: what names the rows, or what nobody knows yet where a
+        target is to be predicted.
 
     Returns
     -------
@@ -118,7 +121,8 @@ def read_tasks(path, *, task, target, classes=False):
     ['reactant_1', 'reactant_2', 'base', 'solvent']
     """
     frame = read_table(path)
-    _check_columns(frame, task, target)
+    _check_columns(frame, task, target, drop)
+    frame = frame.drop(columns=list(drop))
     counters = [
         name for name in frame.drop(columns=[task, target]) if numbers_rows(frame[name])
     ]
@@ -155,8 +159,8 @@ def read_tasks(path, *, task, target, classes=False):
     n_missing = int(candidates[list(kinds)].isna().to_numpy().sum())
     if n_missing:
         notes.append(
-            f"{n_missing} missing values were filled, numbers by the median of their "
-            "column, which another column then marks."
+            f"{n_missing} values are missing. The meta-learner takes them as they are, "
+            "its rivals what an imputer fills in; of text, none is a value of its own."
         )
     transformer = make_transformer(typed).fit(typed)
     X = transformer.transform(typed)
@@ -164,8 +168,11 @@ def read_tasks(path, *, task, target, classes=False):
     return TaskTable(tasks, task, target, classes, kinds, notes, transformer)
 
 
-def _check_columns(frame, task, target):
-    for role, name in (("task", task), ("target", target)):
+def _check_columns(frame, task, target, drop):
+    if isinstance(drop, str):
+        raise ValueError(f"drop={drop!r} is one name. Give a list: drop=[{drop!r}].")
+    used = [("for the task", task), ("for the target", target)]
+    for use, name in used + [("to drop", name) for name in drop]:
         if name in frame.columns:
             continue
         lowered = {str(c).lower(): c for c in frame.columns}
@@ -175,11 +182,14 @@ def _check_columns(frame, task, target):
         columns = ", ".join(map(repr, frame.columns[:20]))
         more = ", ..." if len(frame.columns) > 20 else ""
         raise ValueError(
-            f"There is no column {name!r} for the {role}."
+            f"There is no column {name!r} {use}."
             + (f" Did you mean {hint}?" if hint else f" There are {columns}{more}.")
         )
     if task == target:
         raise ValueError(f"The task and the target are the same column, {task!r}.")
+    for use, name in used:
+        if name in drop:
+            raise ValueError(f"The column {name!r} is {use}, and cannot be dropped.")
 
 
 def _target(column, classes):

@@ -36,10 +36,15 @@ def short():
 
     def estimators(tasks, classification, own_classes, seed):
         if classification:
+            mixed = MixedEffectsClassifier()
             pooled = PooledClassifier(LogisticRegression())
-            return {"mixed-effects model": MixedEffectsClassifier(), "pooled": pooled}
-        pooled = PooledRegressor(Ridge())
-        return {"mixed-effects model": MixedEffectsRegressor(), "pooled": pooled}
+        else:
+            mixed, pooled = MixedEffectsRegressor(), PooledRegressor(Ridge())
+        imputer = comparison.imputer_for(tasks)
+        return {
+            "mixed-effects model": comparison.taking_missing(mixed, imputer),
+            "pooled": comparison.taking_missing(pooled, imputer),
+        }
 
     few = {"max_epochs": 1, "steps_per_epoch": 2, "embed_dim": 8, "n_layers": 1}
     with pytest.MonkeyPatch.context() as patch:
@@ -106,7 +111,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module", params=["numbers", "classes"])
 def made(request, folder, short):
     """The report, and what was printed."""
-    target, more = "score", []
+    target, more = "score", ["--drop", "since"]
     if request.param == "classes":
         target, more = "passed", ["--classes"]
     with pytest.MonkeyPatch.context() as patch:
@@ -123,6 +128,7 @@ def test_the_report_is_whole_and_asks_nothing_of_a_network(made):
     assert page.open == []
     assert {"script", "link", "iframe"}.isdisjoint(page.tags)
     assert len(page.links) == 3
+    assert "<br>[" in made[0]
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert "http://" not in made[0]
     assert "https://" not in made[0]
@@ -222,6 +228,8 @@ def test_bad_tables_end_with_a_sentence_and_2(given, message, tmp_path, capsys):
         (["--shots", "50"], "n_support=50 needs a task of at least 51 rows"),
         (["--out", "no/where.html"], "there is no folder 'no'"),
         (["--seed", "x"], "is not a whole number"),
+        (["--drop", "agee"], "no column 'agee' to drop. Did you mean 'age'?"),
+        (["--drop", "school"], "'school' is for the task, and cannot be dropped"),
         (["--classes"], "too many to be classes"),
     ],
 )

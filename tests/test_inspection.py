@@ -77,6 +77,15 @@ def test_matrix_puts_similar_tasks_side_by_side():
     assert texts(display.ax_.get_yticklabels()) == [names[i] for i in order]
 
 
+def test_relations_hardly_above_an_even_share_stay_pale():
+    relations = np.full((5, 5), 0.01) + 0.005 * np.eye(5)
+    names = list("abcde")
+    faint = TaskRelationDisplay(relations, names, task_names=names).plot().im_
+    strong = TaskRelationDisplay(50 * relations, names, task_names=names).plot().im_
+    assert faint.norm(0.015) < 0.05
+    assert strong.norm(0.75) == pytest.approx(1)
+
+
 def test_rows_and_columns_of_other_tasks_have_orders_of_their_own():
     relations = np.random.default_rng(0).dirichlet(np.ones(7), size=4)
     display = TaskRelationDisplay(relations, range(7)).plot()

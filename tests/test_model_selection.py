@@ -1,6 +1,7 @@
 """few_shot_scores: which rows, which scores, which errors."""
 
 import sys
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection
-from skmeta.baselines import MixedEffectsRegressor
+from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.exceptions import NotMetaFittedWarning
 from skmeta.model_selection import FewShotScores, few_shot_scores
 
 BUDGET = {
@@ -291,6 +293,19 @@ def test_wrong_settings(settings, message):
 def test_zero_shot_needs_meta_fit():
     with pytest.raises(ValueError, match="asks AttentionMetaRegressor to predict"):
         few_shot_scores(AttentionMetaRegressor(), TASKS, 0)
+
+
+def test_not_meta_fitted_is_said_once(regressor):
+    for unlearned in (
+        PooledRegressor(Ridge()),
+        make_pipeline(StandardScaler(), PooledRegressor(Ridge())),
+    ):
+        with pytest.warns(NotMetaFittedWarning, match="is scored as one that") as said:
+            few_shot_scores(unlearned, TASKS, (3, 4), 2)
+        assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        few_shot_scores(PooledRegressor(Ridge()).meta_fit(TASKS), TASKS, 3)
 
 
 def test_scoring_of_another_type():

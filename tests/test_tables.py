@@ -59,13 +59,14 @@ def test_columns_hold_what_the_table_does(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     X = table.columns(read_table(tmp_path / "a.csv"))
     assert list(X) == list(table.tasks.feature_names)
-    assert np.isfinite(X.to_numpy()).all()
-    there = frame.x.notna()
-    np.testing.assert_allclose(X.x[there], frame.x[there])
-    np.testing.assert_allclose(X.x[~there], frame.x.median())
-    np.testing.assert_array_equal(X.missingindicator_x, ~there)
+    np.testing.assert_allclose(X.x, frame.x)
+    assert X.isna().sum().to_dict() == dict.fromkeys(X, 0) | {
+        "x": frame.x.isna().sum(),
+        "mark": 1,
+    }
     np.testing.assert_array_equal(X.flag, frame.flag)
-    np.testing.assert_array_equal(X.grade_high, frame.grade == "high")
+    np.testing.assert_array_equal(X["grade = high"], frame.grade == "high")
+    np.testing.assert_array_equal(X["grade = (none)"], frame.grade.isna())
     np.testing.assert_array_equal(X["day (month)"], frame.day.dt.month)
     np.testing.assert_array_equal(X["day (weekday)"], frame.day.dt.day_of_week)
     assert (np.diff(X["day (day)"]) == 1).all()
@@ -95,14 +96,16 @@ def test_formats_give_the_same_tasks(frame, name, how, tmp_path):
 def test_names_that_are_not_utf8(frame, tmp_path):
     frame["grade"] = frame.grade.fillna("médium")
     table = read(frame, tmp_path / "a.csv", encoding="cp1252")
-    assert "grade_médium" in table.tasks.feature_names
+    assert "grade = médium" in table.tasks.feature_names
 
 
 def test_new_rows_with_values_never_seen(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     new = frame.head(2).assign(grade=["new", "low"], x=[np.inf, None], day=["?", None])
-    X = table.columns(new[::-1]).to_numpy()
-    assert np.isfinite(X).all()
+    X = table.columns(new[::-1])
+    assert X.x.isna().all()
+    assert X.filter(like="day").isna().all(axis=None)
+    np.testing.assert_array_equal(X.filter(like="grade").sum(axis=1), [1, 0])
     with pytest.raises(ValueError, match=r"no column \['grade'\]"):
         table.columns(new.drop(columns="grade"))
 
@@ -150,7 +153,25 @@ def test_rare_values_count_as_one(frame, tmp_path):
     frame["code"] = [f"c{i // 3}" for i in range(120)]
     table = read(frame, tmp_path / "a.csv")
     assert "'code' has 40 values; the rarest count as one." in table.notes
-    assert sum(name.startswith("code") for name in table.tasks.feature_names) == 30
+    columns = [name for name in table.tasks.feature_names if name.startswith("code")]
+    assert len(columns) == 30
+    assert columns[-1] == "code (rare)"
+
+
+def test_columns_to_leave_out(frame, tmp_path):
+    frame.to_csv(tmp_path / "a.csv", index=False)
+
+    def dropping(drop):
+        return read_tasks(tmp_path / "a.csv", task="task", target="y", drop=drop)
+
+    assert list(dropping(["x", "day", "id"]).kinds) == ["flag", "grade", "mark"]
+    for drop, message in (
+        (["dya"], "no column 'dya' to drop. Did you mean 'day'"),
+        (["y"], "'y' is for the target, and cannot be dropped"),
+        ("day", r"Give a list: drop=\['day'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dropping(drop)
 
 
 def test_a_table_of_names_alone(frame, tmp_path):
