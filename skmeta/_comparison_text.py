@@ -45,21 +45,22 @@ def describe(comparison):
 
 def table(comparison):
     """Scores of all estimators at each K, and the gain over the best rival."""
-    width = max(24, *(len(name) for name in comparison.losses)) + 2
-    shots = [f"K = {k}" for k in comparison.n_support]
-    lines = [MEASURES[comparison.measure], _row("", shots, width)]
-    for name, curve in comparison.curves.items():
-        lines.append(_row(name, curve.cells(), width))
     rows = comparison.summary()
-    for label, cells in (
-        ("best", [row.winner for row in rows]),
+    lines = [
+        ("", [f"K = {k}" for k in comparison.n_support]),
+        *((name, curve.cells()) for name, curve in comparison.curves.items()),
+        ("best", [_short(row.winner) for row in rows]),
         ("gain over best rival", [f"{row.gain:+.3f}" for row in rows]),
         ("  its 95% interval", [f"[{r.low:+.3f}, {r.high:+.3f}]" for r in rows]),
         ("  which is", [MEANING[row.finding] for row in rows]),
         ("tasks", [str(row.n_tasks) for row in rows]),
-    ):
-        lines.append(_row(label, cells, width))
-    return "\n".join(lines)
+    ]
+    label = 2 + max(len(name) for name, _ in lines)
+    cell = 2 + max(len(text) for _, cells in lines for text in cells)
+    text = [MEASURES[comparison.measure]]
+    for name, cells in lines:
+        text.append(f"{name:<{label}}" + "".join(f"{c:>{cell}}" for c in cells))
+    return "\n".join(text)
 
 
 MEANING = {
@@ -189,10 +190,6 @@ def _how(comparison):
     )
 
 
-def _row(label, cells, width):
-    return f"{label:<{width}}" + "".join(f"{_short(cell):>23}" for cell in cells)
-
-
 def _gain(gain):
     mean, low, high = gain
     return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
@@ -207,5 +204,5 @@ def _listed(items):
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _short(text, n=21):
+def _short(text, n=23):
     return text if len(text) <= n else f"{text[: n - 1]}…"
