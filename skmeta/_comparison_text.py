@@ -87,13 +87,14 @@ def findings(comparison):
 def _rows_saved(comparison):
     needed = comparison.rows_needed()
     last = comparison.n_support[-1]
-    cells = []
+    has = {}
     for row, n in zip(comparison.summary(), needed, strict=True):
         if row.finding == "gain":
             n = f"more than {last}" if math.isinf(n) else f"about {n:.0f}"
-            cells.append(f"{n} where it has {row.n_support}")
-    if not cells:
+            has.setdefault(n, []).append(row.n_support)
+    if not has:
         return "Labelling: it saves no rows that could be told from chance."
+    cells = [f"{n} where it has {_listed(some, 'or')}" for n, some in has.items()]
     return f"Labelling: to do as well, the best rival needs {_listed(cells)} rows."
 
 
@@ -145,8 +146,17 @@ def growth(curves):
 def _tasks(comparison):
     effects = comparison.task_effects()
     n_helped = sum(effect.gain > 0 for effect in effects)
-    helped = _listed(f"{e.task} ({e.gain:+.2f})" for e in effects[:3])
-    hurt = _listed(f"{e.task} ({e.gain:+.2f})" for e in effects[:-4:-1])
+    most_of = []
+    for what, some in (
+        ("helped", [e for e in effects[:3] if e.gain > 0]),
+        ("hurt", [e for e in effects[:-4:-1] if e.gain < 0]),
+    ):
+        if some:
+            names = _listed(f"{e.task} ({e.gain:+.2f})" for e in some)
+            most_of.append(f"{what} most are {names}")
+    extremes = ""
+    if most_of:
+        extremes = f" By {comparison.measure}, mean over K, {'; '.join(most_of)}."
     gains = [effect.gain for effect in effects]
     most = max(effects, key=lambda effect: abs(effect.gain))
     others = (sum(gains) - most.gain) / max(len(gains) - 1, 1)
@@ -158,8 +168,7 @@ def _tasks(comparison):
         )
     return (
         f"Tasks: of {len(effects)}, {n_helped} are predicted better than by the best "
-        f"rival, {len(effects) - n_helped} worse. Helped most ({comparison.measure}, "
-        f"mean over K): {helped}; hurt most: {hurt}.{alone}"
+        f"rival, {len(effects) - n_helped} worse.{extremes}{alone}"
     )
 
 
@@ -199,9 +208,9 @@ def _at(rows):
     return "K = " + _listed(row.n_support for row in rows)
 
 
-def _listed(items):
+def _listed(items, word="and"):
     *most, last = [str(item) for item in items]
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def _short(text, n=23):
