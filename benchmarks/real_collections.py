@@ -1,7 +1,7 @@
 """Ours against the classical rivals on real collections of tasks.
 
-    python benchmarks/real_collections.py DATA [NAME ...] [--system attention]
-        [--seeds 0,1,2] [--out FILE]
+    python benchmarks/real_collections.py DATA [NAME ...] [--seeds 0,1,2] [--out FILE]
+        [--systems attention self-attention transformer]
 
 DATA is a folder of ``NAME.npz`` with X, y, groups and kind. Tasks are split 60/20/20
 into meta-training, validation and test tasks (at most 40 of these); on each test task
@@ -9,7 +9,13 @@ five random episodes are drawn for each number of support rows K, with at most 1
 rows. Every method sees the same tasks and the same episodes. Regression is scored by
 R2 relative to the meta-training mean, 1 - MSE / MSE of that mean, classification by
 log loss. Methods: ``c_`` a pooled estimator and its adaptations, ``d_`` mixed-effects
-models and a ridge with a shared process, ``ours`` with default parameters.
+models and a ridge with a shared process, and ours with default parameters.
+
+Printed is a row of a table for each collection and system, means over splits: at each K
+the score, its difference to the best rival at that K, and that to the first of ours;
+the share of targets inside 90% intervals over all K (of classes the range of the
+expected calibration error over K); the CPU seconds of the longest `meta_fit`; and on
+how many splits it stands.
 """
 
 import argparse
@@ -146,7 +152,7 @@ def run_rival(name, estimator, train, validation, episodes, regression):
         yield {"method": name, "K": k, "task": task, "loss": loss}
 
 
-def run_ours(train, validation, episodes, regression, seed, system="attention"):
+def run_ours(system, train, validation, episodes, regression, seed):
     regressor, classifier = SYSTEMS[system]
     estimator = (regressor if regression else classifier)(random_state=seed)
     start = time.process_time()
@@ -158,7 +164,7 @@ def run_ours(train, validation, episodes, regression, seed, system="attention"):
     else:
         predictions = estimator.predict_episodes(adapted, return_proba=True)
     for (k, task, *_, y), prediction in zip(episodes, predictions, strict=True):
-        row = {"method": "ours", "K": k, "task": task, "seconds": seconds}
+        row = {"method": system, "K": k, "task": task, "seconds": seconds}
         if regression:
             mean, std = prediction
             row["loss"] = np.mean((mean - y) ** 2)
@@ -170,12 +176,14 @@ def run_ours(train, validation, episodes, regression, seed, system="attention"):
         yield row
 
 
-def run(path, seed, system):
+def run(path, seed, systems):
     """Scores of all methods on one collection and split, a row an episode."""
     tasks, regression = load(path)
     train, validation, test, positions = split(tasks, seed)
     episodes = list(draw_episodes(test, positions, seed))
-    rows = list(run_ours(train, validation, episodes, regression, seed, system))
+    rows = []
+    for system in systems:
+        rows += run_ours(system, train, validation, episodes, regression, seed)
     for name, estimator in rivals(regression).items():
         rows += run_rival(name, estimator, train, validation, episodes, regression)
     if regression:
@@ -202,43 +210,47 @@ def calibration_error(p, hit, n_bins=10):
 
 
 def report(frame):
-    """Print a table a collection: each K, ours, the best rival, and the difference."""
+    """Print the row of each collection and system of ours."""
     for name, one in frame.groupby("collection", sort=False):
         regression = bool(one.regression.iloc[0])
         losses = one.groupby(["seed", "K", "method"]).loss.mean().unstack("method")
-        scores = losses.copy()
-        if regression:
-            scores = 1 - losses.div(losses["mean"], axis=0)
+        scores = 1 - losses.div(losses["mean"], axis=0) if regression else losses
         table = scores.groupby("K").mean()
-        known = [c for c in table if c[:2] in ("c_", "d_")]
-        better = table[known].max(axis=1) if regression else table[known].min(axis=1)
-        which = (
-            table[known].idxmax(axis=1) if regression else table[known].idxmin(axis=1)
-        )
-        ours = one[one.method == "ours"]
-        seconds = ours.groupby("seed").seconds.first().round().tolist()
-        print(
-            f"\n{name}: {'R2' if regression else 'log loss'}, seeds "
-            f"{one.seed.unique().tolist()}, meta_fit {seconds} s of CPU time"
-        )
-        for k in table.index:
-            line = f"  K={k:2d} ours {table.ours[k]:.4f} best rival {better[k]:.4f} "
-            line += f"({which[k]}) difference {table.ours[k] - better[k]:+.4f}"
-            at = ours[k == ours.K]
+        rivals = table[[c for c in table if c[:2] in ("c_", "d_")]]
+        best = rivals.max(axis=1) if regression else rivals.min(axis=1)
+        known = [system for system in SYSTEMS if system in table]
+        for system in known:
+            cells = [
+                ", ".join(
+                    [f"{table[system][k]:.3f}"]
+                    + [f"{table[system][k] - other[k]:+.3f}"
+                       for other in [best, table[known[0]]][: 1 + (system != known[0])]]
+                )
+                for k in table.index
+            ]  # fmt: skip
+            ours = one[one.method == system]
             if regression:
-                line += f" coverage of 90% intervals {at.covered.mean():.3f}"
+                cells += [""] * (len(SHOTS) - len(cells)) + [
+                    f"{ours.covered.mean():.0%}"
+                ]
             else:
-                p, hit = (at[c].explode().astype(float) for c in ("p", "hit"))
-                error = calibration_error(p, hit)
-                line += f" calibration error {error:.3f}"
-            print(line, flush=True)
+                errors = [
+                    calibration_error(
+                        *(at[c].explode().astype(float) for c in ("p", "hit"))
+                    )
+                    for _, at in ours.groupby("K")
+                ]
+                cells += [""] * (len(SHOTS) - len(cells))
+                cells += [f"{min(errors):.3f} to {max(errors):.3f}"]
+            cells += [f"{ours.seconds.max():.0f}", f"{one.seed.nunique()}"]
+            print(f"| {name}, {system} | {' | '.join(cells)} |", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--system", choices=SYSTEMS, default="attention")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["attention"])
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument(
         "--out", type=Path, help="json lines; runs in it are not redone"
@@ -247,7 +259,11 @@ def main():
     warnings.filterwarnings("ignore", module="sklearn")
     names = options.names or sorted(p.stem for p in options.data.glob("*.npz"))
     machine = platform.processor() or platform.machine()
-    print(f"{machine}, {options.system}, settings: defaults")
+    print(f"{machine}, settings: defaults")
+    print(
+        f"| | {' | '.join(f'K = {k}' for k in SHOTS)} | inside 90%, or calibration "
+        "error | seconds | splits |"
+    )
     frames = []
     if options.out and options.out.exists():
         frames = [pd.read_json(options.out, lines=True)]
@@ -256,7 +272,7 @@ def main():
         for name in names:
             if (name, seed) in done:
                 continue
-            frame = run(options.data / f"{name}.npz", seed, options.system)
+            frame = run(options.data / f"{name}.npz", seed, options.systems)
             frames.append(frame)
             if options.out:
                 frame.to_json(options.out, orient="records", lines=True, mode="a")
