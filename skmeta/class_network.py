@@ -32,7 +32,11 @@ class PoolNetwork(nn.Module):
         padded[present] = z
         n_episodes = support.shape[1]
         z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
-        adapted = self.learner.adapt_features(z, y, support.flatten(0, 1).to(z))
+        weight, rows = support_first(support.flatten(0, 1).to(z))
+        adapted = self.learner.adapt_features(
+            z.gather(1, rows[..., None].expand(-1, -1, z.shape[-1])),
+            y.gather(1, rows), weight, int(y.max()) + 1,
+        )  # fmt: skip
         return self.learner.predict_features(adapted, z)
 
     def _generator(self, device):
@@ -40,6 +44,16 @@ class PoolNetwork(nn.Module):
         if self.generator is None or self.generator.device != device:
             self.generator = torch.Generator(device).manual_seed(self.seed)
         return self.generator
+
+
+def support_first(weight):
+    """Weights (B, S) and places (B, S) of the support rows among ``weight`` (B, R).
+
+    S is what the longest support has; those of fewer are filled with rows of no weight.
+    """
+    longest = int((weight > 0).sum(1).max())
+    weight, rows = weight.sort(dim=1, descending=True, stable=True)
+    return weight[:, :longest], rows[:, :longest]
 
 
 def augmented(augmentation, rows, generator):
