@@ -97,14 +97,18 @@ def clusters():
         line = f"  K={k:2d}: RMSE over the mixed-effects model's"
         for name, model in variants.items():
             line += f", {name} {np.sqrt(np.mean(errors(model, test, k))) / theirs:.3f}"
-        aucs = [
-            roc_auc_score(
-                of_train == c, clone(ours).fit(t.X[:k], t.y[:k]).task_relations_
-            )
-            for t, c in zip(test, of_test, strict=True)
-        ]
-        covered = np.mean(errors(ours, test, k, std=True))
-        print(f"{line}; AUC {np.mean(aucs):.3f}, coverage {covered:.3f}", flush=True)
+        aucs, covered = [], []
+        for t, c in zip(test, of_test, strict=True):
+            adapted = clone(ours).fit(t.X[:k], t.y[:k])
+            aucs.append(roc_auc_score(of_train == c, adapted.task_relations_))
+            low, high = adapted.predict_quantiles(t.X[20:], (0.05, 0.95)).T
+            covered.append(np.mean((low <= t.y[20:]) & (t.y[20:] <= high)))
+        by_deviation = np.mean(errors(ours, test, k, std=True))
+        print(
+            f"{line}; AUC {np.mean(aucs):.3f}, coverage of quantiles "
+            f"{np.mean(covered):.3f}, of 1.645 deviations {by_deviation:.3f}",
+            flush=True,
+        )
 
 
 def one_cluster():

@@ -13,6 +13,9 @@ from torch.nn import functional as F
 
 from .task_encoder import AttentionBlock, Dropout, half_precision
 
+LEFT_OUT = 0.5
+"""Share of the episodes of a step that are learned from without their encoding."""
+
 
 class ClassEncoding(NamedTuple):
     """What an encoder says of B tasks, their rows and their classes."""
@@ -22,6 +25,20 @@ class ClassEncoding(NamedTuple):
     classes: torch.Tensor  # (B, C, embed_dim)
     tokens: torch.Tensor  # (B, 1 + S + C, embed_dim) of a null token and of both
     log_weight: torch.Tensor  # (B, 1 + S + C)
+
+
+class EncodingDropout(Dropout):
+    """Leaves out what is said of some tasks while training.
+
+    What an encoding can explain of a task, features need not learn to; so half of the
+    tasks have to do with the features alone (a branch that is skipped at random, as in
+    Huang et al. 2016, Deep networks with stochastic depth, sec. 3).
+    """
+
+    def forward(self, task, tokens):
+        """Encodings (B, d) and (B, n, d) of tasks, zeros where left out."""
+        kept = super().forward(torch.ones_like(task[:, :1])) > 0
+        return task * kept, tokens * kept[..., None]
 
 
 class ClassEncoder(nn.Module):
@@ -35,7 +52,7 @@ class ClassEncoder(nn.Module):
         Layers of self-attention among rows and classes (Vaswani et al. 2017, sec. 3.1);
         0 leaves them as they are.
     seed : int
-        Of the dropout.
+        Of the dropouts.
     """
 
     def __init__(self, n_features, embed_dim, n_heads, n_layers, n_among, seed,
@@ -55,6 +72,7 @@ class ClassEncoder(nn.Module):
         self.out = nn.Linear(n_queries * embed_dim, embed_dim)
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = Dropout(dropout, seed)
+        self.left_out = EncodingDropout(LEFT_OUT, seed)
 
     def forward(self, z, y, weight, means):
         """Encode the support.
@@ -86,7 +104,7 @@ class ClassEncoder(nn.Module):
             for block in self.blocks:
                 latent = block(latent, block.known(tokens), log_weight)
         task = self.dropout(self.norm(self.out(latent.to(z.dtype).flatten(1))))
-        tokens = tokens.to(z.dtype)
+        task, tokens = self.left_out(task, tokens.to(z.dtype))
         n = z.shape[1]
         _, rows, classes = tokens.split([1, n, tokens.shape[1] - 1 - n], 1)
         return ClassEncoding(task, rows, classes, tokens, log_weight)
