@@ -18,6 +18,7 @@ from skmeta import (
     TaskCollection,
     TransformerMetaClassifier,
 )
+from skmeta.base_learner import innermost
 from skmeta.class_network import PoolNetwork
 from skmeta.class_tasks import has_own_classes
 from skmeta.held_out import held_out_loss
@@ -470,6 +471,25 @@ def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
     batch = pools.draw(32, np.random.default_rng(0))
     loss = held_out_loss(PoolNetwork(state.network.learner), [batch])
     assert np.isfinite(loss)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_an_episode_hangs_on_its_support_alone(own, name):
+    learner = innermost(own(name).meta_state_.network.learner)[0]
+    tasks = own_tasks()
+    pools = ClassPools(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
+    batch = pools.draw(32, np.random.default_rng(0))
+    with torch.no_grad():
+        logits = PoolNetwork(learner).eval()(**batch.inputs())
+        for i, logit in enumerate(logits.split(batch.support.shape[1])):
+            z = learner.row_features(batch.x[i])[None]
+            for episode, weight in zip(logit, batch.support[i], strict=True):
+                rows = weight > 0
+                adapted = learner.adapt_features(
+                    z[:, rows], batch.y[i, rows][None], weight[rows][None].double(), 4
+                )
+                alone = learner.predict_features(adapted, z)[0]
+                torch.testing.assert_close(episode, alone, rtol=1e-9, atol=1e-9)
 
 
 def test_one_row_of_each_class_is_no_reason_to_warn(own, recwarn):
