@@ -95,7 +95,7 @@ def _compare(options):
     kinds = SelfAttentionMetaRegressor, SelfAttentionMetaClassifier
     model = kinds[options.classes](random_state=options.seed).meta_fit(tasks)
     lines = LINES.format(
-        learner=type(model).__name__,
+        learner=f"AttentionMeta{'Classifier' if options.classes else 'Regressor'}",
         path=str(options.table),
         task=options.task,
         target=options.target,

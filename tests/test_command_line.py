@@ -13,6 +13,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from skmeta import (
+    AttentionMetaClassifier,
+    AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
     command_line,
@@ -26,7 +28,10 @@ from skmeta.baselines import (
 )
 from skmeta.command_line import main
 
-LEARNERS = (SelfAttentionMetaClassifier, SelfAttentionMetaRegressor)
+LEARNERS = (
+    AttentionMetaClassifier, AttentionMetaRegressor,
+    SelfAttentionMetaClassifier, SelfAttentionMetaRegressor,
+)  # fmt: skip
 NASTY = '<script>alert("&")</script>'
 
 
@@ -167,6 +172,9 @@ def test_the_python_of_the_report_runs(made, short):
     plt.close("all")
     assert str(names["comparison"]) in made[1]
     assert len(names["model"].predict(names["table"].columns(names["rows"]))) == 5
+    assert isinstance(
+        names["model"], AttentionMetaClassifier | AttentionMetaRegressor
+    )  # what is compared by default
 
 
 def refused(capsys, given):
