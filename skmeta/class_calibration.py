@@ -35,7 +35,9 @@ def calibrate(network, batches, device):
             batch = batch.to(device)
             logits, (y, weight) = network(**batch.inputs()), batch.target()
             support = batch.support.flatten(0, 1)
-            sizes = learner.sizes(F.one_hot(y) * support[..., None])
+            sizes = learner.sizes(
+                F.one_hot(batch.in_episodes(batch.y)) * support[..., None]
+            )
             at = weight > 0
             sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
             parts.append((logits[at].double(), y[at], sizes))

@@ -156,9 +156,9 @@ class ClassLearner(nn.Module):
         """
         return self.adapt_features(self.row_features(x), y, weight)
 
-    def adapt_features(self, z, y, weight, n_classes=-1):
-        """Condition on a support of features (B, S, D), as `one_hot` takes classes."""
-        share = one_hot(y, weight, n_classes)
+    def adapt_features(self, z, y, weight):
+        """Condition on a support of features (B, S, D)."""
+        share = one_hot(y, weight)
         within, between = (
             log_variance.exp().expand(len(z), -1)
             for log_variance in (self.log_within, self.log_between)

@@ -21,7 +21,7 @@ class PoolNetwork(nn.Module):
     def forward(self, x, present, y, support):
         """Logits (G * E, R, C) of all rows of every pool, in each of its episodes.
 
-        Arguments are those of `PoolBatch`.
+        Arguments are those of `PoolBatch`. C is as many classes as the support has.
         """
         rows = x[present]
         if self.training and self.augmentation is not None:
@@ -33,10 +33,8 @@ class PoolNetwork(nn.Module):
         n_episodes = support.shape[1]
         z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
         weight, rows = support_first(support.flatten(0, 1).to(z))
-        adapted = self.learner.adapt_features(
-            z.gather(1, rows[..., None].expand(-1, -1, z.shape[-1])),
-            y.gather(1, rows), weight, int(y.max()) + 1,
-        )  # fmt: skip
+        of_support = z.gather(1, rows[..., None].expand(-1, -1, z.shape[-1]))
+        adapted = self.learner.adapt_features(of_support, y.gather(1, rows), weight)
         return self.learner.predict_features(adapted, z)
 
     def _generator(self, device):

@@ -178,10 +178,10 @@ def _pools(X, group, task):
 def _loss(found, batch):
     """Query loss of the closed form, at the temperature that is best of a few."""
     z = batch.x @ torch.from_numpy(found.projection).T
-    z, (y, query) = z.repeat_interleave(batch.support.shape[1], 0), batch.target()
+    z, (y, query) = batch.in_episodes(z), batch.target()
     between = torch.from_numpy(found.between).expand(len(z), -1)
     within = torch.ones_like(between)
-    share = one_hot(y, batch.support.flatten(0, 1).double())
+    share = one_hot(batch.in_episodes(batch.y), batch.support.flatten(0, 1).double())
     means = class_means(z, share, within, between)
     logits = class_logits(means, z, within)
     losses = [

@@ -125,9 +125,6 @@ def class_evidence(scatter, within, between):
     return -0.5 * (each * there).sum((2, 3))
 
 
-def one_hot(y, weight, n_classes=-1):
-    """Share (B, S, C) of rows of weight (B, S) in the classes ``y`` (B, S).
-
-    ``n_classes`` is C; -1 for as many as ``y`` has.
-    """
-    return F.one_hot(y, n_classes).to(weight) * weight[..., None]
+def one_hot(y, weight):
+    """Share (B, S, C) of rows of weight (B, S) in the classes ``y`` (B, S)."""
+    return F.one_hot(y).to(weight) * weight[..., None]

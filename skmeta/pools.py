@@ -59,9 +59,16 @@ class PoolBatch:
         """What a network's ``forward`` takes, as keyword arguments."""
         return {k: getattr(self, k) for k in ("x", "present", "y", "support")}
 
+    def in_episodes(self, t):
+        """What rows have, (G, ...), for each episode: (G * E, ...)."""
+        return t.repeat_interleave(self.support.shape[1], 0)
+
     def target(self):
-        """Targets and query weights of all rows, (G * E, R), in each episode."""
-        y = self.y[:, None].expand(self.query.shape)
+        """Targets and query weights of all rows, (G * E, R), in each episode.
+
+        Rows that are not of the query have the target 0, which is of no weight.
+        """
+        y = self.y[:, None].where(self.query > 0, 0)
         return y.flatten(0, 1), self.query.flatten(0, 1)
 
 

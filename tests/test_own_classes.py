@@ -21,6 +21,7 @@ from skmeta import (
 from skmeta.base_learner import innermost
 from skmeta.class_network import PoolNetwork
 from skmeta.class_tasks import has_own_classes
+from skmeta.gaussian_classes import ABSENT
 from skmeta.held_out import held_out_loss
 from skmeta.model_selection import few_shot_scores
 from skmeta.pools import ClassPools
@@ -486,10 +487,12 @@ def test_an_episode_hangs_on_its_support_alone(own, name):
             for episode, weight in zip(logit, batch.support[i], strict=True):
                 rows = weight > 0
                 adapted = learner.adapt_features(
-                    z[:, rows], batch.y[i, rows][None], weight[rows][None].double(), 4
+                    z[:, rows], batch.y[i, rows][None], weight[rows][None].double()
                 )
                 alone = learner.predict_features(adapted, z)[0]
+                episode, others = episode.tensor_split([alone.shape[1]], 1)
                 torch.testing.assert_close(episode, alone, rtol=1e-9, atol=1e-9)
+                assert (others == ABSENT).all()
 
 
 def test_one_row_of_each_class_is_no_reason_to_warn(own, recwarn):
