@@ -3,9 +3,9 @@ Can digits be learned from digits never seen?
 =============================================
 
 A model that was meta-trained on pictures of six digits is shown one picture of each of
-the four others, and asked to tell these apart. How much do the six help? Next to nothing
-here: a nearest neighbour on the pixels does as well, all in all. Six digits are few, and
-pictures of 64 pixels leave little to learn.
+the four others, and asked to tell these apart. How much do the six help? Next to
+nothing here: a nearest neighbour on the pixels does about as well, or better. Six
+digits are few, and pictures of 64 pixels leave little to learn.
 """
 
 # %%
