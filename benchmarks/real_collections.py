@@ -220,19 +220,15 @@ def report(frame):
         best = rivals.max(axis=1) if regression else rivals.min(axis=1)
         known = [system for system in SYSTEMS if system in table]
         for system in known:
-            cells = [
-                ", ".join(
-                    [f"{table[system][k]:.3f}"]
-                    + [f"{table[system][k] - other[k]:+.3f}"
-                       for other in [best, table[known[0]]][: 1 + (system != known[0])]]
-                )
-                for k in table.index
-            ]  # fmt: skip
+            others = [best] if system == known[0] else [best, table[known[0]]]
+            cells = [""] * len(SHOTS)
+            for k in table.index:
+                score = table[system][k]
+                differences = (f", {score - other[k]:+.3f}" for other in others)
+                cells[SHOTS.index(k)] = f"{score:.3f}{''.join(differences)}"
             ours = one[one.method == system]
             if regression:
-                cells += [""] * (len(SHOTS) - len(cells)) + [
-                    f"{ours.covered.mean():.0%}"
-                ]
+                cells.append(f"{ours.covered.mean():.0%}")
             else:
                 errors = [
                     calibration_error(
@@ -240,8 +236,7 @@ def report(frame):
                     )
                     for _, at in ours.groupby("K")
                 ]
-                cells += [""] * (len(SHOTS) - len(cells))
-                cells += [f"{min(errors):.3f} to {max(errors):.3f}"]
+                cells.append(f"{min(errors):.3f} to {max(errors):.3f}")
             cells += [f"{ours.seconds.max():.0f}", f"{one.seed.nunique()}"]
             print(f"| {name}, {system} | {' | '.join(cells)} |", flush=True)
 

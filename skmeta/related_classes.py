@@ -279,9 +279,8 @@ def _learn_relations(learner, read, sources, seed):
             batch = pools.draw(N_EPISODES, rng)
             x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
-            n = batch.support.shape[1]
             place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
-            z, y, place = (v.repeat_interleave(n, 0) for v in (z, batch.y, place))
+            z, y, place = map(batch.in_episodes, (z, batch.y, place))
             support = batch.support.flatten(0, 1).to(z)
             episodes.append((z, y, support, batch.target()[1].to(z), place))
 
