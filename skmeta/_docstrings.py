@@ -23,9 +23,10 @@ PARAMETERS = """Parameters
         From float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
         (n_rows, n_columns), which all else sees in their place. A class or a callable
         is called with the ``embedding__*`` parameters; an instance is copied, with
-        its weights. Where classes are a task's own it is trained with all else;
-        otherwise before it, by ridge regressions that adapt to each task, and where
-        `fit` is called without `meta_fit`, not at all.
+        its weights. Where classes are a task's own it is trained with all else, and
+        by telling all classes of each task in memory apart, which ``train_loss``
+        counts as well; otherwise before all else, by ridge regressions that adapt to
+        each task, and where `fit` is called without `meta_fit`, not at all.
     embedding_trainable : bool, default=True
         False leaves the weights as they are given.
     augmentation : callable, default=None

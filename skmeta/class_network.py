@@ -10,35 +10,52 @@ class PoolNetwork(nn.Module):
     """What is trained: an embedding, where there is one, and the learner.
 
     Rows are augmented, while it is trained, and embedded once for all episodes.
+
+    Parameters
+    ----------
+    learner : module
+    embedding : Embedding, optional
+    augmentation : callable, optional
+    known_classes : KnownClasses, optional
+        What the embedding is trained by as well.
+    seed : int
+        Of the augmentation.
     """
 
-    def __init__(self, learner, embedding=None, augmentation=None, seed=0):
+    def __init__(self, learner, embedding=None, augmentation=None, known_classes=None,
+                 seed=0):  # fmt: skip
         super().__init__()
         self.learner, self.embedding = learner, embedding
+        self.known_classes = known_classes
         self.augmentation = augmentation
         self.seed, self.generator = seed, None
 
-    def forward(self, x, present, y, support):
+    def forward(self, task, x, row, present, y, support):
         """Logits (G * E, R, C) of all rows of every pool, in each of its episodes.
 
         Arguments are those of `PoolBatch`. C is as many classes as the support has.
+        While it is trained by known classes, the losses of these follow, (G * E, R).
         """
-        rows = x[present]
+        inputs = x[present]
         if self.training and self.augmentation is not None:
-            rows = augmented(self.augmentation, rows, self._generator(rows.device))
-        columns = rows if self.embedding is None else self.embedding(rows)
+            inputs = augmented(self.augmentation, inputs, self._drawn_by(x.device))
+        columns = inputs if self.embedding is None else self.embedding(inputs)
         z = self.learner.row_features(columns)
         padded = z.new_zeros(*present.shape, z.shape[-1])
         padded[present] = z
         n_episodes = support.shape[1]
         z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
-        weight, rows = support_first(support.flatten(0, 1).to(z))
-        of_support = z.gather(1, rows[..., None].expand(-1, -1, z.shape[-1]))
-        adapted = self.learner.adapt_features(of_support, y.gather(1, rows), weight)
-        return self.learner.predict_features(adapted, z)
+        weight, first = support_first(support.flatten(0, 1).to(z))
+        of_support = z.gather(1, first[..., None].expand(-1, -1, z.shape[-1]))
+        adapted = self.learner.adapt_features(of_support, y.gather(1, first), weight)
+        predicted = self.learner.predict_features(adapted, z)
+        if self.known_classes is None or not self.training:
+            return predicted
+        losses = self.known_classes(columns, task, row, present)
+        return predicted, losses.repeat_interleave(n_episodes, 0)
 
-    def _generator(self, device):
-        """What augmentation draws by, where the rows are."""
+    def _drawn_by(self, device):
+        """The generator of augmentation, where the rows are."""
         if self.generator is None or self.generator.device != device:
             self.generator = torch.Generator(device).manual_seed(self.seed)
         return self.generator

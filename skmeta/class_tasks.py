@@ -62,3 +62,17 @@ def by_classes(tasks, validation_tasks, fraction, rng):
         for rows in (~held_out, held_out)
     )
     return known, new
+
+
+def numbered_classes(tasks):
+    """The task and the class of each row; no two tasks have a class in common.
+
+    Returns
+    -------
+    task, group : ndarrays of int, shape (n_rows,)
+        Classes are numbered through, those of one task after those of another.
+    """
+    task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
+    _, label = np.unique(tasks.y, return_inverse=True)
+    _, group = np.unique(task * (label.max() + 1) + label, return_inverse=True)
+    return task, group

@@ -16,12 +16,13 @@ from .embedding import as_tensor, start_embedding
 from .episodes import as_range
 from .exceptions import NonFiniteLossError
 from .held_out import return_to_start
+from .known_classes import CoTrainingLoss, known_classes
 from .meta_state import MetaState
 from .pools import ClassPools, PoolBatches, PoolStream
 from .related_classes import remember_classes
 from .scaling import FeatureScaler
 from .sources import Sources
-from .training_loop import train
+from .training_loop import QueryLoss, train
 
 EMBEDDED_LESS = 4
 """How many times fewer episodes a step has where their rows are embedded in it: more
@@ -56,8 +57,9 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
 
     learner = _learner(settings, system, sources, features, columns, seed, previous)
     network = PoolNetwork(
-        learner, embedding if learned else None, settings["augmentation"], seed
-    ).to(device)
+        learner, embedding if learned else None, settings["augmentation"],
+        known_classes(sources, embedding), seed,
+    ).to(device)  # fmt: skip
 
     def pools(some):
         """Pools of tasks whose rows the network takes."""
@@ -120,6 +122,7 @@ def _train(network, stream, settings, n_returned, device):
     try:
         history = train(
             network, batches, stream.held_out, device=device,
+            criterion=QueryLoss if network.known_classes is None else CoTrainingLoss,
             **{name: settings[name] for name in loop},
         )  # fmt: skip
     except NonFiniteLossError as error:

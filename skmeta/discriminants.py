@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 
+from .class_tasks import numbered_classes
 from .gaussian_classes import class_logits, class_means, one_hot, only_present
 from .held_out import row_losses
 from .pools import ClassPools
@@ -146,9 +147,7 @@ def choose_discriminants(tasks, columns, scale, seed):
 
 def _some_classes(tasks, columns, rng):
     """Columns, tasks and classes of the rows of some classes."""
-    task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
-    _, label = np.unique(tasks.y, return_inverse=True)
-    _, group = np.unique(task * (label.max() + 1) + label, return_inverse=True)
+    task, group = numbered_classes(tasks)
     rank = rng.permutation(group.max() + 1)
     rows = np.argsort(rank[group], kind="stable")[:MAX_ROWS]  # of whole classes
     return columns(tasks.X[rows]).astype(np.float64), task[rows], group[rows]

@@ -36,6 +36,8 @@ class PoolBatch:
         What each pool is drawn of.
     x : tensor of shape (G, R, ...)
         The rows of each pool.
+    row : tensor of int, shape (G, R)
+        Their places among the rows of all tasks.
     present : tensor of bool, shape (G, R)
         False for padding.
     y : tensor of shape (G, R)
@@ -46,6 +48,7 @@ class PoolBatch:
 
     task: torch.Tensor
     x: torch.Tensor
+    row: torch.Tensor
     present: torch.Tensor
     y: torch.Tensor
     support: torch.Tensor
@@ -57,7 +60,8 @@ class PoolBatch:
 
     def inputs(self):
         """What a network's ``forward`` takes, as keyword arguments."""
-        return {k: getattr(self, k) for k in ("x", "present", "y", "support")}
+        names = ("task", "x", "row", "present", "y", "support")
+        return {name: getattr(self, name) for name in names}
 
     def in_episodes(self, t):
         """What rows have, (G, ...), for each episode: (G * E, ...)."""
@@ -113,7 +117,7 @@ class Pools:
         task, place, present, y, roles = map(
             torch.from_numpy, (task, place, present, y, roles)
         )
-        return PoolBatch(task, self.rows[place], present, y, *roles)
+        return PoolBatch(task, self.rows[place], place, present, y, *roles)
 
 
 class TaskPools(Pools):

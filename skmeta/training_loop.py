@@ -35,8 +35,12 @@ class QueryLoss(torch.nn.Module):
 
     def forward(self, prediction, target):
         y, weight = target
-        losses = (row_losses(prediction, y, BOUND) * weight).sum()
-        return losses / weight.sum().clamp(min=MIN_WEIGHT)
+        return self.mean(row_losses(prediction, y, BOUND), weight)
+
+    @staticmethod
+    def mean(losses, weight):
+        """Mean of the losses of rows, by their weights."""
+        return (losses * weight).sum() / weight.sum().clamp(min=MIN_WEIGHT)
 
 
 class EpisodeBatches(torch.utils.data.Dataset):
@@ -177,7 +181,7 @@ class LearningRate(Callback):
 
 
 def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
-          fit_tasks, device, verbose):  # fmt: skip
+          fit_tasks, device, verbose, criterion=QueryLoss):  # fmt: skip
     """Train ``network`` in place on batches of episodes; leave the best state in it.
 
     Parameters
@@ -189,6 +193,8 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
         As the estimators' parameters of these names.
     fit_tasks : FitTasks or None
         A callback more, for those of scikit-learn.
+    criterion : class of module
+        From what the network gives while it is trained, and targets, to the loss.
 
     Returns
     -------
@@ -218,7 +224,7 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
              for i, c in enumerate(callbacks or [])]  # fmt: skip
     net = NeuralNet(
         network,
-        criterion=QueryLoss,
+        criterion=criterion,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
         optimizer__fused=True,
