@@ -3,8 +3,9 @@
 import torch
 from torch.nn import functional as F
 
-from .gaussian_classes import ABSENT
+from .gaussian_classes import ABSENT, one_hot
 from .held_out import held_out_loss
+from .pools import in_role
 
 N_STEPS = 50
 
@@ -34,10 +35,8 @@ def calibrate(network, batches, device):
         for batch in batches:
             batch = batch.to(device)
             logits, (y, weight) = network(**batch.inputs()), batch.target()
-            support = batch.support.flatten(0, 1)
-            sizes = learner.sizes(
-                F.one_hot(batch.in_episodes(batch.y)) * support[..., None]
-            )
+            support, of_class = in_role(batch.support, batch.y)
+            sizes = learner.sizes(one_hot(of_class, support))
             at = weight > 0
             sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
             parts.append((logits[at].double(), y[at], sizes))

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from .pools import in_role
 from .task_encoder import Rows
 
 
@@ -30,45 +31,33 @@ class PoolNetwork(nn.Module):
         self.augmentation = augmentation
         self.seed, self.generator = seed, None
 
-    def forward(self, task, x, row, present, y, support):
-        """Logits (G * E, R, C) of all rows of every pool, in each of its episodes.
+    def forward(self, task, x, row, present, y, support, query):
+        """Logits (G * E, Q, C) of the query rows of every episode, as `in_role` orders.
 
         Arguments are those of `PoolBatch`. C is as many classes as the support has.
-        While it is trained by known classes, the losses of these follow, (G * E, R).
+        While it is trained by known classes, the losses of these follow, (G * E, Q).
         """
         inputs = x[present]
         if self.training and self.augmentation is not None:
             inputs = augmented(self.augmentation, inputs, self._drawn_by(x.device))
         columns = inputs if self.embedding is None else self.embedding(inputs)
-        z = self.learner.row_features(columns)
-        padded = z.new_zeros(*present.shape, z.shape[-1])
-        padded[present] = z
-        n_episodes = support.shape[1]
-        z, y = (t.repeat_interleave(n_episodes, 0) for t in (padded, y))
-        weight, first = support_first(support.flatten(0, 1).to(z))
-        of_support = z.gather(1, first[..., None].expand(-1, -1, z.shape[-1]))
-        adapted = self.learner.adapt_features(of_support, y.gather(1, first), weight)
-        predicted = self.learner.predict_features(adapted, z)
+        features = self.learner.row_features(columns)
+        z = features.new_zeros(*present.shape, features.shape[-1])
+        z[present] = features
+        weight, z_support, y_support = in_role(support.to(z), z, y)
+        adapted = self.learner.adapt_features(z_support, y_support, weight)
+        _, z_query = in_role(query, z)
+        predicted = self.learner.predict_features(adapted, z_query)
         if self.known_classes is None or not self.training:
             return predicted
         losses = self.known_classes(columns, task, row, present)
-        return predicted, losses.repeat_interleave(n_episodes, 0)
+        return predicted, in_role(query, losses)[1]
 
     def _drawn_by(self, device):
         """The generator of augmentation, where the rows are."""
         if self.generator is None or self.generator.device != device:
             self.generator = torch.Generator(device).manual_seed(self.seed)
         return self.generator
-
-
-def support_first(weight):
-    """Weights (B, S) and places (B, S) of the support rows among ``weight`` (B, R).
-
-    S is what the longest support has; those of fewer are filled with rows of no weight.
-    """
-    longest = int((weight > 0).sum(1).max())
-    weight, rows = weight.sort(dim=1, descending=True, stable=True)
-    return weight[:, :longest], rows[:, :longest]
 
 
 def augmented(augmentation, rows, generator):

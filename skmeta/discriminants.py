@@ -17,7 +17,7 @@ from scipy.linalg import eigh
 from .class_tasks import numbered_classes
 from .gaussian_classes import class_logits, class_means, one_hot, only_present
 from .held_out import row_losses
-from .pools import ClassPools
+from .pools import ClassPools, in_role
 from .tasks import TaskCollection
 
 MAX_FEATURES = 64
@@ -177,12 +177,13 @@ def _pools(X, group, task):
 def _loss(found, batch):
     """Query loss of the closed form, at the temperature that is best of a few."""
     z = batch.x @ torch.from_numpy(found.projection).T
-    z, (y, query) = batch.in_episodes(z), batch.target()
-    between = torch.from_numpy(found.between).expand(len(z), -1)
+    weight, z_support, y_support = in_role(batch.support.double(), z, batch.y)
+    between = torch.from_numpy(found.between).expand(len(weight), -1)
     within = torch.ones_like(between)
-    share = one_hot(batch.in_episodes(batch.y), batch.support.flatten(0, 1).double())
-    means = class_means(z, share, within, between)
-    logits = class_logits(means, z, within)
+    share = one_hot(y_support, weight)
+    means = class_means(z_support, share, within, between)
+    logits = class_logits(means, in_role(batch.query, z)[1], within)
+    y, query = batch.target()
     losses = [
         (row_losses(only_present(t * logits, means), y) * query).sum()
         for t in np.geomspace(0.03, 1, 6)

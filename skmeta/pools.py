@@ -60,20 +60,41 @@ class PoolBatch:
 
     def inputs(self):
         """What a network's ``forward`` takes, as keyword arguments."""
-        names = ("task", "x", "row", "present", "y", "support")
+        names = ("task", "x", "row", "present", "y", "support", "query")
         return {name: getattr(self, name) for name in names}
 
-    def in_episodes(self, t):
-        """What rows have, (G, ...), for each episode: (G * E, ...)."""
-        return t.repeat_interleave(self.support.shape[1], 0)
-
     def target(self):
-        """Targets and query weights of all rows, (G * E, R), in each episode.
+        """Targets and weights of the query rows of each episode, (G * E, Q)."""
+        weight, y = in_role(self.query, self.y)
+        return y.where(weight > 0, 0), weight
 
-        Rows that are not of the query have the target 0, which is of no weight.
-        """
-        y = self.y[:, None].where(self.query > 0, 0)
-        return y.flatten(0, 1), self.query.flatten(0, 1)
+
+def in_role(weight, *values):
+    """What rows of one role have in each episode.
+
+    Parameters
+    ----------
+    weight : tensor of shape (G, E, R)
+        Of the rows of each pool in each episode: `PoolBatch.support` or its ``query``.
+    *values : tensors of shape (G, R, ...)
+
+    Returns
+    -------
+    weight : tensor of shape (G * E, S)
+        S is as many rows as the most of an episode; fewer are filled with others of no
+        weight.
+    *values : tensors of shape (G * E, S, ...)
+    """
+    n_pools, n_episodes, n_rows = weight.shape
+    longest = int((weight > 0).sum(-1).max())
+    weight, row = weight.flatten(0, 1).sort(dim=1, descending=True, stable=True)
+    pool = torch.arange(n_pools, device=row.device).repeat_interleave(n_episodes)
+    place = (n_rows * pool[:, None] + row)[:, :longest]
+    chosen = (
+        v.flatten(0, 1).index_select(0, place.flatten()).unflatten(0, place.shape)
+        for v in values
+    )
+    return weight[:, :longest], *chosen
 
 
 class Pools:

@@ -31,7 +31,7 @@ from .gaussian_classes import (
     only_present,
 )
 from .held_out import row_losses
-from .pools import ClassPools
+from .pools import ClassPools, in_role
 from .relation_training import fit_scalars
 from .task_memory import TaskMemory
 from .task_relations import without
@@ -279,15 +279,16 @@ def _learn_relations(learner, read, sources, seed):
             batch = pools.draw(N_EPISODES, rng)
             x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
+            weight, *support = in_role(batch.support.to(z), z, batch.y)
             place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
-            z, y, place = map(batch.in_episodes, (z, batch.y, place))
-            support = batch.support.flatten(0, 1).to(z)
-            episodes.append((z, y, support, batch.target()[1].to(z), place))
+            support += weight, place.repeat_interleave(batch.support.shape[1])
+            _, query = in_role(batch.query, z)
+            episodes.append((support, query, *batch.target()))
 
-    def loss(z, y, support, query, place):
-        adapted = learner.relate(z, y, support, place)
-        losses = row_losses(learner.predict_features(adapted, z), y) * query
-        return losses.sum() / query.sum() / len(episodes)
+    def loss(support, query, y, weight):
+        adapted = learner.relate(*support)
+        losses = row_losses(learner.predict_features(adapted, query), y) * weight
+        return losses.sum() / weight.sum() / len(episodes)
 
     learner.requires_grad_(False)
     fit_scalars(learner.relations, episodes, loss)

@@ -482,17 +482,20 @@ def test_an_episode_hangs_on_its_support_alone(own, name):
     batch = pools.draw(32, np.random.default_rng(0))
     with torch.no_grad():
         logits = PoolNetwork(learner).eval()(**batch.inputs())
-        for i, logit in enumerate(logits.split(batch.support.shape[1])):
+        episodes = zip(logits, batch.target()[1] > 0, strict=True)
+        for i in range(len(batch.x)):
             z = learner.row_features(batch.x[i])[None]
-            for episode, weight in zip(logit, batch.support[i], strict=True):
-                rows = weight > 0
+            for support, query in zip(batch.support[i], batch.query[i], strict=True):
+                rows = support > 0
                 adapted = learner.adapt_features(
-                    z[:, rows], batch.y[i, rows][None], weight[rows][None].double()
+                    z[:, rows], batch.y[i, rows][None], support[rows][None].double()
                 )
-                alone = learner.predict_features(adapted, z)[0]
-                episode, others = episode.tensor_split([alone.shape[1]], 1)
-                torch.testing.assert_close(episode, alone, rtol=1e-9, atol=1e-9)
+                alone = learner.predict_features(adapted, z[:, query > 0])[0]
+                logit, asked = next(episodes)
+                found, others = logit[asked].tensor_split([alone.shape[1]], 1)
+                torch.testing.assert_close(found, alone, rtol=1e-9, atol=1e-9)
                 assert (others == ABSENT).all()
+        assert next(episodes, None) is None
 
 
 def test_one_row_of_each_class_is_no_reason_to_warn(own, recwarn):
