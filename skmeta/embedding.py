@@ -14,7 +14,9 @@ from torch import nn
 from .base_learner import seeded
 from .scaling import CLIP
 
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE, ON_CPU = 512, 64
+"""Rows that are embedded at once, but in training; few stay in a CPU's cache."""
+
 MAX_STANDARDISED = 4096
 """Rows that columns are first standardised by, at most."""
 
@@ -46,7 +48,9 @@ class Embedding(nn.Module):
 
     def forward(self, rows):
         """Columns (n, n_columns) of ``rows`` (n, ...)."""
-        return self.norm(self.module(rows)).clamp(-CLIP, CLIP)
+        parts = [rows] if self.training else rows.split(self._at_once)
+        out = [self.norm(self.module(part)).clamp(-CLIP, CLIP) for part in parts]
+        return torch.cat(out)
 
     def fit_norm(self, X):
         """Standardise by the mean and variance of the rows ``X`` (n, ...)."""
@@ -58,13 +62,17 @@ class Embedding(nn.Module):
         """Columns, float64 (n, n_columns), of an array of rows ``X`` (n, ...)."""
         return self._chunks(X, self).double().cpu().numpy()
 
+    @property
+    def _at_once(self):
+        on_cpu = self.norm.running_mean.device.type == "cpu"
+        return ON_CPU if on_cpu else ROWS_AT_ONCE
+
     @torch.no_grad()
     def _chunks(self, X, compute):
-        device = self.norm.running_mean.device
+        device, n = self.norm.running_mean.device, self._at_once
         self.eval()
         chunks = [
-            compute(as_tensor(X[i : i + ROWS_AT_ONCE]).to(device))
-            for i in range(0, len(X), ROWS_AT_ONCE)
+            compute(as_tensor(X[i : i + n]).to(device)) for i in range(0, len(X), n)
         ]
         return torch.cat(chunks) if chunks else torch.empty(0, self.n_columns)
 
