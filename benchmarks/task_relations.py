@@ -6,7 +6,8 @@ Parts, all with default parameters but for ``pooled_estimator=None``:
 
 clusters     four clusters of linear tasks (65 of 40 rows, noise .15 of the signal):
              RMSE next to a mixed-effects model's, by both kinds of evidence and by
-             either alone; AUC of relations for tasks of the same cluster; coverage
+             either alone; AUC of relations for tasks of the same cluster; coverage;
+             means over four such collections
 one_cluster  ordinary mixed-effects data: RMSE next to the mixed-effects model's
 familiarity  AUC of ``familiarity_`` for tasks of a family seen (clusters) against
              others (sine waves of the same size), K = 5
@@ -32,6 +33,9 @@ from skmeta.baselines import MixedEffectsRegressor
 from skmeta.datasets import load_suzuki_tasks, make_linear_tasks
 
 N_TRAIN, N_TEST = 65, 200
+N_DRAWS = 4
+"""Collections of clusters, the mean over which is printed."""
+
 OFF = -30.0
 """Logarithm of a weight that counts for nothing."""
 
@@ -79,7 +83,18 @@ def clustered(seed=0):
 
 
 def clusters():
-    train, test, (of_train, of_test) = clustered()
+    found = [of_clusters(seed) for seed in range(N_DRAWS)]
+    for k in found[0]:
+        line = "; ".join(
+            f"{name} {np.mean([of[k][name] for of in found]):.3f}"
+            for name in found[0][k]
+        )
+        print(f"  K={k:2d}: RMSE over the mixed-effects model's: {line}", flush=True)
+
+
+def of_clusters(seed):
+    """What one drawn collection gives at each K, by name."""
+    train, test, (of_train, of_test) = clustered(seed)
     ours, mixed = learner().meta_fit(train), MixedEffectsRegressor("full")
     mixed.meta_fit(train)
     variants = {
@@ -92,23 +107,25 @@ def clusters():
         ),
         "no relations": changed(ours, lambda m: m.relations.none.fill_(-OFF)),
     }
+    found = {}
     for k in (3, 5, 10, 20):
-        theirs = np.sqrt(np.mean(rivals_errors(mixed, test, k)))
-        line = f"  K={k:2d}: RMSE over the mixed-effects model's"
-        for name, model in variants.items():
-            line += f", {name} {np.sqrt(np.mean(errors(model, test, k))) / theirs:.3f}"
+        theirs = np.mean(rivals_errors(mixed, test, k))
+        found[k] = {
+            name: np.sqrt(np.mean(errors(model, test, k)) / theirs)
+            for name, model in variants.items()
+        }
         aucs, covered = [], []
         for t, c in zip(test, of_test, strict=True):
             adapted = clone(ours).fit(t.X[:k], t.y[:k])
             aucs.append(roc_auc_score(of_train == c, adapted.task_relations_))
             low, high = adapted.predict_quantiles(t.X[20:], (0.05, 0.95)).T
             covered.append(np.mean((low <= t.y[20:]) & (t.y[20:] <= high)))
-        by_deviation = np.mean(errors(ours, test, k, std=True))
-        print(
-            f"{line}; AUC {np.mean(aucs):.3f}, coverage of quantiles "
-            f"{np.mean(covered):.3f}, of 1.645 deviations {by_deviation:.3f}",
-            flush=True,
-        )
+        found[k] |= {
+            "AUC": np.mean(aucs),
+            "coverage of quantiles": np.mean(covered),
+            "of 1.645 deviations": np.mean(errors(ours, test, k, std=True)),
+        }
+    return found
 
 
 def one_cluster():
