@@ -65,7 +65,8 @@ PARAMETERS = """Parameters
     compile : bool, default=False
         Compile the task encoder by `torch.compile` for meta-training: a minute or more
         that pays off in long meta-training on a GPU. Where it cannot be compiled there
-        is a warning, and meta-training goes on without.
+        is a warning, and meta-training goes on without; where classes are a task's
+        own, it always does.
     random_state : int, RandomState instance or None, default=None
         Seed of everything drawn. The same int gives the same bytes on one machine.
     verbose : int, default=0

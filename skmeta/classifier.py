@@ -137,7 +137,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         y : array-like of shape (n_rows,)
         classes : array-like of shape (n_classes,), default=None
             In the state *new*, all classes there are; else those of the meta-training
-            tasks hold.
+            tasks hold or, where classes are a task's own, those that have rows.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns

@@ -29,8 +29,9 @@ class RelatedTasks:
         Parameters
         ----------
         tasks : TaskCollection, list of (X, y), dict or lazy sequence
-            With the columns of the meta-training tasks, and no other classes. Tasks
-            without a name are numbered on from those remembered.
+            With the columns of the meta-training tasks, and no other classes unless
+            classes are a task's own. Tasks without a name are numbered on from those
+            remembered.
 
         Returns
         -------
@@ -92,7 +93,8 @@ class RelatedTasks:
         -------
         relations : ndarray of shape (n_tasks, n_meta_tasks)
             In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
-            task. Of a task, 65 rows drawn at random are looked at, at most. One of
+            task. Of a task, 65 rows drawn at random are looked at, at most; of one
+            that has classes of its own, four rows of each of 16 classes. One of
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
