@@ -1,7 +1,7 @@
 """Characters of scripts never seen, next to Prototypical Networks.
 
     python benchmarks/glyphs.py DATA [--minutes 10] [--methods NAME,NAME]
-        [--without-attention] [--split dev]
+        [--without attention] [--split dev]
 
 DATA is a file of ``images`` (n, 28, 28), ``codepoint`` (the class) and ``script``. Nine
 scripts of 20 characters or more are drawn to be judged on, never seen before; three
@@ -11,8 +11,10 @@ thread. Prototypical Networks (Snell et al. 2017) are trained on 20-way episodes
 5 shots, a plain PyTorch loop. Ours learns from the scripts, and from all of them
 together, with default parameters but for ``n_support=(1, 5)``. Printed is the error on
 200 episodes of each kind with 100 query rows, and the expected calibration error over
-15 bins. ``--without-attention`` keeps all of attention at where it starts, which is
-idle. ``--split dev`` judges on five of the scripts that are learned from otherwise.
+15 bins. ``--without attention`` keeps all of attention at where it starts, which is
+idle; ``--without known-classes`` trains the embedding by episodes alone, not by all
+classes of each script. ``--split dev`` judges on five of the scripts that are learned
+from otherwise.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
+import skmeta.known_classes
 from skmeta import (
     AttentionMetaClassifier,
     SelfAttentionMetaClassifier,
@@ -178,13 +181,15 @@ def ours(model, images, episodes, code):
         yield p, np.unique(y)
 
 
-def meta_fitted(name, data, seconds, seed, idle):
+def meta_fitted(name, data, seconds, seed, without):
     model = SYSTEMS[name](
         shared_classes=False, embedding=Conv4, augmentation=random_affine,
         n_support=(1, 5), max_epochs=100_000, patience=100_000,
         callbacks=[("limit", TimeLimit(seconds))], random_state=seed, device="cpu",
     )  # fmt: skip
-    if idle:
+    if without == "known-classes":
+        skmeta.known_classes.MAX_WEIGHTS = 0
+    if without == "attention":
         kind = model._system.own_classes
         model._system = model._system._replace(
             own_classes=lambda *a, **k: still(kind(*a, **k))
@@ -226,7 +231,7 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--methods", default=",".join(["prototypes", *SYSTEMS]))
-    parser.add_argument("--without-attention", action="store_true")
+    parser.add_argument("--without", choices=["attention", "known-classes"])
     parser.add_argument("--split", choices=["test", "dev"], default="test")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -242,8 +247,8 @@ def main():
         if name == "prototypes":
             trained, method = train_prototypes(data, seconds, options.seed), prototypes
         else:
-            idle = options.without_attention
-            trained = meta_fitted(name, data, seconds, options.seed, idle)
+            without = options.without
+            trained = meta_fitted(name, data, seconds, options.seed, without)
             method = ours
         for within, n_way, k in CELLS:
             episodes = list(data.episodes(within, n_way, k))
