@@ -40,7 +40,10 @@ class KnownClasses(nn.Module):
         self.weights = nn.Parameter(torch.zeros(self.bounds[-1], n_columns + 1))
 
     def forward(self, columns, task, row, present):
-        """Loss of each row of every pool, (G, R), 0 for padding.
+        """Loss of each row of every pool, (G, R).
+
+        It is 0 for padding, and where a pool has all classes of its task: episodes say
+        as much of these.
 
         Parameters
         ----------
@@ -56,9 +59,10 @@ class KnownClasses(nn.Module):
         of_pools = F.pad(columns, (0, 1), value=1.0).split(present.sum(1).tolist())
         for g, rows in enumerate(of_pools):
             first, end = self.bounds[task[g] : task[g] + 2]
-            logits = SPEED * rows @ self.weights[first:end].T
             known = self.known[row[g, present[g]]] - first
-            losses[g, present[g]] = F.cross_entropy(logits, known, reduction="none")
+            if len(known.unique()) < end - first:
+                logits = SPEED * rows @ self.weights[first:end].T
+                losses[g, present[g]] = F.cross_entropy(logits, known, reduction="none")
         return losses
 
 

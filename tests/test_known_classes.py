@@ -27,7 +27,8 @@ def tasks():
 
 @pytest.fixture
 def batch(tasks):
-    pools = ClassPools(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
+    """Pools of three classes at most."""
+    pools = ClassPools(tasks, torch.arange(len(tasks.y))[:, None], (2, 3), (1, 2), 8)
     return pools.draw(40, np.random.default_rng(0))
 
 
@@ -45,11 +46,14 @@ def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batc
     nn.init.normal_(classes.weights)
     columns = torch.randn(int(batch.present.sum()), N_COLUMNS)
     losses = classes(columns, batch.task, batch.row, batch.present)
-    assert len(set(batch.task.tolist())) > 1
+    assert set(batch.task.tolist()) == {0, 1, 2}
     assert (losses[~batch.present] == 0).all()
+    assert (losses[batch.task > 0] == 0).all()  # all classes are in the pool
     task, known = numbered_classes(tasks)
     rows = batch.x[batch.present][:, 0].numpy()
     for row, column, loss in zip(rows, columns, losses[batch.present], strict=True):
+        if task[row] > 0:
+            continue
         of_task = np.unique(known[task == task[row]])
         weights = classes.weights[of_task]
         logits = SPEED * (weights[:, :-1] @ column + weights[:, -1])
@@ -89,8 +93,8 @@ def test_when_there_are_known_classes(tasks, monkeypatch, lazy, trainable, most,
 def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch):
     def learned():
         model = AttentionMetaClassifier(
-            embedding=nn.Linear(2, N_COLUMNS), shared_classes=False, max_epochs=2,
-            steps_per_epoch=3, random_state=0,
+            embedding=nn.Linear(2, N_COLUMNS), shared_classes=False, n_way=2,
+            max_epochs=2, steps_per_epoch=3, random_state=0,
         ).meta_fit(tasks, validation_tasks=tasks)  # fmt: skip
         state = model.meta_state_
         assert not any(isinstance(m, KnownClasses) for m in state.network.modules())
