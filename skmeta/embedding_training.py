@@ -103,9 +103,8 @@ def learn_embedding(settings, sources, classes, seed, device, previous=None):
     else:
         targets = LabelEncoder(classes)
     head = RidgeHead(embedding.n_columns, None if classes is None else len(classes))
-    network = PoolNetwork(head, embedding, settings["augmentation"], seed=seed).to(
-        device
-    )
+    network = PoolNetwork(head, embedding, settings["augmentation"], seed=seed)
+    network.to(device)
     n_support, n_query = as_range(settings["n_support"]), settings["n_query"]
 
     def pools(tasks):
