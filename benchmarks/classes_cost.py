@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from skmeta import TaskCollection
 from skmeta.pools import ClassPools
 
-N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 20
+N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 100
 
 
 class Timer(Callback):
@@ -62,13 +62,15 @@ def plain_loop(tasks, n_steps):
     return n_steps / (time.perf_counter() - start)
 
 
-def best_time(call):
-    times = []
-    for _ in range(N_REPEATS):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+def median_times(*calls):
+    """Median seconds of each call; they take turns."""
+    times = np.zeros((N_REPEATS, len(calls)))
+    for row in times:
+        for i, call in enumerate(calls):
+            start = time.perf_counter()
+            call()
+            row[i] = time.perf_counter() - start
+    return np.median(times, 0)
 
 
 def main():
@@ -100,8 +102,10 @@ def main():
         ours, plain = n_steps / timer.seconds, plain_loop(tasks, n_steps)
         module = model.meta_state_.embedding.module
         with torch.no_grad():
-            forward = best_time(lambda module=module: module(both))
-        adapt = best_time(lambda model=model: model.fit(support, labels).predict(query))
+            forward, adapt = median_times(
+                lambda module=module: module(both),
+                lambda model=model: model.fit(support, labels).predict(query),
+            )
         print(
             f"{name}: {ours:.2f} steps a second, plain {plain:.2f}, ratio "
             f"{ours / plain:.2f}; fit and predict {1e3 * adapt:.1f} ms, embedding "

@@ -40,10 +40,7 @@ class KnownClasses(nn.Module):
         self.weights = nn.Parameter(torch.zeros(self.bounds[-1], n_columns + 1))
 
     def forward(self, columns, task, row, present):
-        """Loss of each row of every pool, (G, R).
-
-        It is 0 for padding, and where a pool has all classes of its task: episodes say
-        as much of these.
+        """Loss of each row of every pool, (G, R), 0 for padding.
 
         Parameters
         ----------
@@ -60,9 +57,8 @@ class KnownClasses(nn.Module):
         for g, rows in enumerate(of_pools):
             first, end = self.bounds[task[g] : task[g] + 2]
             known = self.known[row[g, present[g]]] - first
-            if len(known.unique()) < end - first:
-                logits = SPEED * rows @ self.weights[first:end].T
-                losses[g, present[g]] = F.cross_entropy(logits, known, reduction="none")
+            logits = SPEED * rows @ self.weights[first:end].T
+            losses[g, present[g]] = F.cross_entropy(logits, known, reduction="none")
         return losses
 
 
