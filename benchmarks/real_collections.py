@@ -1,7 +1,7 @@
 """Ours against the classical rivals on real collections of tasks.
 
-    python benchmarks/real_collections.py DATA [NAME ...] [--seeds 0,1,2] [--out FILE]
-        [--systems attention self-attention transformer]
+    python benchmarks/real_collections.py DATA [NAME ...] [--seeds 0,1,2] [--jobs 1]
+        [--systems attention self-attention transformer] [--out FILE]
 
 DATA is a folder of ``NAME.npz`` with X, y, groups and kind. Tasks are split 60/20/20
 into meta-training, validation and test tasks (at most 40 of these); on each test task
@@ -26,8 +26,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from tqdm import tqdm
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -176,27 +178,33 @@ def run_ours(system, train, validation, episodes, regression, seed):
         yield row
 
 
-def run(path, seed, systems):
-    """Scores of all methods on one collection and split, a row an episode."""
+def run(path, seed, method):
+    """Scores of one method on one collection and split, a row an episode."""
+    warnings.filterwarnings("ignore", module="sklearn")
     tasks, regression = load(path)
     train, validation, test, positions = split(tasks, seed)
     episodes = list(draw_episodes(test, positions, seed))
-    rows = []
-    for system in systems:
-        rows += run_ours(system, train, validation, episodes, regression, seed)
-    for name, estimator in rivals(regression).items():
-        rows += run_rival(name, estimator, train, validation, episodes, regression)
-    if regression:
+    known = train, validation, episodes, regression
+    if method in SYSTEMS:
+        rows = run_ours(method, *known, seed)
+    elif method == "mean":
         mean = train.y.mean()
-        rows += [
+        rows = (
             {"method": "mean", "K": k, "task": i, "loss": np.mean((mean - y) ** 2)}
             for k, i, *_, y in episodes
-        ]
-    frame = pd.DataFrame(rows)
-    frame["collection"], frame["seed"], frame["regression"] = (
-        path.stem, seed, regression,
-    )  # fmt: skip
+        )
+    else:
+        rows = run_rival(method, rivals(regression)[method], *known)
+    frame = pd.DataFrame(list(rows))
+    frame["collection"], frame["seed"] = path.stem, seed
+    frame["regression"] = regression
     return frame
+
+
+def methods_of(path, systems):
+    """The names of all methods that a collection is for."""
+    regression = load(path)[1]
+    return [*systems, *rivals(regression), *(["mean"] if regression else [])]
 
 
 def calibration_error(p, hit, n_bins=10):
@@ -211,7 +219,7 @@ def calibration_error(p, hit, n_bins=10):
 
 def report(frame):
     """Print the row of each collection and system of ours."""
-    for name, one in frame.groupby("collection", sort=False):
+    for name, one in frame.groupby("collection"):
         regression = bool(one.regression.iloc[0])
         losses = one.groupby(["seed", "K", "method"]).loss.mean().unstack("method")
         scores = 1 - losses.div(losses["mean"], axis=0) if regression else losses
@@ -247,32 +255,39 @@ def main():
     parser.add_argument("names", nargs="*")
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["attention"])
     parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1, help="methods side by side")
     parser.add_argument(
         "--out", type=Path, help="json lines; runs in it are not redone"
     )
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", module="sklearn")
     names = options.names or sorted(p.stem for p in options.data.glob("*.npz"))
     machine = platform.processor() or platform.machine()
-    print(f"{machine}, settings: defaults")
+    print(f"{machine}, settings: defaults, {options.jobs} methods side by side")
+    frames = []
+    if options.out and options.out.exists():
+        frames = [pd.read_json(options.out, lines=True)]
+    done = {
+        run
+        for f in frames
+        for run in f.groupby(["collection", "seed", "method"]).groups
+    }
+    seeds, paths = options.seeds.split(","), [options.data / f"{n}.npz" for n in names]
+    runs = [
+        (path, int(seed), method)
+        for seed in seeds
+        for path in paths
+        for method in methods_of(path, options.systems)
+        if (path.stem, int(seed), method) not in done
+    ]
+    side_by_side = Parallel(options.jobs, return_as="generator_unordered")
+    for frame in tqdm(side_by_side(delayed(run)(*r) for r in runs), total=len(runs)):
+        frames.append(frame)
+        if options.out:
+            frame.to_json(options.out, orient="records", lines=True, mode="a")
     print(
         f"| | {' | '.join(f'K = {k}' for k in SHOTS)} | inside 90%, or calibration "
         "error | seconds | splits |"
     )
-    frames = []
-    if options.out and options.out.exists():
-        frames = [pd.read_json(options.out, lines=True)]
-    done = {(f.collection[i], f.seed[i]) for f in frames for i in f.index}
-    for seed in map(int, options.seeds.split(",")):
-        for name in names:
-            if (name, seed) in done:
-                continue
-            frame = run(options.data / f"{name}.npz", seed, options.systems)
-            frames.append(frame)
-            if options.out:
-                frame.to_json(options.out, orient="records", lines=True, mode="a")
-            report(frame)
-    print("\nAll splits")
     report(pd.concat(frames, ignore_index=True))
 
 
