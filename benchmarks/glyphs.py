@@ -66,7 +66,9 @@ def random_affine(rows, generator):
     n = len(rows)
 
     def uniform(low, high):
-        return low + (high - low) * torch.rand(n, generator=generator)
+        return low + (high - low) * torch.rand(
+            n, generator=generator, device=rows.device
+        )
 
     angle, shear = uniform(-0.35, 0.35), uniform(-0.3, 0.3)
     cos, sin, scale = angle.cos(), angle.sin(), uniform(0.8, 1.2)

@@ -73,9 +73,9 @@ from skmeta import AttentionMetaClassifier
 
 
 def jitter(rows, generator):
-    n = len(rows)
-    angle = 0.6 * torch.rand(n, generator=generator) - 0.3
-    shift = 0.3 * torch.rand(n, 2, 1, generator=generator) - 0.15
+    n, drawn = len(rows), {"generator": generator, "device": rows.device}
+    angle = 0.6 * torch.rand(n, **drawn) - 0.3
+    shift = 0.3 * torch.rand(n, 2, 1, **drawn) - 0.15
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1)
     matrix = torch.cat([turn.view(n, 2, 2), shift], -1)
     grid = F.affine_grid(matrix, (n, 1, SIZE, SIZE), align_corners=False)

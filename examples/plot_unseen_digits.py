@@ -40,9 +40,9 @@ print(f"{len(pictures)} pictures of {len(np.unique(labels))} classes")
 
 
 def jitter(rows, generator):
-    n = len(rows)
-    angle = 0.5 * torch.rand(n, generator=generator) - 0.25
-    shift = 0.4 * torch.rand(n, 2, 1, generator=generator) - 0.2
+    n, drawn = len(rows), {"generator": generator, "device": rows.device}
+    angle = 0.5 * torch.rand(n, **drawn) - 0.25
+    shift = 0.4 * torch.rand(n, 2, 1, **drawn) - 0.2
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1)
     matrix = torch.cat([turn.view(n, 2, 2), shift], -1)
     grid = F.affine_grid(matrix, (n, 1, 8, 8), align_corners=False)

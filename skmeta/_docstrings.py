@@ -31,9 +31,9 @@ PARAMETERS = """Parameters
         False leaves the weights as they are given.
     augmentation : callable, default=None
         ``augmentation(rows, generator)`` gives changed rows, a tensor of the same
-        shape, drawn by the torch generator. Applied in meta-training alone, to rows
-        before they are embedded; with a frozen embedding only where classes are a
-        task's own.
+        shape, drawn by the torch generator, which is on ``rows.device``. Applied in
+        meta-training alone, to rows before they are embedded; with a frozen embedding
+        only where classes are a task's own.
     embed_dim : int, default=48
         Size m of the task embedding; a multiple of ``n_heads``.
     n_heads : int, default=4

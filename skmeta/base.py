@@ -20,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_sample_weight
 
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from ._cudnn import repeatable
 from ._notebooks import Shown
 from ._parameters import Parameters, resolve_device
 from ._threads import single_pool_thread, single_thread
@@ -92,7 +93,7 @@ class MetaLearner(
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
         fit_tasks = FitTasks.begin(self)
-        with self._threads(), single_pool_thread():
+        with self._computing(), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
                 self._settings() | {"fit_tasks": fit_tasks},
                 self._structure(), self._system,
@@ -222,7 +223,7 @@ class MetaLearner(
             state = self._state_for(self.meta_state_, y)
         else:
             state = self._alone(X, y, weight, classes)
-        with self._threads():
+        with self._computing():
             adapted, model = self._adapt(state, X, y, weight), None
             if not isinstance(self.base_learner, str):
                 model = train_estimator(
@@ -249,7 +250,7 @@ class MetaLearner(
                 "else to learn from. Give at least one row a positive weight."
             )
         classes = self._classes_of(y, classes)
-        with self._threads():
+        with self._computing():
             return train_alone(
                 self._settings(), self._structure(), self._system,
                 X, y, weight, classes, self._seed(),
@@ -292,12 +293,9 @@ class MetaLearner(
         return state.having(network=moved.network, embedding=moved.embedding)
 
     @contextmanager
-    def _threads(self):
-        """As few threads as pay: one, where there is no embedding."""
-        if self.embedding is not None:
-            yield
-            return
-        with single_thread():
+    def _computing(self):
+        """On one thread, which pays but for an embedding, and the same each time."""
+        with repeatable() if self.embedding is not None else single_thread():
             yield
 
     def _learner(self, state):
@@ -318,8 +316,10 @@ class MetaLearner(
             state = self.meta_state_
             X, y = self._no_rows(state)
             return state, self._adapt(state, X, y, np.empty(0))
-        if not hasattr(self, "_adapted"):  # dropped by pickling
+        device = resolve_device(self.device)
+        if not hasattr(self, "_adapted") or self.device_ != device:  # pickled or moved
             self._adapted = self._adapt(self._state, *self._support)
+            self.device_ = device
         return self._state, self._adapted
 
     def _no_rows(self, state):

@@ -62,7 +62,16 @@ class PoolNetwork(nn.Module):
 
 def augmented(augmentation, rows, generator):
     """Rows (n, ...) as the user's callable gives them, of the same shape."""
-    changed = augmentation(rows, generator)
+    try:
+        changed = augmentation(rows, generator)
+    except RuntimeError as error:
+        if rows.device.type != "cpu":
+            error.add_note(
+                f"augmentation was given rows and a generator on {rows.device}: what "
+                "it draws must be made there, as by torch.rand(..., "
+                "generator=generator, device=rows.device)."
+            )
+        raise
     if not isinstance(changed, torch.Tensor) or changed.shape != rows.shape:
         found = getattr(changed, "shape", type(changed).__name__)
         raise ValueError(

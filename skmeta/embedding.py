@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ._cudnn import full_float32
 from .base_learner import seeded
 from .scaling import CLIP
 
@@ -48,9 +49,13 @@ class Embedding(nn.Module):
 
     def forward(self, rows):
         """Columns (n, n_columns) of ``rows`` (n, ...)."""
-        parts = [rows] if self.training else rows.split(self._at_once)
-        out = [self.norm(self.module(part)).clamp(-CLIP, CLIP) for part in parts]
-        return torch.cat(out)
+        if self.training:
+            return self._columns(rows)
+        with full_float32():
+            return torch.cat([self._columns(p) for p in rows.split(self._at_once)])
+
+    def _columns(self, rows):
+        return self.norm(self.module(rows)).clamp(-CLIP, CLIP)
 
     def fit_norm(self, X):
         """Standardise by the mean and variance of the rows ``X`` (n, ...)."""
@@ -68,6 +73,7 @@ class Embedding(nn.Module):
         return ON_CPU if on_cpu else ROWS_AT_ONCE
 
     @torch.no_grad()
+    @full_float32()
     def _chunks(self, X, compute):
         device, n = self.norm.running_mean.device, self._at_once
         self.eval()

@@ -135,7 +135,7 @@ def test_draws_are_coherent_over_rows(name, adapted):
 def test_covariance_is_that_of_the_posterior(adapted, meta_fitted):
     """Against a process conditioned on one more row, by the rule of products."""
     estimator, X = adapted("regressor")
-    state, one = estimator._adaptation()
+    state, one = estimator.set_params(device="cpu")._adaptation()
     learner, rows = state.network.learner, state.rows(X)
     (joint,) = learner.components(one, rows, joint=True)
     (apart,) = learner.components(one, rows)

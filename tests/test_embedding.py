@@ -214,7 +214,7 @@ def test_augmentation_changes_rows_in_meta_training_alone(tiny, fitted):
 
     def change(rows, generator):
         seen.append(len(rows))
-        return rows + 0.1 * torch.randn(rows.shape, generator=generator)
+        return rows + 0.1 * torch.empty_like(rows).normal_(generator=generator)
 
     model = model_of(AttentionMetaClassifier, tiny, augmentation=change)
     model.meta_fit(class_tasks())

@@ -381,7 +381,7 @@ def test_transform(case):
 @pytest.mark.parametrize("name", ["regressor-linear"])
 def test_transform_gives_the_features_of_the_kernel(name, meta_fitted):
     """Ridge regression on the features is the linear process itself."""
-    estimator = meta_fitted(name)
+    estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
     state, adapted = estimator._adaptation()

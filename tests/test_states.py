@@ -24,6 +24,7 @@ from skmeta import (
     TaskCollection,
     sources,
 )
+from skmeta._parameters import resolve_device
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.meta_training import class_labels
 from skmeta.tasks import Task, check_tasks
@@ -158,7 +159,7 @@ def test_attributes_of_adaptation(name, meta_fitted):
     assert estimator.feature_attention_.shape == (3,)
     assert estimator.feature_attention_.sum() == pytest.approx(1)
     assert (estimator.feature_attention_ >= 0).all()
-    assert estimator.device_ == torch.device("cpu")
+    assert estimator.device_ == resolve_device("auto")
     first = estimator.task_embedding_.copy()
     X, y, _ = meta_fitted.task(name, 1)
     assert np.abs(estimator.fit(X, y).task_embedding_ - first).max() > 1e-4
@@ -352,13 +353,13 @@ def test_structure_set_back_is_as_before(meta_fitted):
 
 
 def test_other_parameters_may_change(meta_fitted):
-    estimator = meta_fitted("regressor")
+    estimator = meta_fitted("regressor").set_params(device="cpu")
     X, y, X_query = meta_fitted.task("regressor")
     before = estimator.fit(X, y).predict(X_query)
     estimator.set_params(
         lr=1.0, max_epochs=7, batch_size=99, n_support=(2, 3), n_query=5, patience=2,
-        steps_per_epoch=9, callbacks=[], device="cpu", random_state=9, verbose=1,
-        validation_fraction=0.5, warm_start=True, task_attention=False,
+        steps_per_epoch=9, callbacks=[], random_state=9, verbose=1, warm_start=True,
+        validation_fraction=0.5, device=torch.device("cpu"), task_attention=False,
     )  # fmt: skip
     assert estimator.fit(X, y).predict(X_query).tobytes() == before.tobytes()
 
@@ -428,7 +429,7 @@ def test_device_is_resolved_again_on_load(meta_fitted):
     estimator.fit(X, y)
     assert "device_" not in estimator.__getstate__()
     loaded = pickle.loads(pickle.dumps(estimator))
-    assert loaded.device_ == torch.device("cpu")
+    assert loaded.device_ == resolve_device("auto")
 
 
 @kinds
