@@ -61,7 +61,8 @@ PARAMETERS = """Parameters
     callbacks : list of skorch callbacks, default=None
         Run with meta-training.
     device : str or torch.device, default="auto"
-        "auto" is a GPU where there is one. Resolved when fitted, into ``device_``.
+        "auto" is a GPU where there is one, which pays for an embedding; small tables
+        are faster on "cpu". Resolved when fitted, into ``device_``.
     compile : bool, default=False
         Compile the task encoder by `torch.compile` for meta-training: a minute or more
         that pays off in long meta-training on a GPU. Where it cannot be compiled there

@@ -4,7 +4,7 @@
 """
 
 import warnings
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -20,7 +20,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import _check_sample_weight
 
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from ._cudnn import repeatable
 from ._notebooks import Shown
 from ._parameters import Parameters, resolve_device
 from ._threads import single_pool_thread, single_thread
@@ -93,7 +92,7 @@ class MetaLearner(
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
         fit_tasks = FitTasks.begin(self)
-        with self._computing(), single_pool_thread():
+        with self._threads(), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
                 self._settings() | {"fit_tasks": fit_tasks},
                 self._structure(), self._system,
@@ -223,7 +222,7 @@ class MetaLearner(
             state = self._state_for(self.meta_state_, y)
         else:
             state = self._alone(X, y, weight, classes)
-        with self._computing():
+        with self._threads():
             adapted, model = self._adapt(state, X, y, weight), None
             if not isinstance(self.base_learner, str):
                 model = train_estimator(
@@ -250,7 +249,7 @@ class MetaLearner(
                 "else to learn from. Give at least one row a positive weight."
             )
         classes = self._classes_of(y, classes)
-        with self._computing():
+        with self._threads():
             return train_alone(
                 self._settings(), self._structure(), self._system,
                 X, y, weight, classes, self._seed(),
@@ -292,11 +291,9 @@ class MetaLearner(
         moved = self._moved[2]
         return state.having(network=moved.network, embedding=moved.embedding)
 
-    @contextmanager
-    def _computing(self):
-        """On one thread, which pays but for an embedding, and the same each time."""
-        with repeatable() if self.embedding is not None else single_thread():
-            yield
+    def _threads(self):
+        """As few threads as pay: one, where there is no embedding."""
+        return nullcontext() if self.embedding is not None else single_thread()
 
     def _learner(self, state):
         """What predicts for the task adapted to."""

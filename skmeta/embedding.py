@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ._cudnn import full_float32
+from ._float32 import full_float32
 from .base_learner import seeded
 from .scaling import CLIP
 

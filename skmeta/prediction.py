@@ -25,7 +25,7 @@ class QueryLearner(MetaLearner):
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         X = self._check_rows(X)
-        with self._computing():
+        with self._threads():
             state, adapted = self._adaptation()
             located, learner = self._located(state), self._learner(state)
             chunks = []
@@ -102,7 +102,7 @@ class QueryLearner(MetaLearner):
         results = [None] * len(episodes)
         for i in range(0, len(by_size), EPISODES_AT_ONCE):
             at = by_size[i : i + EPISODES_AT_ONCE]
-            with self._computing():
+            with self._threads():
                 located = self._located(state)
                 inputs = self._padded(
                     located, [episodes[j] for j in at], [targets[j] for j in at]

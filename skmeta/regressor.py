@@ -110,7 +110,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         X, rng = self._check_rows(X), check_random_state(random_state)
-        with self._computing():
+        with self._threads():
             state, adapted = self._adaptation()
             rows = self._located(state).rows(X)
             components = self._learner(state).components(adapted, rows, joint=True)

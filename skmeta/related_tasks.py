@@ -46,7 +46,7 @@ class RelatedTasks:
         state, tasks = self._check_meta_fitted(), check_tasks(tasks)
         learner = state.network.learner
         memories, names = [learner.memory], []
-        with self._computing():
+        with self._threads():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
                 names += some.names
@@ -99,7 +99,7 @@ class RelatedTasks:
             its rows, less surely than a new task is.
         """
         state, tasks = self._located(self._check_meta_fitted()), check_tasks(tasks)
-        with self._computing():
+        with self._threads():
             found = [
                 self._relations(adapted)
                 for some in self._chunks(tasks)

@@ -73,7 +73,7 @@ def classification(meta_fitted):
 def adapted(regression):
     """What `train_estimator` is given: estimator, state, network, support."""
     estimator, new = regression
-    one = clone(estimator).fit(new.X[:6], new.y[:6])
+    one = clone(estimator).set_params(device="cpu").fit(new.X[:6], new.y[:6])
     return one, *one._adaptation(), new.X[:6], new.y[:6]
 
 

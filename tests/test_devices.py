@@ -14,8 +14,7 @@ from skmeta import (
     SelfAttentionMetaClassifier,
     TransformerMetaClassifier,
 )
-from skmeta._cudnn import full_float32, repeatable
-from skmeta._parameters import resolve_device
+from skmeta._float32 import full_float32
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 NAMES = [
@@ -23,6 +22,7 @@ NAMES = [
     "regressor-related", "regressor-transformer", "regressor-estimator", "binary",
     "binary-transformer", "three-related", "three-mlp", "three-estimator",
 ]  # fmt: skip
+FULL = ["ieee", "ieee"] if hasattr(cudnn, "conv") else [False]
 CLASSIFIERS = [
     AttentionMetaClassifier,
     SelfAttentionMetaClassifier,
@@ -60,67 +60,56 @@ def test_a_gpu_predicts_what_a_cpu_does(name, meta_fitted):
 @gpu
 @pytest.mark.parametrize("cls", CLASSIFIERS)
 def test_drawings_learned_on_a_gpu(cls, tiny):
-    """The same bytes each time, and on a CPU the same but for rounding."""
-    train, (X, y) = [pictures(seed) for seed in range(4)], pictures(9)
-
-    def learned():
-        model = cls(
-            shared_classes=False, embedding=convolutions(), device="cuda", **tiny
-        )
-        return model.meta_fit(train).fit(X[:8], y[:8])
-
-    model = learned()
-    found = model.predict_proba(X)
-    np.testing.assert_array_equal(learned().predict_proba(X), found)
+    """On a CPU the same but for rounding, whether moved or loaded."""
+    model = cls(
+        shared_classes=False, embedding=convolutions(), device="cuda", **tiny
+    ).meta_fit([pictures(seed) for seed in range(4)])
+    X, y = pictures(9)
+    found = model.fit(X[:8], y[:8]).predict_proba(X)
     loaded = pickle.loads(pickle.dumps(model))
     for moved in (model, loaded):
         moved.set_params(device="cpu")
         np.testing.assert_allclose(moved.predict_proba(X), found, atol=1e-4)
-        assert moved.device_ == resolve_device("cpu")
+        assert moved.device_ == torch.device("cpu")
 
 
-def switches():
+def precision():
     parts = [cudnn.conv, cudnn.rnn] if hasattr(cudnn, "conv") else []
-    precision = [part.fp32_precision for part in parts] or [cudnn.allow_tf32]
-    return [*precision, cudnn.deterministic, cudnn.benchmark]
+    return [part.fp32_precision for part in parts] or [cudnn.allow_tf32]
 
 
 def test_switches_of_cudnn_are_as_before():
     """Also where the first to come in is the first to leave."""
-    before = switches()
+    before = precision()
     first, second = ExitStack(), ExitStack()
     for stack in (first, second):
         stack.enter_context(full_float32())
-        stack.enter_context(repeatable())
-    inside = switches()
-    assert inside[-2:] == [True, False]
-    assert set(inside[:-2]) in ({"ieee"}, {False})
     first.close()
-    assert switches() == inside
+    assert precision() == FULL
     second.close()
-    assert switches() == before
-    with pytest.raises(KeyError), full_float32(), repeatable():
+    assert precision() == before
+    with pytest.raises(KeyError), full_float32():
         raise KeyError
-    assert switches() == before
+    assert precision() == before
 
 
-def test_switches_during_meta_training(tiny):
+@pytest.mark.parametrize("trainable", [True, False])
+def test_predictions_are_in_full_float32(trainable, tiny):
     seen = []
 
     class Watching(nn.Flatten):
         def forward(self, rows):
-            seen.append((self.training, *switches()))
+            seen.append(precision())
             return super().forward(rows)
 
-    before = switches()
-    model = AttentionMetaClassifier(shared_classes=False, embedding=Watching(), **tiny)
-    model.meta_fit([pictures(seed) for seed in range(3)])
-    trained = [seen_ for training, *seen_ in seen if training]
-    assert trained
-    assert all(seen_[-2:] == [True, False] for seen_ in trained)
+    before = precision()
+    model = AttentionMetaClassifier(
+        shared_classes=False, embedding=Watching(), embedding_trainable=trainable,
+        **tiny,
+    ).meta_fit([pictures(seed) for seed in range(3)])  # fmt: skip
     seen.clear()
     X, y = pictures(9)
     model.fit(X, y).predict(X)
     assert seen
-    assert all(set(precision) in ({"ieee"}, {False}) for _, *precision, _, _ in seen)
-    assert switches() == before
+    assert all(found == FULL for found in seen)
+    assert precision() == before

@@ -215,7 +215,7 @@ def test_attributes_of_adaptation(name, own, support, query):
 
 @pytest.mark.parametrize("name", RELATED)
 def test_contributions_sum_to_the_probabilities(name, own, support, query):
-    model = own(name).fit(*support)
+    model = own(name).set_params(device="cpu").fit(*support)
     assert model.task_relations_.shape == (10,)
     np.testing.assert_allclose(model.familiarity_, model.task_relations_.sum())
     given = model.contributions(query)

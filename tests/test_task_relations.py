@@ -125,7 +125,7 @@ def test_similarity_is_the_product_of_query_and_key(meta_fitted):
 
 def test_prediction_is_the_mixture_of_processes(meta_fitted):
     name = "regressor-related"
-    estimator = meta_fitted(name)
+    estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
     state, adapted = estimator._adaptation()
@@ -172,7 +172,7 @@ def test_relations_sum_to_the_familiarity(name, meta_fitted):
 
 @related
 def test_relations_without_a_support_are_the_prior(name, meta_fitted):
-    estimator = meta_fitted(name)
+    estimator = meta_fitted(name).set_params(device="cpu")
     relations = estimator.task_relations_
     assert 0 < relations.sum() < 1
     learner = estimator.meta_state_.network.learner
@@ -345,7 +345,7 @@ def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(meta_fitted):
 
 
 def test_unrelated_is_unrelated_whatever_the_evidence(meta_fitted):
-    estimator = meta_fitted("regressor-related")
+    estimator = meta_fitted("regressor-related").set_params(device="cpu")
     learner = copy.deepcopy(estimator.meta_state_.network.learner)
     learner.relations.none.fill_(UNRELATED)
     learner.relations.by_evidence.fill_(5.0)
@@ -390,7 +390,7 @@ def test_new_estimator_has_no_relations(meta_fitted):
 def test_large_memory_is_searched_by_representation(meta_fitted):
     """Beyond the candidates, the nearest are found, and nothing else changes."""
     name = "regressor-related"
-    estimator = meta_fitted(name)
+    estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     state = estimator.meta_state_
     learner = state.network.learner
