@@ -5,8 +5,9 @@
 Prints the share of a meta-training step that drawing and padding take; the time of
 skorch's loop next to a hand-written one over the same batches (medians of three runs
 each, alternating); meta-training tasks a second of `TransformerMetaRegressor`, loop and
-base learner included, next to a plain PyTorch encoder-decoder with as many layers of
-the same sizes, in a hand-written loop over the same batches; and the peak memory of
+base learner included, next to plain PyTorch encoder-decoders in a hand-written loop
+over the same batches, one with as many layers of the same width, and one with a layer
+more on either side, which has about as many parameters; and the peak memory of
 meta-training on 100,000 tasks of 50 rows and 10 features, relative to the raw arrays
 and beyond the import's own. One thread, default sizes.
 """
@@ -113,17 +114,26 @@ def timed(run):
 def compare_with_plain(n_features):
     tasks = make_linear_tasks(300, 40, n_features, random_state=0)
     network, batches = prepare(tasks, TransformerMetaRegressor)
-    plain = EncoderDecoder(n_features)
     items = [batches[i] for i in range(N_STEPS)]
-    times = {"plain": [], "ours": []}
+    plain = [EncoderDecoder(n_features, n_layers=n) for n in (2, 3)]
+    times = [[], [], []]
     for _ in range(3):
-        times["plain"].append(timed(lambda: hand_written(plain, items)))
-        times["ours"].append(timed(lambda: looped(network, items, batches)))
-    plain, ours = (np.median(times[name]) for name in ("plain", "ours"))
+        for one, of_one in zip(plain, times[1:], strict=True):
+            of_one.append(timed(lambda one=one: hand_written(one, items)))
+        times[0].append(timed(lambda: looped(network, items, batches)))
+    ours, *others = np.median(times, 1)
+    cells = [
+        f"{other / ours:.2f} times those of the plain one of {n_parameters(one):,}"
+        for one, other in zip(plain, others, strict=True)
+    ]
     print(
         f"{n_features} features: {32 * N_STEPS / ours:.0f} tasks a second, "
-        f"{plain / ours:.2f} times those of the plain encoder-decoder"
+        f"{n_parameters(network):,} parameters, {', '.join(cells)}"
     )
+
+
+def n_parameters(network):
+    return sum(p.numel() for p in network.parameters())
 
 
 def looped(network, items, batches):

@@ -16,7 +16,8 @@ from .base_learner import seeded
 from .scaling import CLIP
 
 ROWS_AT_ONCE, ON_CPU = 512, 64
-"""Rows that are embedded at once, but in training; few stay in a CPU's cache."""
+"""Rows that are embedded at once, but in training; of many, what is computed lies in
+memory that a CPU's allocator fetches anew each time."""
 
 MAX_STANDARDISED = 4096
 """Rows that columns are first standardised by, at most."""
