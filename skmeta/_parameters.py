@@ -25,11 +25,6 @@ def resolve_device(device):
     return torch.device(device)
 
 
-def is_there(device):
-    """Whether this machine has a torch device."""
-    return device.type != "cuda" or torch.cuda.is_available()
-
-
 def _comparable(name, value):
     """What of a parameter matters: of an estimator, all but its random states.
 
@@ -201,6 +196,21 @@ class Parameters(Versioned):
         self._set_embedding_parameters(of_embedding)
         return self
 
+    def _usable_device(self):
+        """The torch device that ``device`` names, if it is there and has float64."""
+        try:
+            device = resolve_device(self.device)
+            if device.type != "cpu":
+                torch.zeros(1, dtype=torch.float64, device=device).item()
+        except Exception as error:  # of what type hangs on the device
+            raise ValueError(
+                f"The 'device' parameter of {type(self).__name__} must be 'auto' or a "
+                "torch device that this machine has, with float64. Got "
+                f"{self.device!r} instead; set_params(device='auto') takes what there "
+                "is."
+            ) from error
+        return device
+
     def _check_parameters(self):
         self._validate_params()
 
@@ -219,12 +229,7 @@ class Parameters(Versioned):
                 refuse(name, f"an int from {least}, or a range (low, high) of them")
         if self.embed_dim % self.n_heads:
             refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
-        try:
-            there = is_there(resolve_device(self.device))
-        except RuntimeError:
-            there = False
-        if not there:
-            refuse("device", '"auto" or a torch device that this machine has')
+        self._usable_device()
         self._check_base_learner()
         self._check_embedding(refuse)
         for callback in self.callbacks or []:

@@ -98,7 +98,7 @@ class MetaLearner(
                 self._structure(), self._system,
                 tasks, validation_tasks,
                 seed=self._seed(),
-                device=resolve_device(self.device),
+                device=self._usable_device(),
                 previous=previous,
             )  # fmt: skip
         self._forget()
@@ -282,7 +282,7 @@ class MetaLearner(
 
     def _located(self, state):
         """``state`` on the resolved device."""
-        device = resolve_device(self.device)
+        device = self._usable_device()
         if device.type == "cpu":
             return state
         cached = self.__dict__.get("_moved")

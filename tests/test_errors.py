@@ -126,6 +126,7 @@ def test_changed_structure(meta_fitted):
         ("callbacks", "early"),
         ("device", 3),
         ("device", "abacus"),
+        ("device", "meta"),
         ("random_state", "seed"),
         ("verbose", "loud"),
         ("warm_start", "yes"),

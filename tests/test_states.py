@@ -432,6 +432,19 @@ def test_device_is_resolved_again_on_load(meta_fitted):
     assert loaded.device_ == resolve_device("auto")
 
 
+@pytest.mark.parametrize("ask", ["fit", "partial_fit", "predict"])
+def test_a_device_that_is_not_there(ask, meta_fitted):
+    """As of an estimator that comes from another machine."""
+    estimator = meta_fitted("regressor")
+    X, y, X_query = meta_fitted.task("regressor")
+    before = estimator.fit(X, y).predict(X_query)
+    estimator = pickle.loads(pickle.dumps(estimator.set_params(device="cuda:77")))
+    with pytest.raises(ValueError, match=r"'cuda:77' instead; set_params\(device="):
+        getattr(estimator, ask)(*(X, y)[: 1 if ask == "predict" else 2])
+    estimator.set_params(device="auto")
+    np.testing.assert_array_equal(estimator.predict(X_query), before)
+
+
 @kinds
 def test_deepcopy(name, meta_fitted):
     estimator = meta_fitted(name)
