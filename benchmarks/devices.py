@@ -19,34 +19,21 @@ import time
 
 import numpy as np
 import torch
+from classes_cost import Timer
 from glyphs import Conv4
+from real_collections import SYSTEMS
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
-from skorch.callbacks import Callback
 
-from skmeta import (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-    SelfAttentionMetaClassifier,
-    SelfAttentionMetaRegressor,
-    TaskCollection,
-    TransformerMetaClassifier,
-    TransformerMetaRegressor,
-)
+from skmeta import AttentionMetaRegressor, TaskCollection
 from skmeta._threads import single_thread
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
-REGRESSORS = {
-    "attention": AttentionMetaRegressor,
-    "self-attention": SelfAttentionMetaRegressor,
-    "transformer": TransformerMetaRegressor,
-}
-CLASSIFIERS = {
-    "attention": AttentionMetaClassifier,
-    "self-attention": SelfAttentionMetaClassifier,
-    "transformer": TransformerMetaClassifier,
-}
 KINDS = ("regression", "shared", "own", "drawings", "compile")
+HEADER = (
+    "difference | of one learned there | steps a second, CPU | GPU | "
+    "ms to fit and predict, CPU | GPU"
+)
 N_REPEATS = 20
 
 
@@ -68,9 +55,9 @@ def learners(kind, max_epochs):
         "pooled_estimator": None, "task_attention": False, "max_epochs": max_epochs,
         "random_state": 0,
     }  # fmt: skip
-    if kind == "regression":
+    if kind in ("regression", "compile"):
         tasks = make_linear_tasks(30, 40, 5, within=0.5, random_state=0)
-        for name, system in REGRESSORS.items():
+        for name, (system, _) in SYSTEMS.items():
             yield name, system(**few), tasks
         for base in ("linear", "mlp", Ridge()):
             yield str(base), AttentionMetaRegressor(base, **few), tasks
@@ -80,21 +67,16 @@ def learners(kind, max_epochs):
         tasks = drawings(20, 0)
     else:
         tasks = make_classification_tasks(30, 40, 5, n_classes=3, random_state=0)
-    for name, system in CLASSIFIERS.items():
+    for name, (_, system) in SYSTEMS.items():
         yield name, system(shared_classes=kind == "shared", **few), tasks
 
 
-class Timer(Callback):
-    """Steps a second of the training that came last."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.start, self.n_steps = time.perf_counter(), 0
-
-    def on_batch_end(self, net, training, **kwargs):
-        self.n_steps += training
-
-    def on_train_end(self, net, **kwargs):
-        self.rate = self.n_steps / (time.perf_counter() - self.start)
+def meta_fitted(learner, device, tasks):
+    """It, meta-fitted there, and meta-training steps a second."""
+    timer = Timer()
+    learner = clone(learner).set_params(device=device, callbacks=[timer])
+    learner.meta_fit(tasks).set_params(callbacks=None)
+    return learner, learner.max_epochs * learner.steps_per_epoch / timer.seconds
 
 
 def predicted(learner, task, more):
@@ -113,12 +95,7 @@ def compare(name, learner, tasks, device):
     train, new = tasks[:-1], tasks[-1]
     rates, fitted = {}, {}
     for where in ("cpu", device):
-        timer = Timer()
-        fitted[where] = clone(learner).set_params(device=where, callbacks=[timer])
-        fitted[where].meta_fit(train)
-        rates[where] = timer.rate
-    for one in fitted.values():
-        one.set_params(callbacks=None)
+        fitted[where], rates[where] = meta_fitted(learner, where, train)
     there = clone(fitted["cpu"]).set_params(device=device)
     difference = max(
         abs(predicted(fitted["cpu"], new, more) - predicted(there, new, more)).max()
@@ -141,19 +118,12 @@ def compare(name, learner, tasks, device):
     )
 
 
-def compare_compiled(device, max_epochs):
-    tasks = make_linear_tasks(30, 40, 5, within=0.5, random_state=0)
-    for name, system in REGRESSORS.items():
-        rates = []
-        for compile in (False, True):
-            timer = Timer()
-            system(
-                pooled_estimator=None, task_attention=False, compile=compile,
-                callbacks=[timer], max_epochs=max_epochs, device=device,
-                random_state=0,
-            ).meta_fit(tasks)  # fmt: skip
-            rates.append(timer.rate)
-        print("| {} | {:.0f} | {:.0f} |".format(name, *rates), flush=True)
+def compare_compiled(name, learner, tasks, device):
+    rates = [
+        meta_fitted(clone(learner).set_params(compile=compile), device, tasks)[1]
+        for compile in (False, True)
+    ]
+    print("| {} | {:.0f} | {:.0f} |".format(name, *rates), flush=True)
 
 
 def main():
@@ -170,17 +140,13 @@ def main():
     )
     with single_thread():
         for kind in options.kinds:
+            cells, run = HEADER, compare
             if kind == "compile":
-                print("| compile | steps a second, without | with |")
-                compare_compiled(options.device, options.max_epochs)
-                continue
-            print(
-                f"| {kind} | difference | of one learned there | steps a second, CPU | "
-                "GPU | ms to fit and predict, CPU | GPU |"
-            )
+                cells, run = "steps a second, without | with", compare_compiled
+            print(f"| {kind} | {cells} |")
             for name, learner, tasks in learners(kind, options.max_epochs):
                 if options.only in (None, name):
-                    compare(name, learner, tasks, options.device)
+                    run(name, learner, tasks, options.device)
 
 
 if __name__ == "__main__":

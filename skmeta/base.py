@@ -98,7 +98,7 @@ class MetaLearner(
                 self._structure(), self._system,
                 tasks, validation_tasks,
                 seed=self._seed(),
-                device=self._usable_device(),
+                device=resolve_device(self.device),
                 previous=previous,
             )  # fmt: skip
         self._forget()
