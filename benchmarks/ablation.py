@@ -27,8 +27,8 @@ from skmeta import (
     SelfAttentionMetaRegressor,
     TransformerMetaRegressor,
     meta_training,
-    prior_fitting,
     row_decoder,
+    start,
 )
 from skmeta.gp_regression import GaussianProcessRegression
 from skmeta.task_encoder import AttentionPooling
@@ -132,9 +132,7 @@ def without(idle=(), prior_tasks=None, mixed_start=True, return_to_start=True,
     if prior_tasks is not None:
         stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
     if not mixed_start:
-        only = patch.object(
-            prior_fitting, "candidate_starts", lambda learner, *rest: [learner]
-        )
+        only = patch.object(start, "candidate_starts", lambda learner, *rest: [learner])
         stack.enter_context(only)
     if not return_to_start:
         stay = patch.object(meta_training, "return_to_start", lambda *args: None)

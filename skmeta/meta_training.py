@@ -15,9 +15,10 @@ from .exceptions import NonFiniteLossError
 from .held_out import held_out_batches, held_out_losses, return_to_start
 from .meta_network import MetaNetwork, make_network
 from .meta_state import MetaState
-from .prior_fitting import Start, choose_start, draw_from_prior, resume_start
+from .prior_fitting import draw_from_prior
 from .relation_training import remember_and_relate
 from .sources import Sources
+from .start import Start, choose_start, resume_start
 from .task_attention import attention_weights, relation_scores, task_losses
 from .tasks import LazyTasks, SampledTasks
 from .training_loop import EpisodeBatches, train

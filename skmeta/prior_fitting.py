@@ -1,25 +1,15 @@
-"""Where meta-training starts: the classical answer.
+"""Hyperparameters of a base learner's prior that all tasks share, by their likelihood.
 
-A pooled estimator, and a Gaussian process on what it leaves open, its hyperparameters
-shared by all tasks and fitted to their joint marginal likelihood (empirical Bayes).
+The joint marginal likelihood of many tasks, or that of one (empirical Bayes).
 """
 
-import copy
-import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from sklearn.base import clone
-from sklearn.ensemble import VotingClassifier, VotingRegressor
 
-from .base_learner import make_base_learner
-from .episodes import Episodes
-from .held_out import held_out_batches, row_losses
-from .mixed_start import candidate_starts
-from .pooled import PooledPredictor, fit_pooled, polynomial_ridge, tuned_boosting
-from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .held_out import row_losses
 from .task_encoder import Rows, TaskEncoding
 
 N_STEPS = 100
@@ -31,164 +21,7 @@ the logarithms of the other hyperparameters."""
 MAX_SPREADS = 5.0
 """A hyperparameter moves by no more sds than these for one task."""
 
-N_TASKS = 48
-N_ROWS = 32
 JUDGED_EVERY = 25
-
-
-@dataclass(frozen=True, eq=False)
-class Start:
-    """Scaled tasks, the pooled estimator, and the base learner's fitted prior.
-
-    Attributes
-    ----------
-    examples, held_out : Episodes
-    features : FeatureScaler
-    targets : TargetScaler or LabelEncoder
-    pooled : PooledPredictor or None
-    learner : module
-        A base learner with its prior fitted, its conditioning on the task still idle.
-    loss : float
-        Its query loss on tasks that the pooled estimator has not seen, in the units of
-        the targets.
-    """
-
-    examples: Episodes
-    held_out: Episodes
-    features: FeatureScaler
-    targets: TargetScaler | LabelEncoder
-    pooled: PooledPredictor | None
-    learner: torch.nn.Module
-    loss: float
-
-
-def choose_start(pooled_estimator, base_learner, sources, classes, n_support, seed):
-    """Fit the start.
-
-    With ``"auto"`` it is that of the pooled estimator which does best, once the process
-    has adapted it, on held-out tasks and, out of fold, on the others.
-
-    Parameters
-    ----------
-    pooled_estimator : None, "auto" or estimator
-    base_learner : str
-    sources : Sources
-    classes : ndarray of shape (n_classes,) or None
-        None for regression.
-    n_support : (int, int)
-    seed : int
-
-    Returns
-    -------
-    start : Start
-    """
-    task_type = "regression" if classes is None else "classification"
-    candidates = [pooled_estimator]
-    if isinstance(pooled_estimator, str):
-        candidates = _candidates(task_type, sources, classes, seed)
-    starts = [
-        _start(candidate, base_learner, sources, classes, n_support, seed)
-        for candidate in candidates
-    ]
-    return min(starts, key=lambda start: start.loss)
-
-
-def resume_start(previous, sources, seed):
-    """Go on from what was learned before, with its scales and its pooled estimator.
-
-    Parameters
-    ----------
-    previous : MetaState
-    sources : Sources
-    seed : int
-
-    Returns
-    -------
-    start : Start
-    """
-    features, targets, pooled = previous.features, previous.targets, previous.pooled
-    prior = held_out_prior = None
-    if pooled is not None:
-        pooled = fit_pooled(
-            clone(pooled.estimator), sources.examples, task_type=pooled.task_type,
-            classes=pooled.classes, random_state=seed,
-        )  # fmt: skip
-        prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.held_out.X)
-        pooled = replace(pooled, out_of_fold=None)
-    return Start(
-        Episodes(sources.examples, features, targets, prior),
-        Episodes(sources.held_out, features, targets, held_out_prior),
-        features, targets, pooled,
-        copy.deepcopy(previous.network.core()).float(), np.nan,
-    )  # fmt: skip
-
-
-def _candidates(task_type, sources, classes, seed):
-    boosting = tuned_boosting(
-        task_type, sources.examples, sources.held_out, classes=classes,
-        random_state=seed,
-    )  # fmt: skip
-    ridge = polynomial_ridge(task_type, sources.examples.X)
-    both = [("boosting", boosting), ("ridge", ridge)]
-    if task_type == "regression":
-        return [None, ridge, boosting, VotingRegressor(both)]
-    return [None, ridge, boosting, VotingClassifier(both, voting="soft")]
-
-
-def _start(estimator, base_learner, sources, classes, n_support, seed):
-    pooled = prior = held_out_prior = None
-    if estimator is not None:
-        task_type = "regression" if classes is None else "classification"
-        pooled = fit_pooled(
-            estimator, sources.examples, task_type=task_type, classes=classes,
-            random_state=seed,
-        )  # fmt: skip
-        prior = pooled.out_of_fold
-        held_out_prior = pooled.predict(sources.held_out.X)
-        pooled = replace(pooled, out_of_fold=None)
-    weight = sources.examples.row_weights()
-    features = FeatureScaler.fit(sources.examples.X, weight)
-    if classes is None:
-        targets = TargetScaler.fit(sources.examples.y, prior, weight)
-    else:
-        targets = LabelEncoder(classes)
-    examples = Episodes(sources.examples, features, targets, prior)
-    held_out = Episodes(sources.held_out, features, targets, held_out_prior)
-    learner = make_base_learner(
-        "linear" if base_learner == "linear" else "gp",
-        classification=classes is not None,
-        n_features=sources.examples.n_features,
-        n_prior=0 if pooled is None else targets.n_outputs,
-        n_outputs=targets.n_outputs,
-        embed_dim=1,
-        column_dim=1,
-        seed=seed,
-    )
-    rng = np.random.default_rng(seed)
-
-    n, weights = len(examples), examples.tasks.weights
-
-    def draw():
-        if weights is None:
-            tasks = rng.permutation(n)[:N_TASKS]
-        else:
-            tasks = rng.choice(n, min(n, N_TASKS), p=weights / weights.sum())
-        batch = examples.draw(tasks, N_ROWS, 1, rng)
-        return batch.support(), batch.y_support
-
-    batches = held_out_batches(held_out, n_support, 32, rng)
-    learners = candidate_starts(learner, examples, rng)
-    losses = [
-        fit_prior(one, draw, len(examples), lambda one=one: judge(one, batches))
-        for one in learners
-    ]
-    learner = learners[np.argmin(losses)]
-    # few held-out tasks tell little of the pooled estimator; these are out of fold
-    batches = held_out_batches(examples, n_support, 32, rng)
-    sizes = len(held_out), len(examples)
-    loss = np.average([min(losses), judge(learner, batches)], weights=sizes)
-    loss += math.log(targets.unit)
-    return Start(examples, held_out, features, targets, pooled, learner, loss)
 
 
 def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):

@@ -1,4 +1,4 @@
-"""Where meta-training starts: a pooled estimator, and a prior fitted to all tasks."""
+"""A prior fitted to all tasks, or to one, and targets drawn from it."""
 
 from dataclasses import fields
 
@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
-from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
-from sklearn.linear_model import Ridge
-from sklearn.pipeline import Pipeline
 
-from skmeta import prior_fitting
 from skmeta.base_learner import make_base_learner
-from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.datasets import make_classification_tasks
 from skmeta.episodes import Episodes
-from skmeta.held_out import held_out_batches
 from skmeta.prior_fitting import (
-    choose_start,
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
@@ -24,7 +18,6 @@ from skmeta.prior_fitting import (
     no_encoding,
 )
 from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
-from skmeta.sources import Sources
 from skmeta.task_encoder import Rows
 from skmeta.tasks import TaskCollection
 
@@ -225,84 +218,6 @@ def test_judge_is_the_mean_over_rows_that_are_there():
                 -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
             )
     assert judge(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
-
-
-# The start of meta-training
-
-
-def split(tasks):
-    return Sources.split(tasks, None, 0.2, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize("pooled", [None, Ridge()], ids=str)
-def test_loss_is_in_the_units_of_the_targets(pooled):
-    tasks = make_linear_tasks(n_tasks=12, n_rows=12, n_features=2, random_state=0)
-    scaled = TaskCollection([(task.X, 1000 * task.y) for task in tasks])
-    one, other = (
-        choose_start(pooled, "linear", split(t), None, N_SUPPORT, 0)
-        for t in (tasks, scaled)
-    )
-    assert other.loss - one.loss == pytest.approx(np.log(1000), abs=1e-3)
-    assert other.targets.scale == pytest.approx(1000 * one.targets.scale)
-
-
-def test_loss_is_that_of_held_out_and_of_other_tasks():
-    """Each task counts the same."""
-    tasks = make_linear_tasks(n_tasks=15, n_rows=12, n_features=2, random_state=0)
-    noise = np.random.default_rng(1).normal(size=(5, 12))
-    harder = [
-        (task.X, task.y + 2 * e) for task, e in zip(tasks[:5], noise, strict=True)
-    ]
-    sources = Sources.split(
-        tasks, TaskCollection(harder), 0.2, np.random.default_rng(0)
-    )
-    start = choose_start(None, "linear", sources, None, N_SUPPORT, 0)
-    rng = np.random.default_rng(2)
-    losses = [
-        judge(start.learner, held_out_batches(episodes, N_SUPPORT, 32, rng))
-        for episodes in (start.held_out, start.examples)
-    ]
-    assert losses[0] > losses[1] + 1
-    expected = np.average(losses, weights=[5, 15]) + np.log(start.targets.scale)
-    assert start.loss == pytest.approx(expected, abs=0.05)
-
-
-def test_loss_of_classes_is_below_that_of_guessing():
-    tasks = make_classification_tasks(
-        n_tasks=12, n_rows=12, n_features=2, random_state=0
-    )
-    start = choose_start(None, "linear", split(tasks), np.arange(2), N_SUPPORT, 0)
-    assert 0 < start.loss < np.log(2)
-    one_class = TaskCollection([(task.X, np.zeros(12, int)) for task in tasks])
-    start = choose_start(None, "linear", split(one_class), np.arange(1), N_SUPPORT, 0)
-    assert start.loss == pytest.approx(0, abs=1e-6)
-
-
-FAMILIES = {
-    "steps": (lambda x: 3 * np.sign(np.sin(4 * x)), HistGradientBoostingRegressor),
-    "squares": (lambda x: 2 * x**2, Pipeline),
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
-    function, kind = FAMILIES[family]
-    boosting = HistGradientBoostingRegressor(max_iter=30, random_state=0)
-    monkeypatch.setattr(prior_fitting, "tuned_boosting", lambda *_, **__: boosting)
-    rng = np.random.default_rng(0)
-    tasks = TaskCollection(
-        [
-            (x, function(x[:, 0]) + rng.normal() + 0.3 * rng.normal(size=25))
-            for x in rng.uniform(-2, 2, size=(20, 25, 2))
-        ]
-    )
-    auto, alone = (
-        choose_start(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
-        for pooled in ("auto", None)
-    )
-    assert isinstance(auto.pooled.estimator, kind | VotingRegressor)
-    assert auto.loss < alone.loss - 0.5
-    assert alone.pooled is None
 
 
 # Targets drawn from the prior

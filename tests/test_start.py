@@ -1,0 +1,110 @@
+"""Where meta-training starts: a pooled estimator, and a prior fitted to all tasks."""
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import Pipeline
+
+from skmeta import start
+from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.held_out import held_out_batches
+from skmeta.prior_fitting import judge
+from skmeta.sources import Sources
+from skmeta.start import choose_start
+from skmeta.tasks import TaskCollection
+
+N_SUPPORT = 1, 8
+
+
+def split(tasks):
+    return Sources.split(tasks, None, 0.2, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("pooled", [None, Ridge()], ids=str)
+def test_loss_is_in_the_units_of_the_targets(pooled):
+    tasks = make_linear_tasks(n_tasks=12, n_rows=12, n_features=2, random_state=0)
+    scaled = TaskCollection([(task.X, 1000 * task.y) for task in tasks])
+    one, other = (
+        choose_start(pooled, "linear", split(t), None, N_SUPPORT, 0)
+        for t in (tasks, scaled)
+    )
+    assert other.loss - one.loss == pytest.approx(np.log(1000), abs=1e-3)
+    assert other.targets.scale == pytest.approx(1000 * one.targets.scale)
+
+
+def test_loss_is_that_of_held_out_and_of_other_tasks():
+    """Each task counts the same."""
+    tasks = make_linear_tasks(n_tasks=15, n_rows=12, n_features=2, random_state=0)
+    noise = np.random.default_rng(1).normal(size=(5, 12))
+    harder = [
+        (task.X, task.y + 2 * e) for task, e in zip(tasks[:5], noise, strict=True)
+    ]
+    sources = Sources.split(
+        tasks, TaskCollection(harder), 0.2, np.random.default_rng(0)
+    )
+    found = choose_start(None, "linear", sources, None, N_SUPPORT, 0)
+    rng = np.random.default_rng(2)
+    losses = [
+        judge(found.learner, held_out_batches(episodes, N_SUPPORT, 32, rng))
+        for episodes in (found.held_out, found.examples)
+    ]
+    assert losses[0] > losses[1] + 1
+    expected = np.average(losses, weights=[5, 15]) + np.log(found.targets.scale)
+    assert found.loss == pytest.approx(expected, abs=0.05)
+
+
+def test_loss_of_classes_is_below_that_of_guessing():
+    tasks = make_classification_tasks(
+        n_tasks=12, n_rows=12, n_features=2, random_state=0
+    )
+    found = choose_start(None, "linear", split(tasks), np.arange(2), N_SUPPORT, 0)
+    assert 0 < found.loss < np.log(2)
+    one_class = TaskCollection([(task.X, np.zeros(12, int)) for task in tasks])
+    found = choose_start(None, "linear", split(one_class), np.arange(1), N_SUPPORT, 0)
+    assert found.loss == pytest.approx(0, abs=1e-6)
+
+
+FAMILIES = {
+    "steps": (lambda x: 3 * np.sign(np.sin(4 * x)), HistGradientBoostingRegressor),
+    "squares": (lambda x: 2 * x**2, Pipeline),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
+    function, kind = FAMILIES[family]
+    boosting = HistGradientBoostingRegressor(max_iter=30, random_state=0)
+    monkeypatch.setattr(start, "tuned_boosting", lambda *_, **__: boosting)
+    rng = np.random.default_rng(0)
+    tasks = TaskCollection(
+        [
+            (x, function(x[:, 0]) + rng.normal() + 0.3 * rng.normal(size=25))
+            for x in rng.uniform(-2, 2, size=(20, 25, 2))
+        ]
+    )
+    auto, alone = (
+        choose_start(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
+        for pooled in ("auto", None)
+    )
+    assert isinstance(auto.pooled.estimator, kind | VotingRegressor)
+    assert auto.loss < alone.loss - 0.5
+    assert alone.pooled is None
+
+
+def test_every_base_learner_is_fitted_to_the_best_pooled_estimator(monkeypatch):
+    """To the others only the one that promises most, and the best fitted is taken."""
+    fitted, gains = [], (0, 0, 5, 0, 7, 6)
+
+    def fit_prior(learner, draw, n_tasks, judged):
+        fitted.append((learner, judged()))
+        return fitted[-1][1] - gains[len(fitted) - 1]
+
+    monkeypatch.setattr(start, "fit_prior", fit_prior)
+    tasks = make_linear_tasks(n_tasks=30, n_rows=12, n_features=2, random_state=0)
+    found = choose_start("auto", "linear", split(tasks), None, N_SUPPORT, 0)
+    assert len(fitted) == 4 + 2
+    promise = [fitted[i][1] for i in (2, 4, 5)]
+    assert promise == sorted(promise)
+    assert found.learner is fitted[4][0]
+    assert isinstance(found.pooled.estimator, HistGradientBoostingRegressor)
