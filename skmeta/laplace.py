@@ -25,11 +25,15 @@ class Posterior(NamedTuple):
     ``alpha`` (B, C, S) the prior's precision times the latents' departure from their
     mean; ``precision`` (B, C, S, S) E of algorithm 3.3; ``factor`` (B, S, S) the
     Cholesky factor of its sum over classes; ``log_evidence`` (B,).
+
+    Of two classes the difference of their latents is all that matters, a process of
+    twice the covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of algorithm
+    3.2 for it, and there is no ``factor``.
     """
 
     alpha: torch.Tensor
     precision: torch.Tensor
-    factor: torch.Tensor
+    factor: torch.Tensor | None
     log_evidence: torch.Tensor
 
 
@@ -53,10 +57,10 @@ def laplace(K, mean, y, weight):
     """
     one_hot = F.one_hot(y, mean.shape[-1]).transpose(1, 2).to(K)
     mean = mean.transpose(1, 2)
-    with torch.no_grad():
-        alpha = _mode(K.detach(), mean.detach(), one_hot, weight)
-    at_mode = mean.detach() + alpha @ K.detach()
-    alpha = _newton(K, mean, at_mode, one_hot, weight)
+    if mean.shape[1] == 2:
+        difference = mean[:, 1:] - mean[:, :1]
+        return _laplace_of_two(2 * K, difference, one_hot[:, 1:], weight)
+    alpha = _to_mode(K, mean, one_hot, weight, _newton, _objective)
     f = mean + alpha @ K
     precision, factor, inner = _curvature(K, f, weight)
     log_det = 2 * (
@@ -92,19 +96,23 @@ def predict_logits(posterior, k, variance, mean):
     """
     C = mean.shape[-1]
     latent = mean + (posterior.alpha @ k.transpose(1, 2)).transpose(1, 2)
+    centred = latent - latent.mean(-1, keepdim=True)
+    s2 = _centred_variance(posterior, k, variance).clamp(min=0).transpose(1, 2)
+    return centred / (1 + math.pi / 8 * 2 * C / max(C - 1, 1) * s2).sqrt()
+
+
+def _centred_variance(posterior, k, variance):
+    """Of latents less their mean over classes, (B, C, Q), or (B, 1, Q) if all alike."""
     kt = k.transpose(1, 2)[:, None]  # (B, 1, S, Q)
     ek = posterior.precision @ kt  # (B, C, S, Q)
+    explained = (kt * ek).sum(2)
+    if posterior.factor is None:  # a quarter of that of the difference
+        return variance[:, None] / 2 - explained
+    C = ek.shape[1]
+    own = variance[:, None] - explained
     v = torch.linalg.solve_triangular(posterior.factor[:, None], ek, upper=False)
-    total = v.sum(1, keepdim=True)
-    own = variance[:, None] - (kt * ek).sum(2)  # (B, C, Q)
-    s2 = (
-        own * (1 - 2 / C)
-        + own.sum(1, keepdim=True) / C**2
-        + ((v - total / C) ** 2).sum(2)
-    ).clamp(min=0)
-    centred = latent - latent.mean(-1, keepdim=True)
-    spread = 1 + math.pi / 8 * 2 * C / max(C - 1, 1) * s2.transpose(1, 2)
-    return centred / spread.sqrt()
+    shared = ((v - v.sum(1, keepdim=True) / C) ** 2).sum(2)
+    return own * (1 - 2 / C) + own.sum(1, keepdim=True) / C**2 + shared
 
 
 def _objective(alpha, f, mean, one_hot, weight):
@@ -113,13 +121,24 @@ def _objective(alpha, f, mean, one_hot, weight):
     return log_likelihood.sum(1) - 0.5 * (alpha * (f - mean)).sum((1, 2))
 
 
-def _mode(K, mean, one_hot, weight):
-    """Alpha (B, C, S) at the mode."""
-    if mean.shape[1] != 2:
-        return _climb(K, mean, one_hot, weight, _newton, _objective)
-    difference, label = mean[:, 1:] - mean[:, :1], one_hot[:, 1:]
-    alpha = _climb(2 * K, difference, label, weight, _newton_of_two, _objective_of_two)
-    return torch.cat([-alpha, alpha], 1)
+def _laplace_of_two(K, mean, label, weight):
+    """`laplace` by the difference of two latents, of covariance ``K``."""
+    alpha = _to_mode(K, mean, label, weight, _newton_of_two, _objective_of_two)
+    f = mean + alpha @ K
+    root, factor = _curvature_of_two(K, f, weight)
+    precision = root.transpose(1, 2) * torch.cholesky_inverse(factor) * root
+    log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)  # of I + K W
+    evidence = _objective_of_two(alpha, f, mean, label, weight) - 0.5 * log_det
+    alpha = torch.cat([-alpha, alpha], 1)
+    return Posterior(alpha, precision[:, None], None, evidence)
+
+
+def _to_mode(K, mean, target, weight, newton, objective):
+    """Alpha at the mode, with its gradient through one Newton step there."""
+    K0, mean0 = K.detach(), mean.detach()
+    with torch.no_grad():
+        alpha = _climb(K0, mean0, target, weight, newton, objective)
+    return newton(K, mean, mean0 + alpha @ K0, target, weight)
 
 
 def _climb(K, mean, target, weight, newton, objective):
@@ -152,17 +171,19 @@ def _objective_of_two(alpha, f, mean, label, weight):
 
 
 def _newton_of_two(K, mean, f, label, weight):
-    """`_newton` by the difference of two latents, of twice the covariance.
-
-    Algorithm 3.1: one factor in place of one a class and that of their sum.
-    """
-    w, p = weight[:, None], f.sigmoid()
-    root = (w * p * (1 - p)).sqrt()
-    eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
-    L = torch.linalg.cholesky(eye + root.transpose(1, 2) * K * root)
-    b = root**2 * (f - mean) + w * (label - p)
+    """`_newton` by the difference of two latents: algorithm 3.1."""
+    root, L = _curvature_of_two(K, f, weight)
+    b = root**2 * (f - mean) + weight[:, None] * (label - f.sigmoid())
     inside = (root * (b @ K)).transpose(1, 2)
     return b - root * torch.cholesky_solve(inside, L).transpose(1, 2)
+
+
+def _curvature_of_two(K, f, weight):
+    """Root (B, 1, S) of W, and the factor of I + W^1/2 K W^1/2."""
+    p = (f.sigmoid() * (-f).sigmoid()).clamp(min=MIN_PROBABILITY)
+    root = p.sqrt() * weight.sqrt()[:, None]
+    eye = torch.eye(K.shape[-1], dtype=K.dtype, device=K.device)
+    return root, torch.linalg.cholesky(eye + root.transpose(1, 2) * K * root)
 
 
 def _newton(K, mean, f, one_hot, weight):

@@ -135,9 +135,10 @@ def test_converged_mode_is_exact(monkeypatch):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_mode_of_hard_problems(seed):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_mode_of_hard_problems(n_classes, seed):
     """Labels far more certain than the prior mean, which wants other ones."""
-    p = problem(3, 1e4, seed)
+    p = problem(n_classes, 1e4, seed)
     p["mean"] = 30 * p["mean"]
     posterior, _ = solve(p)
     f = mode(p, posterior)
@@ -209,14 +210,15 @@ def test_permuting_classes_permutes_logits():
 
 
 @pytest.mark.parametrize("what", ["logits", "evidence"])
-def test_gradient_is_implicit(what, monkeypatch):
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_gradient_is_implicit(n_classes, what, monkeypatch):
     monkeypatch.setattr(module, "TOLERANCE", 1e-13)
-    p = problem(3, 2.0)
+    p = problem(n_classes, 2.0)
     p["weight"] = torch.tensor(COUNTS).double().expand(N_TASKS, -1)
     rng = np.random.default_rng(1)
     direction = torch.from_numpy(rng.normal(size=(N_TASKS, N_ROWS + N_QUERY, 2)))
     mean_direction = torch.from_numpy(rng.normal(size=p["mean"].shape))
-    readout = torch.from_numpy(rng.normal(size=(N_TASKS, N_QUERY, 3)))
+    readout = torch.from_numpy(rng.normal(size=(N_TASKS, N_QUERY, n_classes)))
 
     def value(t):
         outer = direction @ direction.transpose(1, 2) * t[0]
