@@ -2,7 +2,8 @@
 
 import os
 import pickle
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,8 @@ from skmeta import (
 )
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.gaussian_process import GaussianProcessPrior
+from skmeta.held_out import held_out_batches
+from skmeta.prior_fitting import JUDGED_EVERY, fit_prior
 from skmeta.task_encoder import Rows, TaskEncoding
 
 N_META_TASKS, N_FEATURES = 12, 3
@@ -71,9 +74,14 @@ def tiny():
 
 
 @contextmanager
-def hardly_related():
-    """Relations are hardly learned, where what they are does not matter."""
+def trained_small():
+    """Meta-training looks at little, where it does not matter how good it gets."""
+    few_batches = partial(held_out_batches, n_episodes=64)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("skmeta.start.held_out_batches", few_batches)
+        patch.setattr("skmeta.meta_training.held_out_batches", few_batches)
+        few_steps = partial(fit_prior, n_steps=JUDGED_EVERY)
+        patch.setattr("skmeta.start.fit_prior", few_steps)
         for name, value in {
             "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
             "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 1,
@@ -129,10 +137,11 @@ class MetaFitted:
             path = self._folder / f"{name}.pickle"
             if not path.exists():
                 estimator = clone(self.estimators[name]).set_params(**TINY)
-                related = name.endswith(("related", "transformer"))
-                with hardly_related() if related else nullcontext():
+                with trained_small():
                     estimator.meta_fit(self.tasks(name))
-                if related:  # surely, whatever held-out tasks said
+                if name.endswith(
+                    ("related", "transformer")
+                ):  # surely, whatever held-out tasks said
                     estimator.meta_state_.network.learner.relations.none.fill_(-1.0)
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))
@@ -152,9 +161,9 @@ class MetaFitted:
 
 
 @pytest.fixture(scope="module")
-def quick_relations():
-    """As `hardly_related`, for all tests of a module."""
-    with hardly_related():
+def quick_training():
+    """As `trained_small`, for all tests of a module."""
+    with trained_small():
         yield
 
 

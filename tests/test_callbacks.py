@@ -11,6 +11,8 @@ from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.model_selection import TaskwiseEstimator
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 callback = pytest.importorskip("sklearn.callback")
 
 

@@ -31,6 +31,8 @@ from skmeta.comparison import default_estimators
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.model_selection import compare, few_shot_scores
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 QUICK = {"n_episodes": 2, "random_state": 0}
 
 

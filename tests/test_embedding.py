@@ -21,6 +21,8 @@ from skmeta import (
 from skmeta.embedding import Embedding, make_embedding
 from skmeta.tasks import check_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 SHAPE = (6, 6)
 REGRESSORS = [
     AttentionMetaRegressor,

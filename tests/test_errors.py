@@ -17,6 +17,8 @@ from skmeta import (
 )
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 
 def raises(error, *words):
     """Expect an error whose message has all the words, in this order."""

@@ -10,6 +10,8 @@ from skmeta import AttentionMetaRegressor, NotMetaFittedWarning, gp_regression
 from skmeta import prediction as prediction_module
 from skmeta.datasets import make_linear_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "binary-auto", "three", "three-mlp",

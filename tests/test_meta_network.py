@@ -16,6 +16,8 @@ from skmeta.row_decoder import RowDecodingLearner
 from skmeta.task_encoder import TransformerEncoder
 from skmeta.task_relations import RelatedLearner
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 TRANSFORMERS = ["regressor-transformer", "binary-transformer"]
 transformers = pytest.mark.parametrize("name", TRANSFORMERS)
 

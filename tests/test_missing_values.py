@@ -43,9 +43,7 @@ def with_holes(tasks, seed=0):
     return pairs
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick(quick_relations):
-    """What relations are does not matter here."""
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 @pytest.fixture

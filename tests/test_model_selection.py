@@ -22,6 +22,8 @@ from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.exceptions import NotMetaFittedWarning
 from skmeta.model_selection import FewShotScores, few_shot_scores
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 BUDGET = {
     "pooled_estimator": None,
     "max_epochs": 1,

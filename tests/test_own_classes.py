@@ -27,6 +27,8 @@ from skmeta.model_selection import few_shot_scores
 from skmeta.pools import ClassPools
 from skmeta.tasks import check_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 SYSTEMS = {
     "attention": AttentionMetaClassifier,
     "self-attention": SelfAttentionMetaClassifier,

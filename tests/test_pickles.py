@@ -14,6 +14,8 @@ from skmeta import AttentionMetaRegressor, TransformerMetaClassifier
 from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
 from skmeta.datasets import make_linear_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 ESTIMATORS = [
     AttentionMetaRegressor(),
     TransformerMetaClassifier(),

@@ -20,6 +20,8 @@ from skmeta.baselines import PooledRegressor
 from skmeta.datasets import make_linear_tasks
 from skmeta.model_selection import few_shot_scores
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 N_KNOWN = 10
 
 

@@ -33,7 +33,7 @@ def path(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def content(tiny, quick_relations, tmp_path_factory):
+def content(tiny, quick_training, tmp_path_factory):
     """Bytes of an adapted estimator."""
     path = tmp_path_factory.mktemp("saved") / "learner.safetensors"
     *tasks, task = make_linear_tasks(n_tasks=9, n_rows=8, n_features=3, random_state=0)

@@ -63,7 +63,7 @@ NAMES = [
 ]  # fmt: skip
 
 
-pytestmark = pytest.mark.usefixtures("quick_relations")
+pytestmark = pytest.mark.usefixtures("quick_training")
 
 
 @pytest.fixture

@@ -42,6 +42,8 @@ from skmeta import (
 )
 from skmeta.datasets import make_classification_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 NAMES = ["regressor", "binary", "regressor-related", "binary-transformer"]
 
 

@@ -29,6 +29,8 @@ from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.meta_training import class_labels
 from skmeta.tasks import Task, check_tasks
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 KINDS = ["regressor", "binary", "three"]
 ALL = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",

@@ -17,6 +17,8 @@ from skmeta.task_attention import (
 )
 from skmeta.tasks import TaskCollection
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 
 def draw_batch(classification=False, seed=0):
     """A batch of tasks of different sizes, no two targets of which are equal."""

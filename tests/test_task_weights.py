@@ -14,6 +14,8 @@ from skmeta.pools import ClassPools
 from skmeta.scaling import FeatureScaler, TargetScaler
 from skmeta.training_loop import QueryLoss
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 N = 12
 
 

@@ -26,6 +26,8 @@ from skmeta.baselines import PooledRegressor
 from skmeta.datasets import make_linear_tasks
 from skmeta.model_selection import TaskwiseEstimator, few_shot_scores
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 
 @pytest.fixture(scope="module")
 def tasks():

@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_info
 from skmeta._threads import single_pool_thread, single_thread
 from skmeta.base_learner import seeded
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 
 @pytest.fixture
 def two_threads():
