@@ -27,8 +27,8 @@ class Posterior(NamedTuple):
     Cholesky factor of its sum over classes; ``log_evidence`` (B,).
 
     Of two classes the difference of their latents is all that matters, a process of
-    twice the covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of algorithm
-    3.2 for it, and there is no ``factor``.
+    twice the covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of equation
+    3.24 for it, and there is no ``factor``.
     """
 
     alpha: torch.Tensor
