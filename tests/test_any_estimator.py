@@ -27,6 +27,8 @@ from skmeta.any_estimator import _borrowed, _without_seeing
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.pooled import resampled
 
+pytestmark = pytest.mark.usefixtures("quick_training")
+
 REGRESSORS = [
     Ridge(),
     SVR(),
