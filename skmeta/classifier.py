@@ -118,8 +118,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _check_target(self, y):
         y = column_or_1d(y, warn=True)
-        # so often that nobody is warned of classes of a single row, which is the point
-        check_classification_targets(np.tile(y, 3))
+        if y.dtype.kind not in "biuSU":  # these can be nothing else
+            # so often that nobody is warned of classes of one row, which is the point
+            check_classification_targets(np.tile(y, 3))
         return y
 
     def _classes_of(self, y, classes):

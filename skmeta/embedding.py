@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ._float32 import full_float32
+from ._folding import folded
 from .base_learner import seeded
 from .scaling import CLIP
 
@@ -35,6 +36,8 @@ class Embedding(nn.Module):
         Train the module with what follows; else it stays as it is.
     """
 
+    frozen = None
+
     def __init__(self, module, n_columns, trainable):
         super().__init__()
         self.module, self.n_columns, self.trainable = module, n_columns, trainable
@@ -43,6 +46,17 @@ class Embedding(nn.Module):
             module.requires_grad_(False)
         named = module.named_parameters()
         self.trained = [name for name, p in named if p.requires_grad]
+
+    def __getstate__(self):
+        """All but what `freeze` makes."""
+        return {k: v for k, v in super().__getstate__().items() if k != "frozen"}
+
+    def freeze(self, row_shape):
+        """Stay as it is, and be faster at it, for rows of shape ``row_shape``."""
+        self.eval().requires_grad_(False)
+        if self.frozen is None:
+            # past nn.Module, for which it would be one more part with weights
+            object.__setattr__(self, "frozen", folded(self.module, row_shape))
 
     def train(self, mode=True):
         """What is not trainable stays in evaluation mode."""
@@ -56,7 +70,8 @@ class Embedding(nn.Module):
             return torch.cat([self._columns(p) for p in rows.split(self._at_once)])
 
     def _columns(self, rows):
-        return self.norm(self.module(rows)).clamp(-CLIP, CLIP)
+        module = self.module if self.frozen is None else self.frozen
+        return self.norm(module(rows)).clamp(-CLIP, CLIP)
 
     def fit_norm(self, X):
         """Standardise by the mean and variance of the rows ``X`` (n, ...)."""

@@ -69,9 +69,9 @@ class MetaState:
         self._freeze()
 
     def _freeze(self):
-        for module in (self.network, self.embedding):
-            if module is not None:
-                module.eval().requires_grad_(False)
+        self.network.eval().requires_grad_(False)
+        if self.embedding is not None:
+            self.embedding.freeze(self.row_shape)
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:
                 array.flags.writeable = False
