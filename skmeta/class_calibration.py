@@ -1,4 +1,4 @@
-"""What held-out tasks set of a trained `ClassLearner`: steps, and temperature."""
+"""What held-out tasks set of a trained `ClassLearner`: steps, and how sure to be."""
 
 import torch
 from torch.nn import functional as F
@@ -8,6 +8,8 @@ from .held_out import held_out_loss
 from .pools import in_role
 
 N_STEPS = 50
+ALL = 1e3
+"""A logit of a share of 1, and below zero of 0."""
 
 
 def choose_steps(network, held_out, device):
@@ -21,25 +23,16 @@ def choose_steps(network, held_out, device):
 
 
 def calibrate(network, batches, device):
-    """Set the temperature, and how it goes with the numbers of shots and of classes.
+    """Set the temperature and what rows say, and how both go with shots and classes.
 
     All are fitted to the query rows of held-out episodes, and kept where these then
     have the lower loss.
     """
-    learner, training = network.learner, network.training
-    before = learner.temper.detach().clone()
-    parts = []
+    by_size, training = network.learner.by_size, network.training
+    before = by_size.detach().clone()
+    network.eval()
     with torch.no_grad():
-        learner.temper.zero_()
-        network.eval()
-        for batch in batches:
-            batch = batch.to(device)
-            logits, (y, weight) = network(**batch.inputs()), batch.target()
-            support, of_class = in_role(batch.support, batch.y)
-            sizes = learner.sizes(one_hot(of_class, support))
-            at = weight > 0
-            sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
-            parts.append((logits[at].double(), y[at], sizes))
+        parts = [_said(network, batch.to(device)) for batch in batches]
     fitted = torch.zeros_like(before, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [fitted], max_iter=N_STEPS, line_search_fn="strong_wolfe"
@@ -48,18 +41,35 @@ def calibrate(network, batches, device):
     def closure():
         optimizer.zero_grad()
         total = 0.0
-        for logits, y, sizes in parts:
-            scaled = logits * (sizes @ fitted).exp()[:, None]
-            scaled = scaled.masked_fill(logits <= ABSENT / 2, ABSENT)
-            total = total + F.cross_entropy(scaled, y)
+        for by_class, by_row, y, sizes in parts:
+            share, log_scale = (sizes @ fitted.T)[..., None].unbind(1)
+            mixed = torch.lerp(by_class, by_row, share.sigmoid()) * log_scale.exp()
+            mixed = mixed.masked_fill(by_class <= ABSENT / 2, ABSENT)
+            total = total + F.cross_entropy(mixed, y)
         total.backward()
         return total
 
     optimizer.step(closure)
     losses = []
     for value in (before, fitted.detach()):
-        learner.temper.data.copy_(value)
+        by_size.data.copy_(value)
         losses.append(held_out_loss(network, batches, device))
     if not losses[1] < losses[0]:
-        learner.temper.data.copy_(before)
+        by_size.data.copy_(before)
     network.train(training)
+
+
+def _said(network, batch):
+    """Of the query rows: logits by means, by rows, classes and `ClassLearner.sizes`."""
+    by_size = network.learner.by_size
+    y, weight = batch.target()
+    at = weight > 0
+    said = []
+    for share in (-ALL, ALL):
+        by_size.zero_()
+        by_size[0, 0] = share
+        said.append(network(**batch.inputs())[at].double())
+    support, of_class = in_role(batch.support, batch.y)
+    sizes = network.learner.sizes(one_hot(of_class, support))
+    sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
+    return *said, y[at], sizes

@@ -1,7 +1,8 @@
 """Stage 3 where every task has classes of its own: what predicts them.
 
 Gaussian classes in meta-learned features, every part of which attention conditions on
-the task. Before training all of it is idle, and the learner is the closed form.
+the task; next to them the rows of each class one by one, since few classes are
+Gaussians. Before training attention is idle, and the learner is the closed form.
 """
 
 import math
@@ -17,6 +18,8 @@ from .gaussian_classes import (
     class_means,
     one_hot,
     only_present,
+    row_log_densities,
+    row_logits,
 )
 from .row_decoder import MAX_CORRECTION, RowDecoder
 
@@ -29,18 +32,41 @@ class AdaptedClasses(NamedTuple):
     """Gaussian classes conditioned on the support of each of B tasks."""
 
     encoding: ClassEncoding
+    z: torch.Tensor  # (B, S, D)
     y: torch.Tensor  # (B, S)
     share: torch.Tensor  # (B, S, C) how much each row counts for each class
     within: torch.Tensor  # (B, D)
     between: torch.Tensor  # (B, D)
     means: ClassMeans
+    by_rows: torch.Tensor  # (B, 1, 1) what the rows say, next to the means of classes
     temperature: torch.Tensor  # (B, 1, 1)
     known: list | None  # of each block of the decoder, keys and values
 
-    def among_rows(self, probability):
-        """Probabilities (B, Q, C) of classes, each shared among its rows, (B, Q, S)."""
+    def near(self, z):
+        """Log density that each support row gives rows (B, Q, D), (B, Q, S)."""
+        return row_log_densities(z, self.z, self.y, self.share, self.within)
+
+    def by_row(self, z):
+        """Logits (B, Q, C) of the classes as mixtures of their rows."""
+        return row_logits(self.near(z), self.y, self.share.shape[2])
+
+    def mixed(self, by_class, by_row):
+        """Tempered logits (..., C) of what the means say and of what the rows say."""
+        share = self.by_rows
+        return self.temperature * ((1 - share) * by_class + share * by_row)
+
+    def among_rows(self, probability, z):
+        """Probabilities (B, Q, C) at rows (B, Q, D), shared among support rows.
+
+        Of what the means say each row of a class has its share; of what the rows say,
+        as much as it is near.
+        """
         total = self.share.sum(1, keepdim=True).clamp(min=1e-12)
-        return probability @ (self.share / total).transpose(1, 2)
+        alike = (self.share / total).transpose(1, 2)
+        near, index = self.near(z), self.y[:, None].expand(-1, z.shape[1], -1)
+        by_row = row_logits(near, self.y, self.share.shape[2]).gather(2, index)
+        responsible = probability.gather(2, index) * (near - by_row).exp()
+        return (1 - self.by_rows) * (probability @ alike) + self.by_rows * responsible
 
 
 class RowFeatures(nn.Module):
@@ -81,7 +107,8 @@ class ClassLearner(nn.Module):
     A task embedding shifts the variances within and between classes and the
     temperature; attention weighs the rows of each class; the means of classes, which
     start from these rows, are trained on by gradient steps on the support
-    (Triantafillou et al. 2020, Meta-Dataset, sec. 3.2: Proto-MAML).
+    (Triantafillou et al. 2020, Meta-Dataset, sec. 3.2: Proto-MAML). How much the rows
+    say by themselves hangs on how many there are.
 
     Parameters
     ----------
@@ -104,7 +131,7 @@ class ClassLearner(nn.Module):
         self.row_features = RowFeatures(n_columns, n_features, linear_only)
         self.log_within = nn.Parameter(torch.zeros(n_features))
         self.log_between = nn.Parameter(torch.zeros(n_features))
-        self.temper = nn.Parameter(torch.zeros(3))
+        self.by_size = nn.Parameter(torch.zeros(2, 3))
         self.log_rate = nn.Parameter(torch.tensor(-2.0))
         self.encoder = ClassEncoder(
             n_features, embed_dim, n_heads, n_layers, n_among, seed
@@ -174,17 +201,18 @@ class ClassLearner(nn.Module):
         if self.class_shift is not None:
             moved = self.class_shift(encoding.classes) * within[:, None].sqrt()
             means = means._replace(mean=means.mean + moved)
-        temperature = self.sizes(share) @ self.temper + shift[:, -1]
-        temperature = temperature.exp()[:, None, None]
+        by_rows, temperature = (self.sizes(share) @ self.by_size.T).unbind(1)
+        by_rows = by_rows.sigmoid()[:, None, None]
+        temperature = (temperature + shift[:, -1]).exp()[:, None, None]
         means = self._trained(means, z, share, within, temperature)
         known = None if self.decoder is None else self.decoder.known(encoding.tokens)
         return AdaptedClasses(
-            encoding, y, share, within, between, means, temperature, known
+            encoding, z, y, share, within, between, means, by_rows, temperature, known
         )
 
     @staticmethod
     def sizes(share):
-        """What a temperature hangs on, (B, 3), of shares (B, S, C).
+        """What temperature and the say of rows hang on, (B, 3), of shares (B, S, C).
 
         1, log(1 + rows a class) and log(classes).
         """
@@ -197,11 +225,16 @@ class ClassLearner(nn.Module):
         """Logits of the classes at query rows, (B, Q, C)."""
         return self.predict_features(adapted, self.row_features(query.x))
 
-    def predict_features(self, adapted, z):
-        """Logits (B, Q, C) of rows of features (B, Q, D)."""
-        logits = class_logits(adapted.means, z, adapted.within)
-        logits = logits + self._correction(adapted, z)
-        return only_present(adapted.temperature * logits, adapted.means)
+    def predict_features(self, adapted, z, by_row=None):
+        """Logits (B, Q, C) of rows of features (B, Q, D).
+
+        ``by_row`` is what `AdaptedClasses.by_row` says of them, where that is known.
+        """
+        by_row = adapted.by_row(z) if by_row is None else by_row
+        by_class = class_logits(adapted.means, z, adapted.within)
+        logits = adapted.mixed(by_class, by_row)
+        logits = logits + adapted.temperature * self._correction(adapted, z)
+        return only_present(logits, adapted.means)
 
     def features(self, adapted, rows):
         """Features of rows, in units of their deviation within classes."""
@@ -209,7 +242,9 @@ class ClassLearner(nn.Module):
 
     def support_weights(self, adapted, query):
         """Probability of each support row's class, shared among its rows, (B, Q, S)."""
-        return adapted.among_rows(self.predict(adapted, query).softmax(-1))
+        z = self.row_features(query.x)
+        probability = self.predict_features(adapted, z).softmax(-1)
+        return adapted.among_rows(probability, z)
 
     def relevance(self, adapted):
         """Variance between classes relative to that within, by column, (B, n)."""

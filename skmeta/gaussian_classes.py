@@ -72,6 +72,50 @@ def class_logits(means, z, within):
     return -0.5 * (distance + norm[:, None])
 
 
+def row_log_densities(z, support, y, share, within):
+    """Log density that each row of its class gives a query row, but for a constant.
+
+    Two rows of a class differ by N(0, 2 W): a kernel about every row of the support,
+    of which those of a class share its weight.
+
+    Parameters
+    ----------
+    z : tensor of shape (B, Q, D)
+    support : tensor of shape (B, S, D)
+    y : tensor of int, shape (B, S)
+    share : tensor of shape (B, S, C)
+    within : tensor of shape (B, D)
+
+    Returns
+    -------
+    log_density : tensor of shape (B, Q, S)
+        `ABSENT` at rows of no weight.
+    """
+    weight = share.gather(2, y[..., None])[..., 0]
+    total = share.sum(1).gather(1, y)
+    there = weight > 0
+    log_share = (weight / total.where(there, 1.0)).where(there, 1.0).log()
+    scale = (2 * within).rsqrt()[:, None]
+    z, support = z * scale, support * scale
+    distance = (z**2).sum(-1, keepdim=True) - 2 * z @ support.transpose(1, 2)
+    distance = distance + (support**2).sum(-1)[:, None]
+    log_density = log_share[:, None] - 0.5 * distance
+    return log_density.masked_fill(~there[:, None], ABSENT)
+
+
+def row_logits(log_density, y, n_classes):
+    """Log density (B, Q, C) of the classes as mixtures of their rows.
+
+    In logarithms, what matching networks add up (Vinyals et al. 2016, eq. 1).
+    """
+    index = y[:, None].expand_as(log_density)
+    of_class = F.one_hot(y, n_classes).to(log_density)
+    top = log_density.new_full((*log_density.shape[:2], n_classes), ABSENT)
+    top = top.scatter_reduce(2, index, log_density.detach(), "amax")
+    near = (log_density - top.gather(2, index)).exp() @ of_class
+    return top + near.clamp(min=1e-30).log()
+
+
 def only_present(logits, means):
     """Logits (B, Q, C) with those of classes without a row at `ABSENT`."""
     return logits.masked_fill((means.count <= 0)[:, None], ABSENT)

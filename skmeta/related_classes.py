@@ -149,27 +149,36 @@ class RelatedClasses(LearnerAround):
 
     def predict_features(self, adapted, z):
         """Logits (B, Q, C) of rows of features (B, Q, D)."""
-        own = self.base.predict_features(adapted.base, z).log_softmax(-1)[:, None]
+        by_row = adapted.base.by_row(z)
+        own = self.base.predict_features(adapted.base, z, by_row).log_softmax(-1)
         log_share = adapted.log_relation[..., None, None]
-        both = torch.cat([self._related(adapted, z), own], 1)
+        both = torch.cat([self._related(adapted, z, by_row), own[:, None]], 1)
         return (both + log_share).logsumexp(1)
 
     def support_weights(self, adapted, query):
         """Probability of each support row's class, shared among its rows, (B, Q, S)."""
-        return adapted.base.among_rows(self.predict(adapted, query).softmax(-1))
+        z = self.base.row_features(query.x)
+        probability = self.predict_features(adapted, z).softmax(-1)
+        return adapted.base.among_rows(probability, z)
 
     def contributions(self, adapted, query):
         """What each related task gives to the probabilities, (B, T, Q, C)."""
-        related = self._related(adapted, self.base.row_features(query.x))
+        z = self.base.row_features(query.x)
+        related = self._related(adapted, z, adapted.base.by_row(z))
         return (related + adapted.log_relation[:, :-1, None, None]).exp()
 
-    def _related(self, adapted, z):
-        """Log probabilities (B, T, Q, C) under each related task."""
-        t = adapted.index.shape[1]
-        logits = class_logits(adapted.means, z.repeat_interleave(t, 0), adapted.within)
-        temperature = adapted.base.temperature.repeat_interleave(t, 0)
-        logits = only_present(temperature * logits, adapted.means)
-        return logits.log_softmax(-1).unflatten(0, (-1, t))
+    def _related(self, adapted, z, by_row):
+        """Log probabilities (B, T, Q, C) under each related task.
+
+        It tells the variances of the means; what rows say is the task's own.
+        """
+        base, t = adapted.base, adapted.index.shape[1]
+        by_class = class_logits(
+            adapted.means, z.repeat_interleave(t, 0), adapted.within
+        )
+        by_class = by_class.unflatten(0, (-1, t)).flatten(1, 2)
+        logits = base.mixed(by_class, by_row.repeat(1, t, 1))
+        return only_present(logits, base.means).log_softmax(-1).unflatten(1, (t, -1))
 
     def _shared(self):
         return self.base.log_within, self.base.log_between

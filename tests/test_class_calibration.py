@@ -30,10 +30,10 @@ def test_calibration_finds_how_sure_to_be():
     calibrate(network, batches, "cpu")
     after = held_out_loss(network, batches)
     assert after < before - 0.1
-    kept = learner.temper.detach().clone()
-    for step in 0.1 * torch.eye(3):  # nothing near is better
+    kept = learner.by_size.detach().clone()
+    for step in 0.1 * torch.eye(6).unflatten(1, (2, 3)):  # nothing near is better
         for sign in (-1, 1):
-            learner.temper.data.copy_(kept + sign * step)
+            learner.by_size.data.copy_(kept + sign * step)
             assert held_out_loss(network, batches) >= after - 1e-4
     assert not network.training
 
@@ -41,9 +41,9 @@ def test_calibration_finds_how_sure_to_be():
 def test_calibration_keeps_what_is_better_already():
     network, batches = network_and_batches(spread=1.0)
     calibrate(network, batches, "cpu")
-    first = network.learner.temper.detach().clone()
+    first = network.learner.by_size.detach().clone()
     calibrate(network, batches, "cpu")
-    torch.testing.assert_close(network.learner.temper, first, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(network.learner.by_size, first, rtol=1e-3, atol=1e-3)
 
 
 def test_steps_are_those_of_the_lowest_loss():

@@ -11,6 +11,8 @@ from skmeta.gaussian_classes import (
     class_scatter,
     one_hot,
     only_present,
+    row_log_densities,
+    row_logits,
 )
 
 WITHIN, BETWEEN = np.array([0.5, 2.0]), np.array([3.0, 0.1])
@@ -72,6 +74,56 @@ def test_logits_are_the_log_density_of_a_row(rows):
         for row in query[0].numpy()
     ])  # fmt: skip
     np.testing.assert_allclose(found - expected, found[0, 0] - expected[0, 0])
+
+
+def by_row(query, z, y, share, within):
+    return row_logits(row_log_densities(query, z, y, share, within), y, share.shape[2])
+
+
+def test_row_logits_are_a_kernel_density_of_each_class(rows):
+    z, share = rows
+    share = share * torch.tensor([1, 2, 0.5, 1, 1, 3])[:, None]
+    y, (within, _) = torch.from_numpy(CLASSES)[None], variances()
+    query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
+    found = by_row(query, z, y, share, within)[0]
+    weight = share[0].numpy()
+    expected = np.array([
+        [
+            sum(
+                w * multivariate_normal.pdf(row, centre, np.diag(2 * WITHIN))
+                for w, centre in zip(weight[:, c], z[0].numpy(), strict=True)
+            ) / weight[:, c].sum()
+            for c in range(3)
+        ]
+        for row in query[0].numpy()
+    ])  # fmt: skip
+    constant = -0.5 * np.linalg.slogdet(4 * np.pi * np.diag(WITHIN))[1]
+    np.testing.assert_allclose(found, np.log(expected) - constant)
+
+
+def test_one_row_a_class_says_what_its_mean_says():
+    z = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 2)))
+    y = torch.arange(3)[None]
+    share, within = one_hot(y, torch.ones(1, 3).double()), variances()[0]
+    means = class_means(z, share, within, 1e9 * within)
+    query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
+    said = class_logits(means, query, within).softmax(-1)
+    torch.testing.assert_close(
+        by_row(query, z, y, share, within).softmax(-1), said, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_far_rows_and_rows_of_no_weight_say_nothing_that_is_not_finite(rows):
+    z, share = rows
+    y, (within, _) = torch.from_numpy(CLASSES)[None], variances()
+    left_out = torch.tensor([1, 0, 1, 1, 1, 1])
+    far = (1e4 + z).requires_grad_(True)
+    found = by_row(far, z, y, share * left_out[:, None], within)
+    kept = [0, 2, 3, 4, 5]
+    expected = by_row(far, z[:, kept], y[:, kept], share[:, kept], within)
+    torch.testing.assert_close(found, expected)
+    (slope,) = torch.autograd.grad(found.sum(), far)
+    assert torch.isfinite(slope).all()
 
 
 def test_evidence_is_the_marginal_likelihood(rows):

@@ -385,7 +385,7 @@ def test_warm_start_goes_on(tiny):
     model.set_params(max_epochs=0).meta_fit(own_tasks())
     learner = model.meta_state_.network.learner
     for p, q in zip(learner.base.parameters(), first.base.parameters(), strict=True):
-        if p is not learner.base.temper:  # calibrated anew
+        if p is not learner.base.by_size:  # calibrated anew
             torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
     shared = [(X, np.arange(len(X)) % 2) for X, _ in map(tuple_of, own_tasks())]
     with pytest.raises(ValueError, match="share their classes, but those that warm"):
