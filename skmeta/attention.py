@@ -87,8 +87,9 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     features, each around a mean with a posterior of its own [3]_ [4]_. The task
     embedding shifts their variances and the temperature; attention weighs the rows of
     each class, and the means, which start there, are trained by gradient steps on the
-    support [5]_. Meta-training starts from linear discriminants of the classes of all
-    tasks.
+    support [5]_. With a weight that is meta-learned, and goes with the number of rows,
+    the rows of each class speak for themselves as well [6]_. Meta-training starts from
+    linear discriminants of the classes of all tasks.
 
     {parameters}
 
@@ -113,6 +114,8 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
        Gaussians with a mean of their own, sec. 2.)
     .. [5] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
        means, sec. 3.2.)
+    .. [6] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
+       (Rows that are near one by one, eq. 1.)
 
     Examples
     --------

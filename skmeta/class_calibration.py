@@ -26,13 +26,15 @@ def calibrate(network, batches, device):
     """Set the temperature and what rows say, and how both go with shots and classes.
 
     All are fitted to the query rows of held-out episodes, and kept where these then
-    have the lower loss.
+    have the lower loss. What the rows say has a standard normal prior, since of one row
+    a class the episodes know nothing about it.
     """
     by_size, training = network.learner.by_size, network.training
     before = by_size.detach().clone()
     network.eval()
     with torch.no_grad():
         parts = [_said(network, batch.to(device)) for batch in batches]
+    n_rows = sum(len(y) for _, _, y, _ in parts)
     fitted = torch.zeros_like(before, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [fitted], max_iter=N_STEPS, line_search_fn="strong_wolfe"
@@ -40,12 +42,13 @@ def calibrate(network, batches, device):
 
     def closure():
         optimizer.zero_grad()
-        total = 0.0
+        total = 0.5 * fitted[0].square().sum()
         for by_class, by_row, y, sizes in parts:
             share, log_scale = (sizes @ fitted.T)[..., None].unbind(1)
             mixed = torch.lerp(by_class, by_row, share.sigmoid()) * log_scale.exp()
             mixed = mixed.masked_fill(by_class <= ABSENT / 2, ABSENT)
-            total = total + F.cross_entropy(mixed, y)
+            total = total + F.cross_entropy(mixed, y, reduction="sum")
+        total = total / n_rows
         total.backward()
         return total
 

@@ -39,16 +39,21 @@ class AdaptedClasses(NamedTuple):
     between: torch.Tensor  # (B, D)
     means: ClassMeans
     by_rows: torch.Tensor  # (B, 1, 1) what the rows say, next to the means of classes
+    bandwidth: torch.Tensor  # (), of the kernel about a row, next to 2 W
     temperature: torch.Tensor  # (B, 1, 1)
     known: list | None  # of each block of the decoder, keys and values
 
     def near(self, z):
         """Log density that each support row gives rows (B, Q, D), (B, Q, S)."""
-        return row_log_densities(z, self.z, self.y, self.share, self.within)
+        within = self.within * self.bandwidth
+        return row_log_densities(z, self.z, self.y, self.share, within)
 
     def by_row(self, z):
-        """Logits (B, Q, C) of the classes as mixtures of their rows."""
-        return row_logits(self.near(z), self.y, self.share.shape[2])
+        """Logits (B, Q, C) of the classes as mixtures of their rows.
+
+        They are tempered by the bandwidth: of classes of one row it changes nothing.
+        """
+        return self.bandwidth * row_logits(self.near(z), self.y, self.share.shape[2])
 
     def mixed(self, by_class, by_row):
         """Tempered logits (..., C) of what the means say and of what the rows say."""
@@ -132,6 +137,7 @@ class ClassLearner(nn.Module):
         self.log_within = nn.Parameter(torch.zeros(n_features))
         self.log_between = nn.Parameter(torch.zeros(n_features))
         self.by_size = nn.Parameter(torch.zeros(2, 3))
+        self.log_bandwidth = nn.Parameter(torch.tensor(-2.0))
         self.log_rate = nn.Parameter(torch.tensor(-2.0))
         self.encoder = ClassEncoder(
             n_features, embed_dim, n_heads, n_layers, n_among, seed
@@ -207,8 +213,9 @@ class ClassLearner(nn.Module):
         means = self._trained(means, z, share, within, temperature)
         known = None if self.decoder is None else self.decoder.known(encoding.tokens)
         return AdaptedClasses(
-            encoding, z, y, share, within, between, means, by_rows, temperature, known
-        )
+            encoding, z, y, share, within, between, means, by_rows,
+            self.log_bandwidth.exp(), temperature, known,
+        )  # fmt: skip
 
     @staticmethod
     def sizes(share):

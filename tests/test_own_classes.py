@@ -109,6 +109,31 @@ def test_new_classes_are_told_apart(name, own, support):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
+def test_classes_of_two_clumps_are_told_apart_by_their_rows(name, tiny):
+    """The clumps of a class lie on either side of 0, where all classes have a mean."""
+
+    def task(seed):
+        rng = np.random.default_rng(seed)
+        centres = (
+            4 * rng.normal(size=(3, 1, 2)) * np.array([[[1.0]], [[-1.0]]])[:, None]
+        )
+        X = centres.reshape(6, 1, 2) + 0.3 * rng.normal(size=(6, 10, 2))
+        return X.reshape(-1, 2), np.repeat([0, 1, 2, 0, 1, 2], 10)
+
+    model = SYSTEMS[name](shared_classes=False, **tiny)
+    model.meta_fit([task(t) for t in range(16)])
+    scores = []
+    for seed in range(50, 60):
+        X, y = task(seed)
+        model.fit(X[::2], y[::2])
+        scores.append(model.score(X[1::2], y[1::2]))
+        attention = model.support_attention(X[1::2])
+        same_clump = np.repeat(np.arange(6), 5)[:, None] == np.repeat(np.arange(6), 5)
+        assert (attention * same_clump).sum(1).mean() > 0.5
+    assert np.mean(scores) > 0.9
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_permuted_labels_permute_probabilities(name, own, support, query):
     X, y = support
     renamed = np.array([{"x": "q", "y": "p", "z": "r"}[label] for label in y])
