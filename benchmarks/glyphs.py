@@ -13,8 +13,8 @@ together, with default parameters but for ``n_support=(1, 5)``. Printed is the e
 200 episodes of each kind with 100 query rows, and the expected calibration error over
 15 bins. ``--without attention`` keeps all of attention at where it starts, which is
 idle; ``--without known-classes`` trains the embedding by episodes alone, not by all
-classes of each script. ``--split dev`` judges on five of the scripts that are learned
-from otherwise.
+classes of each script; ``--without rows`` goes by the means of classes alone.
+``--split dev`` judges on five of the scripts that are learned from otherwise.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
+import skmeta.class_learner
 import skmeta.known_classes
 from skmeta import (
     AttentionMetaClassifier,
@@ -191,6 +192,8 @@ def meta_fitted(name, data, seconds, seed, without):
     )  # fmt: skip
     if without == "known-classes":
         skmeta.known_classes.MAX_WEIGHTS = 0
+    if without == "rows":
+        skmeta.class_learner.AdaptedClasses.mixed = by_means
     if without == "attention":
         kind = model._system.own_classes
         model._system = model._system._replace(
@@ -214,6 +217,11 @@ def still(learner):
     return learner
 
 
+def by_means(adapted, by_class, by_row):
+    """What an adapted learner says by the means of classes alone."""
+    return adapted.temperature * by_class
+
+
 def judge(predictions, data, episodes):
     """Error, and expected calibration error."""
     confidence, correct, errors = [], [], []
@@ -233,7 +241,7 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--methods", default=",".join(["prototypes", *SYSTEMS]))
-    parser.add_argument("--without", choices=["attention", "known-classes"])
+    parser.add_argument("--without", choices=["attention", "known-classes", "rows"])
     parser.add_argument("--split", choices=["test", "dev"], default="test")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
