@@ -28,10 +28,13 @@ SIMILARITY_BATCH, DECODER_BATCH = 256, 32
 N_DECODED = 64
 """Tasks remembered that a lesson of the decoder speaks of, at most."""
 
-N_SCALAR_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 30, 0.2, 12
+N_SCALAR_STEPS, N_TRIAL_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 30, 10, 0.2, 12
 BATCH_SIZE = 32
 MAX_MEMORY = 1024
 """Tasks, drawn of those remembered, that relations are learned with."""
+
+REMEMBERED_NOISES = (1.0, 0.1, 0.01)
+"""Choices of `SharedProcess.remembered_noise`, of which held-out tasks take one."""
 
 N_TAUGHT_ROWS = 64
 """Rows of a task that its relations are taught by, at most."""
@@ -60,15 +63,14 @@ def remember_and_relate(
         return learned.network, names, memory.keys
     known = None if previous is None else previous.network.learner.process
     process = shared_process(learned.start.learner, known, seed)
+    learner = relate(learned, relations, process, sources, settings, seed, device)
     names, memory = remember(learned, sources, process)
-    network = relate(
-        learned, relations, process, memory, sources, settings, seed, device
-    )
-    return network, names, memory.keys
+    network = MetaNetwork(learned.network.encoder, learner.remembering(memory))
+    return network.cpu(), names, memory.keys
 
 
-def relate(learned, kind, process, memory, sources, settings, seed, device):
-    """Let the base learner of a meta-trained network borrow from the tasks remembered.
+def relate(learned, kind, process, sources, settings, seed, device):
+    """Let the base learner of a meta-trained network borrow from tasks remembered.
 
     Parameters
     ----------
@@ -76,7 +78,7 @@ def relate(learned, kind, process, memory, sources, settings, seed, device):
     kind : type
         `Relations`, or what is used in their place.
     process : SharedProcess
-    memory : TaskMemory
+        Its ``remembered_noise`` is chosen.
     sources : Sources
     settings : dict
         The estimator's parameters.
@@ -85,30 +87,48 @@ def relate(learned, kind, process, memory, sources, settings, seed, device):
 
     Returns
     -------
-    network : MetaNetwork
+    learner : RelatedLearner
+        With some of the tasks remembered, at most `MAX_MEMORY`.
     """
     encoder, start = learned.network.encoder, learned.start
-    with seeded(seed):
-        relations = kind(encoder.embed_dim)
-    n, rng = len(memory.keys), np.random.default_rng(seed)
-    some = np.sort(rng.permutation(n)[:MAX_MEMORY])
-    learner = RelatedLearner(
-        learned.network.learner, process, relations, memory.take(some),
-        isinstance(start.targets, LabelEncoder),
-    )  # fmt: skip
-    network = MetaNetwork(encoder, learner).to(device).eval().requires_grad_(False)
+    n = len(sources.memory)
+    some = np.sort(np.random.default_rng(seed).permutation(n)[:MAX_MEMORY])
     place = np.full(n + 1, -1)  # its last is where places of -1 look
     place[some] = np.arange(len(some))
-    draws = [
-        _Draw(episodes, place[places], settings, rng, device)
-        for episodes, places in (
-            (start.examples, sources.example_places),
-            (start.held_out, sources.held_out_places),
+    of_classes = isinstance(start.targets, LabelEncoder)
+
+    def network():
+        """A network whose relations are not learned yet."""
+        with seeded(seed):
+            relations = kind(encoder.embed_dim)
+        _, memory = remember(learned, sources, process, some)
+        learner = RelatedLearner(
+            learned.network.learner, process, relations, memory, of_classes
         )
-    ]
-    _learn_similarity(network, *draws, torch.Generator().manual_seed(seed))
-    _fit_scalars(network, draws[1])
-    return MetaNetwork(encoder, learner.remembering(memory)).cpu()
+        return MetaNetwork(encoder, learner).to(device).eval().requires_grad_(False)
+
+    def draws():
+        """Of tasks learned from, and of held-out ones, each time the same."""
+        rng = np.random.default_rng(seed)
+        return [
+            _Draw(episodes, place[places], settings, rng, device)
+            for episodes, places in (
+                (start.examples, sources.example_places),
+                (start.held_out, sources.held_out_places),
+            )
+        ]
+
+    def loss(noise):
+        process.remembered_noise.fill_(noise)
+        return _fit_scalars(network(), draws()[1], N_TRIAL_STEPS)
+
+    if not of_classes:
+        process.remembered_noise.fill_(min(REMEMBERED_NOISES, key=loss))
+    related, (examples, held_out) = network(), draws()
+    generator = torch.Generator().manual_seed(seed)
+    _learn_similarity(related, examples, held_out, generator)
+    _fit_scalars(related, held_out)
+    return related.learner
 
 
 class _Draw:
@@ -231,8 +251,14 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
     _settle(parameters, best)
 
 
-def _fit_scalars(network, draw):
-    """Fit what weighs relations and base learner to the loss of held-out tasks."""
+def _fit_scalars(network, draw, n_steps=None):
+    """Fit what weighs relations and base learner to the loss of held-out tasks.
+
+    Returns
+    -------
+    loss : float
+        The least.
+    """
     learner, recalled = network.learner, []
     with torch.no_grad():
         for _ in range(N_SCALAR_BATCHES):
@@ -248,10 +274,10 @@ def _fit_scalars(network, draw):
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 
-    fit_scalars(learner.relations, recalled, query_loss)
+    return fit_scalars(learner.relations, recalled, query_loss, n_steps)
 
 
-def fit_scalars(relations, episodes, query_loss):
+def fit_scalars(relations, episodes, query_loss, n_steps=None):
     """Fit the scalars of relations; where nothing is gained, let no task be related.
 
     Parameters
@@ -262,13 +288,20 @@ def fit_scalars(relations, episodes, query_loss):
         Of what ``query_loss`` takes.
     query_loss : callable
         ``query_loss(*one)`` gives what one of the episodes adds to the loss.
+    n_steps : int, optional
+        By default `N_SCALAR_STEPS`.
+
+    Returns
+    -------
+    loss : float
+        The least.
     """
     parameters = relations.scalars()
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=SCALAR_RATE)
     lowest, best = np.inf, _values(parameters)
-    for _ in range(N_SCALAR_STEPS):
+    for _ in range(n_steps or N_SCALAR_STEPS):
         optimizer.zero_grad()
         total = 0.0
         for one in episodes:
@@ -282,8 +315,10 @@ def fit_scalars(relations, episodes, query_loss):
     related = relations.none.clone()
     with torch.no_grad():
         relations.none.fill_(UNRELATED)
-        if lowest < sum(float(query_loss(*one)) for one in episodes):
+        alone = sum(float(query_loss(*one)) for one in episodes)
+        if lowest < alone:
             relations.none.copy_(related)
+    return min(lowest, alone)
 
 
 def _values(parameters):

@@ -56,6 +56,13 @@ class SharedProcess(nn.Module):
         A Gaussian-process base learner whose prior was fitted to all tasks.
     seed : int
         Draws the frequencies.
+
+    Attributes
+    ----------
+    remembered_noise : tensor of shape ()
+        Noise of the rows that a function is remembered by, relative to that of all
+        tasks. Where that is not noise, but what the process cannot explain and related
+        tasks share, it is small.
     """
 
     def __init__(self, learner, seed):
@@ -65,6 +72,7 @@ class SharedProcess(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         frequencies = torch.randn(n, N_FREQUENCIES, generator=generator)
         self.register_buffer("frequencies", frequencies)
+        self.register_buffer("remembered_noise", torch.tensor(1.0))
 
     @property
     def n_linear(self):
@@ -107,7 +115,8 @@ class SharedProcess(nn.Module):
         K = features @ features.transpose(1, 2)
         weight = rows.weight.double()
         if y.is_floating_point():
-            K, _ = masked_covariance(K, weight, self.noise(rows))
+            noise = self.noise(rows) * self.remembered_noise
+            K, _ = masked_covariance(K, weight, noise)
             residual = (y - mean[..., 0]) * (weight > 0)
             alpha = torch.linalg.solve(K, residual[..., None]).transpose(1, 2)
         else:
@@ -127,19 +136,27 @@ def shared_process(learner, known, seed):
     return process.eval().requires_grad_(False)
 
 
-def remember(learned, sources, process=None):
+def remember(learned, sources, process=None, some=None):
     """Names (n_tasks,) and memory of the tasks that meta-learning was given.
 
     Of tasks that the pooled estimator was fitted to, what it left open is taken out
-    of fold. Without ``process`` their functions are not kept.
+    of fold. Without ``process`` their functions are not kept. ``some`` are the places
+    of the tasks that are wanted, in order; by default all. Network and process are
+    moved to the CPU.
     """
-    start, n = learned.start, len(sources.memory)
-    inside = np.flatnonzero(sources.held_out_places >= 0)
-    parts = [
-        (sources.example_places, start.examples, np.arange(len(start.examples))),
-        (sources.held_out_places[inside], start.held_out, inside),
-    ]
-    rest = np.setdiff1d(np.arange(n), np.concatenate([at for at, _, _ in parts]))
+    start = learned.start
+    for part in (learned.network, process):
+        if part is not None:
+            part.cpu()
+    some = np.arange(len(sources.memory)) if some is None else some
+    parts, rest = [], some
+    for places, episodes in (
+        (sources.example_places, start.examples),
+        (sources.held_out_places, start.held_out),
+    ):
+        index = np.flatnonzero(np.isin(places, some))
+        parts.append((places[index], episodes, index))
+        rest = np.setdiff1d(rest, places)
     for at in np.split(rest, range(REMEMBERED_AT_ONCE, len(rest), REMEMBERED_AT_ONCE)):
         parts.append((at, None, np.arange(len(at))))
     names, memories, order = [], [], []
@@ -154,7 +171,7 @@ def remember(learned, sources, process=None):
         order.append(places)
     back = np.argsort(np.concatenate(order))
     memory = TaskMemory.joined(memories).take(torch.from_numpy(back))
-    return np.fromiter(names, object, n)[back], memory
+    return np.fromiter(names, object, len(names))[back], memory
 
 
 @torch.no_grad()

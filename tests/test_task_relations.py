@@ -12,7 +12,8 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
-from skmeta.relation_training import UNRELATED
+from skmeta.gaussian_process import JITTER
+from skmeta.relation_training import REMEMBERED_NOISES, UNRELATED
 from skmeta.task_memory import TaskMemory
 from skmeta.task_relations import MAX_CANDIDATES
 
@@ -274,6 +275,26 @@ def test_added_tasks_are_related_to(name, meta_fitted):
     assert shared.meta_state_ is before
     assert list(shared.task_names_) == names
     np.testing.assert_array_equal(predict(shared.fit(X[:4], y[:4]), X_query), first)
+
+
+@pytest.mark.parametrize("noise", REMEMBERED_NOISES)
+def test_functions_are_posterior_means_under_a_share_of_the_noise(noise, meta_fitted):
+    name = "regressor-related"
+    estimator = meta_fitted(name)
+    process = estimator.meta_state_.network.learner.process
+    assert float(process.remembered_noise) in np.float32(REMEMBERED_NOISES)
+    X, y = meta_fitted.task(name, 0, 12)[:2]
+    state = estimator.meta_state_
+    rows, encoded = state.rows(X), state.encoded(y)
+    process = copy.deepcopy(process)
+    process.remembered_noise.fill_(noise)
+    (weights,) = process.functions(rows, encoded)[0].double().numpy()
+    features, _, mean = (t[0].numpy() for t in process.features(rows))
+    K = features @ features.T
+    variance = noise * float(process.noise(rows)) + JITTER * np.diag(K).mean()
+    residual = encoded[0].numpy() - mean[:, 0]
+    alpha = np.linalg.solve(K + variance * np.eye(len(X)), residual)
+    np.testing.assert_allclose(weights, features.T @ alpha, rtol=1e-4, atol=1e-5)
 
 
 def test_tasks_added_one_by_one_or_together_are_the_same(meta_fitted):
