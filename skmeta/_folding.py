@@ -36,21 +36,23 @@ def folded(module, row_shape):
         None where there is nothing to fold, or where rows then come out otherwise:
         the code of ``module`` may go through its layers one by one.
     """
-    other = copy.deepcopy(module)
-    n_folded = [_fold(part) for part in other.modules() if type(part) is nn.Sequential]
-    if not any(n_folded):
+    if not list(_foldable(module)):
         return None
+    other = copy.deepcopy(module)
+    for layers, i in list(_foldable(other)):
+        layers[i] = fuse_conv_bn_eval(layers[i], layers[i + 1])
+        layers[i + 1] = nn.Identity()
     drawn = torch.rand(2, *row_shape, generator=torch.Generator().manual_seed(0))
     rows = drawn.to(next(module.parameters()).device)
     same = torch.allclose(other(rows), module(rows), rtol=1e-3, atol=1e-4)
     return other if same else None
 
 
-def _fold(layers):
-    """Fold within an `nn.Sequential`, in place; how often that was done."""
-    n_folded = 0
-    for i, (layer, norm) in enumerate(pairwise(layers)):
-        if type(norm) is NORMS.get(type(layer), ()) and norm.track_running_stats:
-            layers[i], layers[i + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-            n_folded += 1
-    return n_folded
+def _foldable(module):
+    """Each `nn.Sequential`, and place in it, of a convolution that can take over."""
+    for layers in module.modules():
+        if type(layers) is nn.Sequential:
+            for i, (layer, norm) in enumerate(pairwise(layers)):
+                follows = type(norm) is NORMS.get(type(layer), ())
+                if follows and norm.track_running_stats:
+                    yield layers, i

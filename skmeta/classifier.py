@@ -118,7 +118,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _check_target(self, y):
         y = column_or_1d(y, warn=True)
-        if y.dtype.kind not in "biuSU":  # these can be nothing else
+        if y.dtype.kind not in "biuU":  # these can be nothing else
             # so often that nobody is warned of classes of one row, which is the point
             check_classification_targets(np.tile(y, 3))
         return y

@@ -86,10 +86,21 @@ def test_an_estimator_predicts_by_it_and_keeps_its_own(tiny):
     assert n_norms(embedding.module) == 2
     assert not any(name.startswith("frozen") for name in embedding.state_dict())
     rows = torch.tensor(tasks[0][0], dtype=torch.float32)
+
+    def assert_its_own(embedding):
+        with torch.no_grad():
+            own = embedding.norm(embedding.module(rows))
+            torch.testing.assert_close(embedding(rows), own, rtol=1e-4, atol=1e-4)
+        return own
+
+    first = assert_its_own(embedding)
+    other = copy.deepcopy(embedding)  # as training goes on from it
+    assert other.frozen is None
     with torch.no_grad():
-        own = embedding.norm(embedding.module(rows))
-        torch.testing.assert_close(embedding(rows), own, rtol=1e-4, atol=1e-4)
-    assert copy.deepcopy(embedding).frozen is None
+        for parameter in other.module.parameters():
+            parameter *= 1.1
+    other.freeze(SHAPE)
+    assert (first - assert_its_own(other)).abs().max() > 1e-2
     loaded = pickle.loads(pickle.dumps(model))
     assert n_norms(loaded.meta_state_.embedding.frozen) == 0
     X, y = tasks[0]
@@ -97,3 +108,4 @@ def test_an_estimator_predicts_by_it_and_keeps_its_own(tiny):
     np.testing.assert_array_equal(*said)
     model.meta_fit(tasks)  # goes on with what was trained
     assert n_norms(model.meta_state_.embedding.module) == 2
+    assert_its_own(model.meta_state_.embedding)

@@ -277,6 +277,25 @@ def test_added_tasks_are_related_to(name, meta_fitted):
     np.testing.assert_array_equal(predict(shared.fit(X[:4], y[:4]), X_query), first)
 
 
+@pytest.mark.usefixtures("quick_training")
+def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
+    """Of twelve rows that all tasks have, each has an offset of its cluster's."""
+    monkeypatch.setattr("skmeta.relation_training.N_TRIAL_STEPS", 10)
+    monkeypatch.setattr("skmeta.relation_training.N_SCALAR_BATCHES", 4)
+    rng = np.random.default_rng(0)
+    X, offsets = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
+    tasks = [
+        (X, X @ rng.normal(size=2) + offsets[t % 3] + 0.1 * rng.normal(size=12))
+        for t in range(45)
+    ]
+    model = SelfAttentionMetaRegressor(
+        pooled_estimator=None, max_epochs=1, steps_per_epoch=5, embed_dim=16,
+        random_state=0,
+    ).meta_fit(tasks)  # fmt: skip
+    process = model.meta_state_.network.learner.process
+    assert float(process.remembered_noise) < 1
+
+
 @pytest.mark.parametrize("noise", REMEMBERED_NOISES)
 def test_functions_are_posterior_means_under_a_share_of_the_noise(noise, meta_fitted):
     name = "regressor-related"
