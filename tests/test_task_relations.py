@@ -277,11 +277,13 @@ def test_added_tasks_are_related_to(name, meta_fitted):
     np.testing.assert_array_equal(predict(shared.fit(X[:4], y[:4]), X_query), first)
 
 
-@pytest.mark.usefixtures("quick_training")
 def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
     """Of twelve rows that all tasks have, each has an offset of its cluster's."""
-    monkeypatch.setattr("skmeta.relation_training.N_TRIAL_STEPS", 10)
-    monkeypatch.setattr("skmeta.relation_training.N_SCALAR_BATCHES", 4)
+    for name, value in {
+        "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
+        "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 4,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(f"skmeta.relation_training.{name}", value)
     rng = np.random.default_rng(0)
     X, offsets = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
     tasks = [
