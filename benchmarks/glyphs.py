@@ -1,7 +1,7 @@
 """Characters of scripts never seen, next to Prototypical Networks.
 
     python benchmarks/glyphs.py DATA [--minutes 10] [--methods NAME,NAME]
-        [--without attention] [--split dev]
+        [--without attention] [--split dev] [--device cpu]
 
 DATA is a file of ``images`` (n, 28, 28), ``codepoint`` (the class) and ``script``. Nine
 scripts of 20 characters or more are drawn to be judged on, never seen before; three
@@ -99,7 +99,8 @@ class TimeLimit(Callback):
 class Data:
     """Drawings, and the scripts to learn from, to stop on and to judge on."""
 
-    def __init__(self, path, split, seed=0):
+    def __init__(self, path, split, device, seed=0):
+        self.device = device
         data = np.load(path)
         self.images = (data["images"] / 255.0).astype(np.float32)
         self.code, self.script = data["codepoint"], data["script"].astype(str)
@@ -140,11 +141,11 @@ class Data:
 def train_prototypes(data, seconds, seed):
     """A trained embedding: Prototypical Networks."""
     torch.manual_seed(seed)
-    net, rng = Conv4(), np.random.default_rng(seed)
-    generator = torch.Generator().manual_seed(seed)
+    net, rng = Conv4().to(data.device), np.random.default_rng(seed)
+    generator = torch.Generator(data.device).manual_seed(seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     rows = data.rows([*data.learned, *data.stopped_on])
-    images = torch.from_numpy(data.images)
+    images = torch.from_numpy(data.images).to(data.device)
     of_class = [rows[data.code[rows] == c] for c in np.unique(data.code[rows])]
     start, n_steps = time.monotonic(), 0
     while time.monotonic() - start < seconds:
@@ -153,13 +154,12 @@ def train_prototypes(data, seconds, seed):
         drawn = [rng.permutation(of_class[c])[: k + 5] for c in classes]
         support = np.concatenate([some[:k] for some in drawn])
         query = np.concatenate([some[k:] for some in drawn])
-        y = torch.arange(20).repeat_interleave(
-            torch.tensor([len(some) - k for some in drawn])
-        )
+        y = np.repeat(np.arange(20), [len(some) - k for some in drawn])
         both = images[np.concatenate([support, query])]
         z = net(random_affine(both, generator))
         means = z[: len(support)].view(20, k, -1).mean(1)
-        loss = F.cross_entropy(-(torch.cdist(z[len(support) :], means) ** 2), y)
+        logits = -(torch.cdist(z[len(support) :], means) ** 2)
+        loss = F.cross_entropy(logits, torch.from_numpy(y).to(data.device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -170,7 +170,9 @@ def train_prototypes(data, seconds, seed):
 
 @torch.no_grad()
 def prototypes(net, images, episodes, code):
-    z = torch.cat([net(part) for part in torch.from_numpy(images).split(500)])
+    parts = torch.from_numpy(images).split(500)
+    device = next(net.parameters()).device
+    z = torch.cat([net(part.to(device)).cpu() for part in parts])
     for support, query in episodes:
         classes, y = np.unique(code[support], return_inverse=True)
         means = torch.stack([z[support[y == c]].mean(0) for c in range(len(classes))])
@@ -188,7 +190,8 @@ def meta_fitted(name, data, seconds, seed, without):
     model = SYSTEMS[name](
         shared_classes=False, embedding=Conv4, augmentation=random_affine,
         n_support=(1, 5), max_epochs=100_000, patience=100_000,
-        callbacks=[("limit", TimeLimit(seconds))], random_state=seed, device="cpu",
+        callbacks=[("limit", TimeLimit(seconds))], random_state=seed,
+        device=data.device,
     )  # fmt: skip
     if without == "known-classes":
         skmeta.known_classes.MAX_WEIGHTS = 0
@@ -243,14 +246,16 @@ def main():
     parser.add_argument("--methods", default=",".join(["prototypes", *SYSTEMS]))
     parser.add_argument("--without", choices=["attention", "known-classes", "rows"])
     parser.add_argument("--split", choices=["test", "dev"], default="test")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data, seconds = Data(options.data, options.split), 60 * options.minutes
+    data = Data(options.data, options.split, options.device)
+    seconds = 60 * options.minutes
     print(
-        f"{platform.processor() or platform.machine()}, one thread, {options.minutes} "
-        f"minutes each; judged on {', '.join(data.judged)}; ours stops on "
-        f"{', '.join(data.stopped_on)}"
+        f"{platform.processor() or platform.machine()}, one thread, on "
+        f"{options.device}, {options.minutes} minutes each; judged on "
+        f"{', '.join(data.judged)}; ours stops on {', '.join(data.stopped_on)}"
     )
     print("method, within a script, ways, shots, error, calibration error")
     for name in options.methods.split(","):
