@@ -1,6 +1,5 @@
 """What is meta-trained: a task encoder, and the base learner that it conditions."""
 
-import copy
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -56,6 +55,7 @@ class MetaNetwork(nn.Module):
     def __init__(self, encoder, learner):
         super().__init__()
         self.encoder, self.learner = encoder, learner
+        self.is_compiled = False
 
     def as_trained(self):
         """The network that is meta-trained, without what is put around it later."""
@@ -72,30 +72,23 @@ class MetaNetwork(nn.Module):
         """The base learner, without what is around it."""
         return innermost(self.learner)[0]
 
-    def compile_encoder(self, batch):
-        """Compile the encoder, or say why it is run as it is; copies are not compiled.
-
-        Parameters
-        ----------
-        batch : TaskBatch
-            To try it on.
-        """
+    def compile_encoder(self):
+        """Compile the encoder where that works; copies are not compiled."""
         try:
-            self.encoder.compile(dynamic=True)
-            self(**batch.inputs())
+            self.encoder.compile()
+            self.is_compiled = True
         except Exception as error:  # whatever a compiler is missing
-            self.encoder = copy.deepcopy(self.encoder)  # not compiled
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
-            warnings.warn(
-                f"torch.compile failed ({why}); meta-training "
-                "goes on without it. It needs a C++ compiler, or Triton on a GPU.",
-                UserWarning,
-                stacklevel=2,
-            )
+            _warn_of_compilation(error)
+
+    def uncompile(self, error):
+        """Run the encoder as it is from now on, and say why."""
+        self.is_compiled = False
+        _warn_of_compilation(error)
 
     def adapt(self, support, y):
         """Encode the support of each task and train the base learner on it."""
-        encoding = self.encoder(support, self.learner.targets(support, y))
+        encode = self.encoder if self.is_compiled else self.encoder.forward
+        encoding = encode(support, self.learner.targets(support, y))
         return self.learner.adapt(support, y, encoding)
 
     def forward(self, x_support, prior_support, weight_support, y_support,
@@ -105,6 +98,16 @@ class MetaNetwork(nn.Module):
         weight = x_query.new_ones(x_query.shape[:2])
         query = Rows(x_query, prior_query, weight)
         return self.learner.predict(self.adapt(support, y_support), query)
+
+
+def _warn_of_compilation(error):
+    why = f"{type(error).__name__}: {error}".splitlines()[0]
+    warnings.warn(
+        f"torch.compile failed ({why}); meta-training goes on without it. It needs a "
+        "C++ compiler, or Triton on a GPU.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def make_network(settings, system, n_features, targets, has_pooled, seed):

@@ -269,7 +269,7 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
     if settings["fit_tasks"] is not None:
         settings["fit_tasks"].state_of = lambda network: state_of(network.cpu(), start)
     if settings["compile"]:
-        network.to(device).compile_encoder(held_out[0].to(device))
+        network.compile_encoder()
     failure, untrained = None, copy.deepcopy(network.state_dict())
     try:
         history = train(
@@ -278,7 +278,7 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
         )  # fmt: skip
     except NonFiniteLossError as error:
         failure, history = error, error.history
-    network = copy.deepcopy(network)  # which is not compiled
+    network = MetaNetwork(copy.deepcopy(network.encoder), network.learner)  # as it is
     return_to_start(network, untrained, held_out, len(start.held_out), device)
     choose_training(network, held_out, len(start.held_out), device)
     if system.other_kinds is not None:

@@ -1,8 +1,7 @@
 """The loop of meta-training: skorch's, over batches of episodes.
 
-Composition alone: a plain `skorch.NeuralNet` runs the loop, its dataset's items are
-ready batches of tasks, and a callback stops it on held-out tasks. Any skorch callback
-of the user's runs with it.
+A `skorch.NeuralNet` runs the loop, its dataset's items are ready batches of tasks, and
+a callback stops it on held-out tasks. Any skorch callback of the user's runs with it.
 """
 
 import copy
@@ -136,6 +135,20 @@ class StopOnHeldOut(Callback):
         return loss
 
 
+class MetaNet(NeuralNet):
+    """A step that a compiled network fails at is taken again, not compiled."""
+
+    def train_step_single(self, batch, **fit_params):
+        try:
+            return super().train_step_single(batch, **fit_params)
+        except Exception as error:  # in compiling what goes forward, or backward
+            if not getattr(self.module_, "is_compiled", False):
+                raise
+            self.module_.uncompile(error)
+        self.module_.zero_grad()
+        return super().train_step_single(batch, **fit_params)
+
+
 class LearningRate(Callback):
     """Learning rate: a short rise, then a cut at every plateau of the held-out loss.
 
@@ -222,7 +235,7 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
         own.append(("fit_tasks", fit_tasks))
     given = [c if isinstance(c, tuple) else (f"user_{i}", c)
              for i, c in enumerate(callbacks or [])]  # fmt: skip
-    net = NeuralNet(
+    net = MetaNet(
         network,
         criterion=criterion,
         optimizer=torch.optim.AdamW,
