@@ -52,10 +52,11 @@ class MetaNetwork(nn.Module):
         A base learner.
     """
 
+    is_compiled = False
+
     def __init__(self, encoder, learner):
         super().__init__()
         self.encoder, self.learner = encoder, learner
-        self.is_compiled = False
 
     def as_trained(self):
         """The network that is meta-trained, without what is put around it later."""

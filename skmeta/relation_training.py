@@ -7,14 +7,15 @@ of the task. The few scalars that weigh it against evidence and against the base
 are then fitted to the query loss of held-out tasks.
 """
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 from .base_learner import seeded
-from .episodes import as_range, log_uniform_sizes
+from .episodes import TaskBatch, as_range, log_uniform_sizes
 from .held_out import row_losses
 from .meta_network import MetaNetwork
 from .scaling import LabelEncoder
@@ -28,8 +29,11 @@ SIMILARITY_BATCH, DECODER_BATCH = 256, 32
 N_DECODED = 64
 """Tasks remembered that a lesson of the decoder speaks of, at most."""
 
-N_SCALAR_STEPS, N_TRIAL_STEPS, SCALAR_RATE, N_SCALAR_BATCHES = 30, 10, 0.2, 12
-BATCH_SIZE = 32
+N_SCALAR_STEPS, N_TRIAL_STEPS, SCALAR_RATE = 30, 10, 0.2
+BATCH_SIZE, MAX_SCALAR_BATCHES = 32, 12
+N_SCALAR_EPISODES = 20
+"""Of each held-out task, that scalars are fitted to."""
+
 MAX_MEMORY = 1024
 """Tasks, drawn of those remembered, that relations are learned with."""
 
@@ -90,44 +94,40 @@ def relate(learned, kind, process, sources, settings, seed, device):
     learner : RelatedLearner
         With some of the tasks remembered, at most `MAX_MEMORY`.
     """
-    encoder, start = learned.network.encoder, learned.start
+    base, start = learned.network, learned.start
     n = len(sources.memory)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MAX_MEMORY])
     place = np.full(n + 1, -1)  # its last is where places of -1 look
     place[some] = np.arange(len(some))
     of_classes = isinstance(start.targets, LabelEncoder)
+    rng = np.random.default_rng(seed)
+    examples, held_out = (
+        _Draw(episodes, place[places], settings, rng, device)
+        for episodes, places in (
+            (start.examples, sources.example_places),
+            (start.held_out, sources.held_out_places),
+        )
+    )
+    adapted = _adapted(base.to(device).eval(), held_out)
 
     def network():
         """A network whose relations are not learned yet."""
         with seeded(seed):
-            relations = kind(encoder.embed_dim)
+            relations = kind(base.encoder.embed_dim)
         _, memory = remember(learned, sources, process, some)
-        learner = RelatedLearner(
-            learned.network.learner, process, relations, memory, of_classes
-        )
-        return MetaNetwork(encoder, learner).to(device).eval().requires_grad_(False)
-
-    def draws():
-        """Of tasks learned from, and of held-out ones, each time the same."""
-        rng = np.random.default_rng(seed)
-        return [
-            _Draw(episodes, place[places], settings, rng, device)
-            for episodes, places in (
-                (start.examples, sources.example_places),
-                (start.held_out, sources.held_out_places),
-            )
-        ]
+        learner = RelatedLearner(base.learner, process, relations, memory, of_classes)
+        related = MetaNetwork(base.encoder, learner)
+        return related.to(device).eval().requires_grad_(False)
 
     def loss(noise):
         process.remembered_noise.fill_(noise)
-        return _fit_scalars(network(), draws()[1], N_TRIAL_STEPS)
+        return _fit_scalars(network().learner, adapted, N_TRIAL_STEPS)
 
     if not of_classes:
         process.remembered_noise.fill_(min(REMEMBERED_NOISES, key=loss))
-    related, (examples, held_out) = network(), draws()
-    generator = torch.Generator().manual_seed(seed)
-    _learn_similarity(related, examples, held_out, generator)
-    _fit_scalars(related, held_out)
+    related = network()
+    _learn_similarity(related, examples, held_out, torch.Generator().manual_seed(seed))
+    _fit_scalars(related.learner, adapted)
     return related.learner
 
 
@@ -150,6 +150,31 @@ class _Draw:
         """All rows of tasks, and their targets."""
         batch = self.episodes.draw(tasks.cpu().numpy(), N_TAUGHT_ROWS, 1, self.rng)
         return batch.to(self.device).rows()
+
+
+class _Adapted(NamedTuple):
+    """Episodes that the base learner has adapted to, and predicted."""
+
+    batch: TaskBatch
+    place: torch.Tensor  # (BATCH_SIZE,) of the tasks in memory, or -1
+    encoding: TaskEncoding
+    base: Any
+    predicted: Any
+
+
+@torch.no_grad()
+def _adapted(network, draw):
+    """Batches of episodes, `_Adapted`, the more the more tasks they are drawn of."""
+    n = math.ceil(N_SCALAR_EPISODES * len(draw.episodes) / BATCH_SIZE)
+    found = []
+    for _ in range(min(n, MAX_SCALAR_BATCHES)):
+        batch, of = draw()
+        support, y = batch.support(), batch.y_support
+        encoding = network.encoder(support, network.learner.targets(support, y))
+        base = network.learner.adapt(support, y, encoding)
+        predicted = network.learner.predict(base, batch.query())
+        found.append(_Adapted(batch, draw.places[of], encoding, base, predicted))
+    return found
 
 
 class _Lessons(NamedTuple):
@@ -251,26 +276,30 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
     _settle(parameters, best)
 
 
-def _fit_scalars(network, draw, n_steps=None):
+def _fit_scalars(learner, adapted, n_steps=None):
     """Fit what weighs relations and base learner to the loss of held-out tasks.
+
+    Parameters
+    ----------
+    learner : RelatedLearner
+    adapted : list of _Adapted
+    n_steps : int, optional
 
     Returns
     -------
     loss : float
         The least.
     """
-    learner, recalled = network.learner, []
     with torch.no_grad():
-        for _ in range(N_SCALAR_BATCHES):
-            batch, of = draw()
-            support, y = batch.support(), batch.y_support
-            encoding = network.encoder(support, learner.targets(support, y))
-            found = learner.recall(support, y, encoding, draw.places[of])
-            base = learner.base.predict(found.base, batch.query())
-            recalled.append((found, base, batch))
+        recalled = [
+            (one, learner.recall(one.batch.support(), one.batch.y_support,
+                                 one.encoding, one.place, one.base))
+            for one in adapted
+        ]  # fmt: skip
 
-    def query_loss(found, base, batch):
-        prediction = learner.predict(learner.relate(found), batch.query(), base)
+    def query_loss(one, found):
+        batch, related = one.batch, learner.relate(found)
+        prediction = learner.predict(related, batch.query(), one.predicted)
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 

@@ -159,7 +159,7 @@ class RelatedLearner(LearnerAround):
         """
         return self.relate(self.recall(support, y, encoding))
 
-    def recall(self, support, y, encoding, exclude=None):
+    def recall(self, support, y, encoding, exclude=None, base=None):
         """Adapt the base learner, and look up what the support meets in memory.
 
         Parameters
@@ -168,12 +168,15 @@ class RelatedLearner(LearnerAround):
         exclude : tensor of int, shape (B,), optional
             The place of each task in the memory, which it then does not see; -1 for
             a task that is not there.
+        base : optional
+            The base learner, where it has adapted to the support before.
 
         Returns
         -------
         found : Recollection
         """
-        base = self.base.adapt(support, y, encoding)
+        if base is None:
+            base = self.base.adapt(support, y, encoding)
         _, core = innermost(self.base, base)
         if hasattr(core, "weight"):  # wild targets count for little here, too
             support = support._replace(weight=core.weight.to(support.weight))

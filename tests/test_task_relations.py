@@ -281,7 +281,7 @@ def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
     """Of twelve rows that all tasks have, each has an offset of its cluster's."""
     for name, value in {
         "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-        "N_SCALAR_STEPS": 1, "N_SCALAR_BATCHES": 4,
+        "N_SCALAR_STEPS": 1, "MAX_SCALAR_BATCHES": 4,
     }.items():  # fmt: skip
         monkeypatch.setattr(f"skmeta.relation_training.{name}", value)
     rng = np.random.default_rng(0)
