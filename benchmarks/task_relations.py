@@ -12,7 +12,8 @@ one_cluster  ordinary mixed-effects data: RMSE next to the mixed-effects model's
 familiarity  AUC of ``familiarity_`` for tasks of a family seen (clusters) against
              others (sine waves of the same size), K = 5
 deletion     Suzuki reactions: MSE at K = 5 when the five most related tasks are
-             forgotten, or five at random
+             forgotten, or five at random, or all but one; three splits, eight
+             supports of each task
 memory       time of one fit with 1,000 and with 100,000 tasks in memory, and bytes a
              task
 """
@@ -35,6 +36,9 @@ from skmeta.datasets import load_suzuki_tasks, make_linear_tasks
 N_TRAIN, N_TEST = 65, 200
 N_DRAWS = 4
 """Collections of clusters, the mean over which is printed."""
+
+N_SPLITS, N_EPISODES = 3, 8
+"""Of `deletion`."""
 
 OFF = -30.0
 """Logarithm of a weight that counts for nothing."""
@@ -161,34 +165,48 @@ def familiarity():
 
 
 def deletion():
-    train, test = train_test_split(load_suzuki_tasks(), random_state=0)
-    ours = SelfAttentionMetaRegressor(random_state=0).meta_fit(train)
-    rng, found = np.random.default_rng(0), []
-    n = len(ours.task_names_)
-    for task in test:
-        rows = rng.permutation(len(task.y))
-        s, q = rows[:5], rows[5:]
-        one = clone(ours).fit(task.X[s], task.y[s])
-        top = np.argsort(-one.task_relations_)[:5]
-        line = [np.mean((one.predict(task.X[q]) - task.y[q]) ** 2)]
-        for forgotten in (top, rng.choice(n, 5, replace=False)):
-            kept = np.setdiff1d(np.arange(n), forgotten)
-            other = clone(ours)
-            network = copy.copy(ours.meta_state_.network)
-            network._modules = dict(network._modules)
-            memory = network.learner.memory.take(kept)
-            network.learner = network.learner.remembering(memory)
-            names = ours.task_names_[kept]
-            other._take_over(
-                replace(ours.meta_state_, network=network, task_names=names)
-            )
-            other.fit(task.X[s], task.y[s])
-            line.append(np.mean((other.predict(task.X[q]) - task.y[q]) ** 2))
-        found.append(line)
-    whole, top, random = np.mean(found, axis=0)
+    rng, all_found = np.random.default_rng(0), []
+    for seed in range(N_SPLITS):
+        train, test = train_test_split(load_suzuki_tasks(), random_state=seed)
+        ours = SelfAttentionMetaRegressor(random_state=0).meta_fit(train)
+        n = len(ours.task_names_)
+        found = np.zeros((len(test), 4))
+        for task, line in zip(test, found, strict=True):
+            for _ in range(N_EPISODES):
+                s, q = np.split(rng.permutation(len(task.y)), [5])
+                one = clone(ours).fit(task.X[s], task.y[s])
+                top = np.argsort(-one.task_relations_)[:5]
+                at_random = rng.choice(n, 5, replace=False)
+                for i, forgotten in enumerate(([], top, at_random, range(n - 1))):
+                    kept = np.setdiff1d(np.arange(n), forgotten)
+                    other = remembering(ours, kept).fit(task.X[s], task.y[s])
+                    error = np.mean((other.predict(task.X[q]) - task.y[q]) ** 2)
+                    line[i] += error / N_EPISODES
+        described(f"split {seed}", found)
+        all_found.append(found)
+    described("all splits", np.concatenate(all_found))
+
+
+def remembering(model, kept):
+    """A clone that remembers the tasks ``kept`` alone."""
+    other, state = clone(model), model.meta_state_
+    network = copy.copy(state.network)
+    network._modules = dict(network._modules)
+    network.learner = network.learner.remembering(network.learner.memory.take(kept))
+    other._take_over(replace(state, network=network, task_names=state.task_names[kept]))
+    return other
+
+
+def described(what, found):
+    """Print errors (n_tasks, 4), and how much more the related are missed."""
+    whole, top, at_random, but_one = found.mean(0)
+    more = found[:, 1] - found[:, 2]
     print(
-        f"  MSE with all {whole:.5f}, without the five most related {top:.5f}, "
-        f"without five at random {random:.5f} ({len(found)} reactions, K = 5)"
+        f"  {what}: MSE with all {whole:.5f}, without the five most related {top:.5f}, "
+        f"without five at random {at_random:.5f}, with one alone {but_one:.5f}; the "
+        f"related are missed more by {more.mean():.6f} +- "
+        f"{more.std() / len(more) ** 0.5:.6f} ({len(more)} reactions, K = 5)",
+        flush=True,
     )
 
 
