@@ -8,12 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from skmeta import (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-    TransformerMetaRegressor,
-    datasets,
-)
+from skmeta import datasets
 from skmeta.datasets import make_linear_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -46,22 +41,14 @@ def names():
 
 
 @pytest.fixture
-def short(monkeypatch):
-    """Few small tasks, no pooled estimator, and meta-training of one short epoch."""
+def few_reactions(monkeypatch):
+    """Reactions are small tasks, and few."""
     few = make_linear_tasks(152, n_rows=10, n_features=2, random_state=0)
     monkeypatch.setattr(datasets, "load_suzuki_tasks", lambda: few)
-    for cls in (
-        AttentionMetaClassifier,
-        AttentionMetaRegressor,
-        TransformerMetaRegressor,
-    ):
-        monkeypatch.setattr(cls.__init__, "__defaults__", ("gp", None))
-        for name, value in {"max_epochs": 1, "steps_per_epoch": 2}.items():
-            monkeypatch.setitem(cls.__init__.__kwdefaults__, name, value)
 
 
 @pytest.mark.parametrize("page", ["states", "compare", "choosing", "coming_from"])
-def test_page_runs(page, names, short):
+def test_page_runs(page, names, short, few_reactions):
     code = blocks(f"docs/{page}.md")
     assert code
     for block in code:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta.tasks import check_tasks
 
 ROOT = Path(__file__).parents[1]
@@ -52,16 +51,6 @@ def names():
     sales["sold"] = sales["shop"] + rng.normal(size=96)
     new_shop, sold = sales[["day", "price"]][:9], sales["sold"][:5]
     return locals() | {"Files": Files, "Simulator": Simulator}
-
-
-@pytest.fixture
-def short(monkeypatch):
-    """Meta-training of one short epoch, pooling nothing, unless more is asked for."""
-    for cls in (AttentionMetaRegressor, AttentionMetaClassifier):
-        monkeypatch.setattr(cls.__init__, "__defaults__", ("gp", None))
-        defaults = cls.__init__.__kwdefaults__
-        monkeypatch.setitem(defaults, "max_epochs", 1)
-        monkeypatch.setitem(defaults, "steps_per_epoch", 2)
 
 
 @pytest.fixture(autouse=True, scope="module")
