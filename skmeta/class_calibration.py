@@ -30,36 +30,36 @@ def calibrate(network, batches, device):
     a class the episodes know nothing about it.
     """
     by_size, training = network.learner.by_size, network.training
-    before = by_size.detach().clone()
+    before = by_size.detach().clone().double()
     network.eval()
     with torch.no_grad():
         parts = [_said(network, batch.to(device)) for batch in batches]
+    network.train(training)
     n_rows = sum(len(y) for _, _, y, _ in parts)
-    fitted = torch.zeros_like(before, dtype=torch.float64, requires_grad=True)
+    fitted = torch.zeros_like(before, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [fitted], max_iter=N_STEPS, line_search_fn="strong_wolfe"
     )
 
-    def closure():
-        optimizer.zero_grad()
-        total = 0.5 * fitted[0].square().sum()
+    def loss(by_size):
+        total = 0.0
         for by_class, by_row, y, sizes in parts:
-            share, log_scale = (sizes @ fitted.T)[..., None].unbind(1)
+            share, log_scale = (sizes @ by_size.T)[..., None].unbind(1)
             mixed = torch.lerp(by_class, by_row, share.sigmoid()) * log_scale.exp()
             mixed = mixed.masked_fill(by_class <= ABSENT / 2, ABSENT)
             total = total + F.cross_entropy(mixed, y, reduction="sum")
-        total = total / n_rows
+        return total / n_rows
+
+    def closure():
+        optimizer.zero_grad()
+        total = loss(fitted) + 0.5 * fitted[0].square().sum() / n_rows
         total.backward()
         return total
 
     optimizer.step(closure)
-    losses = []
-    for value in (before, fitted.detach()):
-        by_size.data.copy_(value)
-        losses.append(held_out_loss(network, batches, device))
-    if not losses[1] < losses[0]:
-        by_size.data.copy_(before)
-    network.train(training)
+    with torch.no_grad():
+        better = loss(fitted) < loss(before)
+        by_size.copy_(fitted if better else before)
 
 
 def _said(network, batch):
