@@ -251,9 +251,12 @@ class Parameters(Versioned):
             return
         kind = "classifier" if is_classifier(self) else "regressor"
         if isinstance(given, type) or is_classifier(given) != is_classifier(self):
+            way_out = ""
+            if isinstance(given, type):
+                way_out = f" Give an instance of it, {given.__name__}()."
             raise ValueError(
                 f"The 'base_learner' parameter of {type(self).__name__} must be one of "
-                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead."
+                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead.{way_out}"
             )
 
     def _settings(self):

@@ -128,14 +128,18 @@ def _read_columns(frame, where):
         column = frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j]
         values = to_array(column, f"column {name!r} of X", where)
         if values.dtype.kind not in NUMERIC:
-            raise ValueError(
-                f"{where}column {name!r} of X has dtype {column.dtype}; X must be "
-                f"numeric. {ENCODE}, convert it with astype(float) if it holds "
-                "numbers, or leave it out (features=[...] in TaskCollection.from_frame)"
-                "."
-            )
+            raise not_numeric_column(name, column.dtype, where)
         columns.append(values)
     return np.column_stack(columns) if columns else np.empty((len(frame), 0))
+
+
+def not_numeric_column(name, dtype, where=""):
+    """The error for a column of a frame that holds no numbers."""
+    return ValueError(
+        f"{where}column {name!r} of X has dtype {dtype}; X must be numeric. {ENCODE}, "
+        "convert it with astype(float) if it holds numbers, or leave it out "
+        "(features=[...] in TaskCollection.from_frame)."
+    )
 
 
 def _not_numeric(X, where):
@@ -266,16 +270,20 @@ def _first_not_finite(values, may_be_missing):
     return tuple(int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
 
 
-def read_groups(groups):
-    """Read the task of each row: labels (n_rows,), none of them missing."""
+def read_groups(groups, column=None):
+    """Read the task of each row: labels (n_rows,), none of them missing.
+
+    They may be the ``column`` of a frame.
+    """
     groups = to_array(groups, "groups")
     if groups.ndim != 1:
         raise ValueError(f"groups must be 1-dimensional; got shape {groups.shape}.")
     row = first_missing(groups)
     if row is not None:
+        what = "groups" if column is None else f"The task, column {column!r},"
         raise ValueError(
-            f"groups is missing ({groups[row]}) in row {row}. Every row must say which "
-            "task it belongs to."
+            f"{what} is missing ({groups[row]}) in row {row}. Every row must say which "
+            "task it belongs to. Drop such rows."
         )
     if groups.dtype.kind == "M":
         groups = groups.astype("datetime64[us]")  # the finest that Python can hold

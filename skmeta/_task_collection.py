@@ -201,7 +201,8 @@ class TaskCollection(Immutable, Sequence):
                 f"features={features} holds the target {target!r} or the task {task!r}."
                 " Leave both out: a new task knows neither."
             )
-        return cls.from_arrays(frame[features], frame[target], frame[task])
+        groups = read_groups(frame[task], column=task)
+        return cls.from_arrays(frame[features], frame[target], groups)
 
     @property
     def names(self):

@@ -1,5 +1,6 @@
 """Validation of the rows that estimators are given, shared by all of them."""
 
+import numpy as np
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
@@ -7,6 +8,8 @@ from sklearn.utils.validation import (
     check_array,
     check_X_y,
 )
+
+from ._task_arrays import is_frame, not_numeric_column
 
 NO_TARGETS = object()
 
@@ -58,10 +61,18 @@ def validate_rows(
         "allow_nd": allow_nd,
         "ensure_all_finite": "allow-nan" if allow_nan else True,
     }
-    if y is NO_TARGETS:
-        X = check_array(X, input_name="X", **settings)
-    else:
-        X, y = check_X_y(X, y, y_numeric=numeric, **settings)
+    try:
+        if y is NO_TARGETS:
+            X = check_array(X, input_name="X", **settings)
+        else:
+            X, y = check_X_y(X, y, y_numeric=numeric, **settings)
+    except (TypeError, ValueError) as error:
+        found = _not_numeric(X)
+        if found is None and numeric and y is not NO_TARGETS and _texts(y):
+            found = not_numbers(estimator, y)
+        if found is None:
+            raise
+        raise found from error
     if allow_nd and row_shape is not None and X.shape[1:] != row_shape:
         raise ValueError(
             f"X has rows of shape {X.shape[1:]}, but {type(estimator).__name__} is "
@@ -69,3 +80,38 @@ def validate_rows(
         )
     _check_n_features(estimator, X, reset=reset)
     return X if y is NO_TARGETS else (X, y)
+
+
+def _not_numeric(X):
+    """The error for a frame with a column that holds no numbers, or None."""
+    if not is_frame(X):
+        return None
+    for j, name in enumerate(X.columns):
+        column = X.iloc[:, j] if hasattr(X, "iloc") else X[:, j]
+        values = np.asarray(column)
+        if values.dtype.kind in "mM" or not _are_numbers(values):
+            return not_numeric_column(name, column.dtype)
+    return None
+
+
+def _are_numbers(values):
+    try:
+        values.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def not_numbers(estimator, y):
+    """The error for targets that hold text where numbers are predicted."""
+    return ValueError(
+        f"y holds {_texts(y)[:3]}, and {type(estimator).__name__} predicts numbers. "
+        "Labels are for the classifiers; numbers written as text are converted with "
+        "y.astype(float)."
+    )
+
+
+def _texts(y):
+    """The texts that ``y`` holds, sorted."""
+    values = np.ravel(np.asarray(y, dtype=object))
+    return sorted({str(value) for value in values if isinstance(value, str)})

@@ -64,6 +64,9 @@ def augmented(augmentation, rows, generator):
     """Rows (n, ...) as the user's callable gives them, of the same shape."""
     try:
         changed = augmentation(rows, generator)
+    except TypeError as error:
+        error.add_note("augmentation is called as augmentation(rows, generator).")
+        raise
     except RuntimeError as error:
         if rows.device.type != "cpu":
             error.add_note(

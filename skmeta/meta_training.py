@@ -180,6 +180,8 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     embeds = settings["embedding"] is not None
     sources = Sources.split(tasks, validation_tasks, fraction, rng, embeds=embeds)
     classes = class_labels(sources) if classification else None
+    if not classification:
+        sources.check_numbers()
     row_shape, feature_names = (
         sources.examples.X.shape[1:],
         sources.examples.feature_names,

@@ -6,6 +6,7 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
 
+from ._validation import not_numbers
 from .distributions import draw, log_density, marginals, quantiles
 from .prediction import QueryLearner
 
@@ -14,7 +15,11 @@ class MetaRegressor(RegressorMixin, QueryLearner):
     """A meta-learner of numbers."""
 
     def _check_target(self, y):
-        return column_or_1d(y, warn=True).astype(np.float64)
+        y = column_or_1d(y, warn=True)
+        try:
+            return y.astype(np.float64)
+        except ValueError as error:
+            raise not_numbers(self, y) from error
 
     def _classes_of(self, y, classes):
         return None

@@ -78,6 +78,10 @@ def save(estimator, path, *, include_rows=True):
     AttentionMetaRegressor(n_layers=1)
     """
     path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"There is no folder {path.parent} to save {path.name} in; make it first."
+        )
     writer = Writer(include_rows)
     node = write_estimator(writer, estimator)
     metadata = {

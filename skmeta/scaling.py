@@ -155,7 +155,9 @@ class LabelEncoder:
             numbered = set(unknown) <= set(range(len(self.classes)))
             raise ValueError(
                 f"Labels {unknown} were not in the meta-training tasks, whose classes "
-                f"are {self.classes.tolist()}." + NUMBERED * numbered
+                f"are {self.classes.tolist()}. Leave such rows out, or meta_fit with "
+                "tasks that have these labels; if every task has classes of its own, "
+                "with shared_classes=False." + NUMBERED * numbered
             )
         return code
 

@@ -130,6 +130,19 @@ class Sources:
                 "both must be numbers, or both labels."
             )
 
+    def check_numbers(self):
+        """Refuse targets that are no numbers."""
+        tasks = self.examples
+        try:
+            tasks.y.astype(np.float64)
+        except ValueError as error:
+            raise ValueError(
+                f"The targets of the tasks are text, as {str(tasks.y[0])!r} in task "
+                f"{tasks.names[0]!r}, and a regressor predicts numbers. Labels are for "
+                "the classifiers; numbers written as text are converted with "
+                "y.astype(float)."
+            ) from error
+
     def map(self, change):
         """The same with ``change`` applied to all tasks, each kind of them once."""
         changed = {}

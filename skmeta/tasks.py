@@ -169,12 +169,21 @@ class SampledTasks:
             If there are more or fewer, or they have other columns than those of the
             first draw.
         """
-        tasks = self._distribution.sample(n_tasks, random_state=int(seed))
+        name = type(self._distribution).__name__
+        call = f"{name}.sample({n_tasks}, random_state={seed})"
+        try:
+            tasks = self._distribution.sample(n_tasks, random_state=int(seed))
+        except TypeError as error:
+            error.add_note(f"A task distribution is called as {call}.")
+            raise
+        if not hasattr(tasks, "__iter__"):
+            raise TypeError(
+                f"{call} returned {tasks!r}; it must return {n_tasks} tasks."
+            )
         tasks = tasks if isinstance(tasks, TaskCollection) else list(tasks)
         if len(tasks) != n_tasks:
             raise ValueError(
-                f"{type(self._distribution).__name__}.sample({n_tasks}, random_state="
-                f"{seed}) returned {len(tasks)} tasks; it must return {n_tasks}."
+                f"{call} returned {len(tasks)} tasks; it must return {n_tasks}."
             )
         if isinstance(tasks, list):
             flat = flatten(numbered(enumerate(tasks)), self._kind, unique=False)

@@ -316,6 +316,10 @@ def test_errors_of_rows_and_augmentation(tiny, fitted):
     )
     with pytest.raises(ValueError, match="augmentation turned rows of shape"):
         wrong.meta_fit(class_tasks())
+    wrong.set_params(augmentation=lambda rows: rows)
+    with pytest.raises(TypeError) as caught:
+        wrong.meta_fit(class_tasks())
+    assert "augmentation(rows, generator)" in caught.value.__notes__[0]
     with pytest.raises(TypeError, match=r"no parameter 'width'.*embedding__width"):
         AttentionMetaClassifier(width=3)
     with pytest.raises(TypeError, match=r"'max_epoch'. Did you mean 'max_epochs'\?"):

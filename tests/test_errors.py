@@ -160,6 +160,12 @@ def test_unknown_parameter():
         AttentionMetaRegressor().set_params(embed_dims=3)
 
 
+def test_base_learner_that_is_a_class(regressor, linear_tasks):
+    regressor.set_params(base_learner=Ridge)
+    with raises(ValueError, "'base_learner'", "an instance of it, Ridge()"):
+        regressor.meta_fit(linear_tasks)
+
+
 def test_callback_that_is_none(regressor, linear_tasks):
     regressor.set_params(callbacks=[3])
     with raises((TypeError, ValueError, AttributeError), "callback"):
@@ -258,7 +264,7 @@ def test_rows_that_are_no_vectors(regressor):
 
 def test_regression_on_text(regressor, linear_tasks):
     words = pairs(linear_tasks, y=lambda y: np.array(["yes", "no"] * 5))
-    with raises(ValueError, "yes"):
+    with raises(ValueError, "text, as 'yes' in task 0", "y.astype(float)"):
         regressor.meta_fit(words)
 
 
@@ -326,6 +332,19 @@ def test_rows_with_infinite_values(adapted):
             getattr(estimator, method)(bad)
 
 
+def test_columns_of_rows_that_are_no_numbers(adapted):
+    estimator, X, y, X_query = adapted
+    for value in ("big", pd.Timestamp("2020")):
+        spoilt = [pd.DataFrame(rows[:, :2]) for rows in (X, X_query)]
+        for rows in spoilt:
+            rows.insert(0, "size", value)
+            rows.columns = ["size", "a", "b"]
+        with raises(ValueError, "column 'size' of X has dtype", "Encode it"):
+            estimator.fit(spoilt[0], y)
+        with raises(ValueError, "column 'size' of X has dtype", "Encode it"):
+            estimator.predict(spoilt[1])
+
+
 def test_rows_that_are_no_table(adapted):
     estimator, X, y, X_query = adapted
     with raises(ValueError, "Expected 2D array, got 1D array"):
@@ -381,7 +400,9 @@ def test_unknown_labels(meta_fitted, method):
     X, y, _ = meta_fitted.task("three")
     y = np.array(y)
     y[:2] = 7, 9
-    with raises(ValueError, "Labels [7, 9]", "classes are [0, 1, 2]"):
+    with raises(
+        ValueError, "Labels [7, 9]", "classes are [0, 1, 2]", "shared_classes=False"
+    ):
         getattr(estimator, method)(X, y)
     with raises(ValueError, "Labels ['a', 'b']", "classes are [0, 1, 2]"):
         getattr(estimator, method)(X, list("ababab"))
@@ -391,8 +412,9 @@ def test_targets_of_the_wrong_kind(meta_fitted):
     X, y, _ = meta_fitted.task("regressor")
     with raises(ValueError, "Unknown label type: continuous"):
         meta_fitted("three").fit(X, y)
-    with raises(ValueError, "could not convert string to float", "a"):
-        meta_fitted("regressor").fit(X, list("ababab"))
+    for y in (list("ababab"), np.array(list("ababab"), object)):
+        with raises(ValueError, "y holds ['a', 'b']", "MetaRegressor predicts numbers"):
+            meta_fitted("regressor").fit(X, y)
 
 
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])

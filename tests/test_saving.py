@@ -501,6 +501,12 @@ def test_what_cannot_be_saved(estimator, words, path):
     assert path.read_text() == "before"
 
 
+def test_folder_that_is_not_there(path):
+    to = path.parent / "nowhere" / path.name
+    with pytest.raises(FileNotFoundError, match=rf"no folder .*nowhere.*{path.name}"):
+        save(AttentionMetaRegressor(), to)
+
+
 def test_changed_structure_is_not_saved(meta_fitted, path):
     with pytest.raises(ValueError, match=r"n_layers=3 \(meta_fit had 1\)"):
         save(meta_fitted("regressor").set_params(n_layers=3), path)

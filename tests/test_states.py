@@ -652,7 +652,7 @@ def bad_tasks(name):
         ("inf", "X is inf in row 3"),
         ("columns", "n_features=2"),
         ("too few", "at least 2 must remain"),
-        ("text", "could not convert"),
+        ("text", "are text, as .a. in task 0"),
         ("nothing", "Got no tasks"),
     ],
 )

@@ -751,6 +751,9 @@ def test_from_frame_errors(library):
         make(frame, target="mark", task="school", features=["school"])
     with raises(ValueError, "No features", "'school'", "'mark' is the target"):
         make(frame, target="mark", task="school", features=[])
+    frame = frame_of(library, g=["a", None, "b"], x=[1, 2, 3], t=[1, 2, 3])
+    with raises(ValueError, "The task, column 'g', is missing", "in row 1", "Drop"):
+        make(frame, target="t", task="g")
 
 
 @pytest.mark.parametrize("frame", [np.ones((2, 2)), pl.LazyFrame({"a": [1]}), None])
@@ -926,6 +929,21 @@ def test_sampled_may_return_a_collection(tasks):
 def test_sampled_errors():
     with raises(ValueError, "Lines.sample(5, random_state=7) returned 4", "return 5"):
         check_tasks(Lines(short=1)).draw(5, seed=7)
+
+    class Nothing:
+        def sample(self, n_tasks, random_state):
+            return None
+
+    with raises(TypeError, "Nothing.sample(5, random_state=7) returned None"):
+        check_tasks(Nothing()).draw(5, seed=7)
+
+    class Seedless:
+        def sample(self, n_tasks):
+            return []
+
+    with pytest.raises(TypeError) as caught:
+        check_tasks(Seedless()).draw(5, seed=7)
+    assert "called as Seedless.sample(5, random_state=7)" in caught.value.__notes__[0]
     source = check_tasks(Lines(n_features=lambda seed: 1 + seed))
     source.draw(2, seed=0)
     with raises(ValueError, "n_features=2", "'0 of the first draw' has n_features=1"):
