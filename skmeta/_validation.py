@@ -67,7 +67,7 @@ def validate_rows(
         else:
             X, y = check_X_y(X, y, y_numeric=numeric, **settings)
     except (TypeError, ValueError) as error:
-        found = _not_numeric(X)
+        found = _column_of_others(X)
         if found is None and numeric and y is not NO_TARGETS and _texts(y):
             found = not_numbers(estimator, y)
         if found is None:
@@ -82,7 +82,7 @@ def validate_rows(
     return X if y is NO_TARGETS else (X, y)
 
 
-def _not_numeric(X):
+def _column_of_others(X):
     """The error for a frame with a column that holds no numbers, or None."""
     if not is_frame(X):
         return None

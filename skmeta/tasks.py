@@ -176,11 +176,12 @@ class SampledTasks:
         except TypeError as error:
             error.add_note(f"A task distribution is called as {call}.")
             raise
-        if not hasattr(tasks, "__iter__"):
+        try:
+            tasks = tasks if isinstance(tasks, TaskCollection) else list(tasks)
+        except TypeError as error:
             raise TypeError(
                 f"{call} returned {tasks!r}; it must return {n_tasks} tasks."
-            )
-        tasks = tasks if isinstance(tasks, TaskCollection) else list(tasks)
+            ) from error
         if len(tasks) != n_tasks:
             raise ValueError(
                 f"{call} returned {len(tasks)} tasks; it must return {n_tasks}."
