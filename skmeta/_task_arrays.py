@@ -124,13 +124,18 @@ def read_features(X, where=""):
 def _read_columns(frame, where):
     """A frame's columns, each checked to be numeric, as one array (n_rows, n_cols)."""
     columns = []
-    for j, name in enumerate(frame.columns):
-        column = frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j]
+    for name, column in frame_columns(frame):
         values = to_array(column, f"column {name!r} of X", where)
         if values.dtype.kind not in NUMERIC:
             raise not_numeric_column(name, column.dtype, where)
         columns.append(values)
     return np.column_stack(columns) if columns else np.empty((len(frame), 0))
+
+
+def frame_columns(frame):
+    """The name and the values of each column of a frame, of either library."""
+    for j, name in enumerate(frame.columns):
+        yield name, frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j]
 
 
 def not_numeric_column(name, dtype, where=""):

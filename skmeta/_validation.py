@@ -9,9 +9,13 @@ from sklearn.utils.validation import (
     check_X_y,
 )
 
-from ._task_arrays import is_frame, not_numeric_column
+from ._task_arrays import frame_columns, is_frame, not_numeric_column
 
 NO_TARGETS = object()
+FOR_LABELS = (
+    "Labels are for the classifiers; numbers written as text are converted with "
+    "y.astype(float)."
+)
 
 
 def validate_rows(
@@ -86,8 +90,7 @@ def _column_of_others(X):
     """The error for a frame with a column that holds no numbers, or None."""
     if not is_frame(X):
         return None
-    for j, name in enumerate(X.columns):
-        column = X.iloc[:, j] if hasattr(X, "iloc") else X[:, j]
+    for name, column in frame_columns(X):
         values = np.asarray(column)
         if values.dtype.kind in "mM" or not _are_numbers(values):
             return not_numeric_column(name, column.dtype)
@@ -106,8 +109,7 @@ def not_numbers(estimator, y):
     """The error for targets that hold text where numbers are predicted."""
     return ValueError(
         f"y holds {_texts(y)[:3]}, and {type(estimator).__name__} predicts numbers. "
-        "Labels are for the classifiers; numbers written as text are converted with "
-        "y.astype(float)."
+        + FOR_LABELS
     )
 
 

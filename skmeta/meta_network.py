@@ -50,6 +50,11 @@ class MetaNetwork(nn.Module):
         ``encoder(rows, target)`` gives a `TaskEncoding`.
     learner : module
         A base learner.
+
+    Attributes
+    ----------
+    is_compiled : bool
+        Whether the encoder is run as `torch.compile` made it.
     """
 
     is_compiled = False

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ._validation import FOR_LABELS
 from .columns import in_columns
 from .missing_values import MissingValues
 from .tasks import LazyTasks, SampledTasks, TaskCollection
@@ -138,9 +139,7 @@ class Sources:
         except ValueError as error:
             raise ValueError(
                 f"The targets of the tasks are text, as {str(tasks.y[0])!r} in task "
-                f"{tasks.names[0]!r}, and a regressor predicts numbers. Labels are for "
-                "the classifiers; numbers written as text are converted with "
-                "y.astype(float)."
+                f"{tasks.names[0]!r}, and a regressor predicts numbers. {FOR_LABELS}"
             ) from error
 
     def map(self, change):

@@ -168,23 +168,13 @@ def quick_training():
         yield
 
 
-SYSTEMS = (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-    SelfAttentionMetaClassifier,
-    SelfAttentionMetaRegressor,
-    TransformerMetaClassifier,
-    TransformerMetaRegressor,
-)
-
-
 @pytest.fixture
 def short(quick_training, monkeypatch):
     """By default, meta-training of one short epoch that pools nothing.
 
     For code of the docs, which asks for more where it matters there.
     """
-    for cls in SYSTEMS:
+    for cls in {type(estimator) for estimator in ESTIMATORS.values()}:
         monkeypatch.setattr(cls.__init__, "__defaults__", ("gp", None))
         for name, value in {"max_epochs": 1, "steps_per_epoch": 2}.items():
             monkeypatch.setitem(cls.__init__.__kwdefaults__, name, value)
