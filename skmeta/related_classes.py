@@ -46,7 +46,20 @@ MAX_CANDIDATES, MAX_RELATED = 64, 8
 """Remembered tasks, nearest by representation, whose evidence is looked at, and those
 that are borrowed from."""
 
-N_BATCHES, N_EPISODES = 8, 16
+N_BATCHES, N_EPISODES, N_QUERY = 8, 16, 32
+
+
+class ClassRecollection(NamedTuple):
+    """What B supports meet in memory, whatever weighs it: L candidates for each."""
+
+    base: Any  # the learner, adapted
+    z: torch.Tensor  # (B, S, D)
+    share: torch.Tensor  # (B, S, C)
+    index: torch.Tensor  # (B, L) of the candidates
+    similarity: torch.Tensor  # (B, L) by representation
+    evidence: torch.Tensor  # (B, L) next to that under what all tasks share
+    within: torch.Tensor  # (B, L, D)
+    between: torch.Tensor  # (B, L, D)
 
 
 class RelatedToClasses(NamedTuple):
@@ -106,51 +119,67 @@ class RelatedClasses(LearnerAround):
 
         Parameters are those of `ClassLearner.adapt`.
         """
-        return self.relate(self.base.row_features(x), y, weight)
+        return self.relate(self.recall(self.base.row_features(x), y, weight))
 
-    def relate(self, z, y, weight, exclude=None):
-        """The same from features (B, S, D).
+    def recall(self, z, y, weight, exclude=None):
+        """Adapt the learner to features (B, S, D), and look up what they meet.
 
         ``exclude`` (B,) is the place of each task in the memory, which it then does
         not see; -1 for a task that is not there.
         """
         base = self.base.adapt_features(z, y, weight)
-        share = one_hot(y, weight)
-        scatter = class_scatter(z, share)
         similarity = base.encoding.task @ self.memory.keys.to(z).T
         similarity = without(similarity / similarity.shape[1] ** 0.5, exclude)
-        n = min(MAX_CANDIDATES, similarity.shape[1])
-        similarity, index = similarity.topk(n, 1)
+        similarity, index = similarity.topk(min(MAX_CANDIDATES, similarity.shape[1]), 1)
         within, between = self.memory.functions[index].to(z).exp().unbind(2)
-        prior = (self.relations.by_representation.exp() * similarity).log_softmax(1)
+        share = one_hot(y, weight)
+        scatter = class_scatter(z, share)
         evidence = class_evidence(scatter, within, between)
         shared = (p.exp()[None, None] for p in self._shared())
         evidence = evidence - class_evidence(scatter, *shared)
-        logits = prior + self.relations.by_evidence.exp() * evidence
-        none = self.relations.none.to(z).expand(len(z), 1)
+        return ClassRecollection(
+            base, z, share, index, similarity, evidence, within, between
+        )
+
+    def relate(self, found):
+        """Weigh what was recalled, and take the variances of what weighs most."""
+        by_representation = self.relations.by_representation.exp()
+        prior = (by_representation * found.similarity).log_softmax(1)
+        logits = prior + self.relations.by_evidence.exp() * found.evidence
+        none = self.relations.none.to(logits).expand(len(logits), 1)
         total = logits.logsumexp(1, keepdim=True)
-        logits, chosen = logits.topk(min(MAX_RELATED, n), 1)
+        logits, chosen = logits.topk(min(MAX_RELATED, logits.shape[1]), 1)
         logits = logits.log_softmax(1) + total  # those chosen stand for the others
         log_relation = torch.cat([logits, none], 1).log_softmax(1)
         within, between = (
             v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2])).flatten(0, 1)
-            for v in (within, between)
+            for v in (found.within, found.between)
         )
         t = chosen.shape[1]
-        z, share = (v.repeat_interleave(t, 0) for v in (z, share))
+        z, share = (v.repeat_interleave(t, 0) for v in (found.z, found.share))
         means = class_means(z, share, within, between)
-        return RelatedToClasses(
-            base.encoding, base, log_relation, index.gather(1, chosen), within, means
-        )
+        index = found.index.gather(1, chosen)
+        base = found.base
+        return RelatedToClasses(base.encoding, base, log_relation, index, within, means)
 
     def predict(self, adapted, query):
         """Logits of the classes at query rows, (B, Q, C)."""
         return self.predict_features(adapted, self.base.row_features(query.x))
 
-    def predict_features(self, adapted, z):
-        """Logits (B, Q, C) of rows of features (B, Q, D)."""
-        by_row = adapted.base.by_row(z)
-        own = self.base.predict_features(adapted.base, z, by_row).log_softmax(-1)
+    def by_base(self, base, z):
+        """What the adapted learner says of rows (B, Q, D), without any task related.
+
+        Logits by the rows of the support, and log probabilities, both (B, Q, C).
+        """
+        by_row = base.by_row(z)
+        return by_row, self.base.predict_features(base, z, by_row).log_softmax(-1)
+
+    def predict_features(self, adapted, z, by_base=None):
+        """Logits (B, Q, C) of rows of features (B, Q, D).
+
+        ``by_base`` is what `by_base` says of them, where that is known.
+        """
+        by_row, own = by_base or self.by_base(adapted.base, z)
         log_share = adapted.log_relation[..., None, None]
         both = torch.cat([self._related(adapted, z, by_row), own[:, None]], 1)
         return (both + log_share).logsumexp(1)
@@ -282,7 +311,8 @@ def _learn_relations(learner, read, sources, seed):
     """Fit what weighs relations to episodes of held-out tasks."""
     rng, episodes = np.random.default_rng(seed), []
     tasks = sources.held_out
-    pools = ClassPools(tasks, torch.arange(len(tasks.y)), REMEMBERED_WAY, (1, 10), 32)
+    rows = torch.arange(len(tasks.y))
+    pools = ClassPools(tasks, rows, REMEMBERED_WAY, (1, 10), N_QUERY)
     with torch.no_grad():
         for _ in range(N_BATCHES):
             batch = pools.draw(N_EPISODES, rng)
@@ -291,13 +321,15 @@ def _learn_relations(learner, read, sources, seed):
             weight, *support = in_role(batch.support.to(z), z, batch.y)
             place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
             support += weight, place.repeat_interleave(batch.support.shape[1])
+            found = learner.recall(*support)
             _, query = in_role(batch.query, z)
-            episodes.append((support, query, *batch.target()))
+            by_base = learner.by_base(found.base, query)
+            episodes.append((found, query, by_base, *batch.target()))
 
-    def loss(support, query, y, weight):
-        adapted = learner.relate(*support)
-        losses = row_losses(learner.predict_features(adapted, query), y) * weight
+    def loss(found, query, by_base, y, weight):
+        logits = learner.predict_features(learner.relate(found), query, by_base)
+        losses = row_losses(logits, y) * weight
         return losses.sum() / weight.sum() / len(episodes)
 
     learner.requires_grad_(False)
-    fit_scalars(learner.relations, episodes, loss)
+    fit_scalars(learner.relations, episodes, loss, len(tasks) * N_QUERY)

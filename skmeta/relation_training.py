@@ -30,6 +30,9 @@ N_DECODED = 64
 """Tasks remembered that a lesson of the decoder speaks of, at most."""
 
 N_SCALAR_STEPS, N_TRIAL_STEPS, SCALAR_RATE = 30, 10, 0.2
+SCALAR_SPREAD = 2.0
+"""Sd of the normal prior of each scalar, around where it starts."""
+
 BATCH_SIZE, MAX_SCALAR_BATCHES = 32, 12
 N_SCALAR_EPISODES = 20
 """Of each held-out task, that scalars are fitted to."""
@@ -109,6 +112,7 @@ def relate(learned, kind, process, sources, settings, seed, device):
         )
     )
     adapted = _adapted(base.to(device).eval(), held_out)
+    n_rows = len(held_out.episodes) * settings["n_query"]
 
     def network():
         """A network whose relations are not learned yet."""
@@ -121,13 +125,13 @@ def relate(learned, kind, process, sources, settings, seed, device):
 
     def loss(noise):
         process.remembered_noise.fill_(noise)
-        return _fit_scalars(network().learner, adapted, N_TRIAL_STEPS)
+        return _fit_scalars(network().learner, adapted, n_rows, N_TRIAL_STEPS)
 
     if not of_classes:
         process.remembered_noise.fill_(min(REMEMBERED_NOISES, key=loss))
     related = network()
     _learn_similarity(related, examples, held_out, torch.Generator().manual_seed(seed))
-    _fit_scalars(related.learner, adapted)
+    _fit_scalars(related.learner, adapted, n_rows)
     return related.learner
 
 
@@ -139,12 +143,18 @@ class _Draw:
         self.sizes = as_range(settings["n_support"])
         self.n_query, self.rng, self.device = settings["n_query"], rng, device
 
-    def __call__(self):
-        """A batch of episodes, and which task (batch_size,) each is of."""
-        tasks = self.rng.integers(len(self.episodes), size=BATCH_SIZE)
-        sizes = log_uniform_sizes(*self.sizes, self.rng.random(BATCH_SIZE))
-        batch = self.episodes.draw(tasks, sizes, self.n_query, self.rng)
-        return batch.to(self.device), torch.from_numpy(tasks).to(self.device)
+    def __call__(self, n_batches):
+        """Batches of episodes, and which task (batch_size,) each is of.
+
+        Episodes with supports of like size share a batch, which pads them the less.
+        """
+        n = n_batches * BATCH_SIZE
+        drawn = self.rng.integers(len(self.episodes), size=n)
+        sizes = np.sort(log_uniform_sizes(*self.sizes, self.rng.random(n)))
+        for i in range(0, n, BATCH_SIZE):
+            tasks, size = drawn[i : i + BATCH_SIZE], sizes[i : i + BATCH_SIZE]
+            batch = self.episodes.draw(tasks, size, self.n_query, self.rng)
+            yield batch.to(self.device), torch.from_numpy(tasks).to(self.device)
 
     def whole(self, tasks):
         """All rows of tasks, and their targets."""
@@ -167,8 +177,7 @@ def _adapted(network, draw):
     """Batches of episodes, `_Adapted`, the more the more tasks they are drawn of."""
     n = math.ceil(N_SCALAR_EPISODES * len(draw.episodes) / BATCH_SIZE)
     found = []
-    for _ in range(min(n, MAX_SCALAR_BATCHES)):
-        batch, of = draw()
+    for batch, of in draw(min(n, MAX_SCALAR_BATCHES)):
         support, y = batch.support(), batch.y_support
         encoding = network.encoder(support, network.learner.targets(support, y))
         base = network.learner.adapt(support, y, encoding)
@@ -194,8 +203,7 @@ class _Lessons(NamedTuple):
 def _lessons(network, draw, n_episodes):
     """Draw `_Lessons` of some tasks."""
     learner, encodings, which = network.learner, [], []
-    for _ in range(n_episodes // BATCH_SIZE):
-        batch, of = draw()
+    for batch, of in draw(n_episodes // BATCH_SIZE):
         support = batch.support()
         target = learner.targets(support, batch.y_support)
         encodings.append(network.encoder(support, target))
@@ -276,14 +284,14 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
     _settle(parameters, best)
 
 
-def _fit_scalars(learner, adapted, n_steps=None):
+def _fit_scalars(learner, adapted, n_rows, n_steps=None):
     """Fit what weighs relations and base learner to the loss of held-out tasks.
 
     Parameters
     ----------
     learner : RelatedLearner
     adapted : list of _Adapted
-    n_steps : int, optional
+    n_rows, n_steps : as of `fit_scalars`
 
     Returns
     -------
@@ -303,11 +311,14 @@ def _fit_scalars(learner, adapted, n_steps=None):
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 
-    return fit_scalars(learner.relations, recalled, query_loss, n_steps)
+    return fit_scalars(learner.relations, recalled, query_loss, n_rows, n_steps)
 
 
-def fit_scalars(relations, episodes, query_loss, n_steps=None):
+def fit_scalars(relations, episodes, query_loss, n_rows, n_steps=None):
     """Fit the scalars of relations; where nothing is gained, let no task be related.
+
+    Each has a normal prior around where it starts, since a few held-out tasks leave
+    much open.
 
     Parameters
     ----------
@@ -316,7 +327,9 @@ def fit_scalars(relations, episodes, query_loss, n_steps=None):
     episodes : list
         Of what ``query_loss`` takes.
     query_loss : callable
-        ``query_loss(*one)`` gives what one of the episodes adds to the loss.
+        ``query_loss(*one)`` gives what one of the episodes adds to the mean loss.
+    n_rows : int
+        Query rows that the episodes tell of, each counted once.
     n_steps : int, optional
         By default `N_SCALAR_STEPS`.
 
@@ -329,10 +342,14 @@ def fit_scalars(relations, episodes, query_loss, n_steps=None):
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.Adam(parameters, lr=SCALAR_RATE)
-    lowest, best = np.inf, _values(parameters)
+    first = best = _values(parameters)
+    lowest = np.inf
     for _ in range(n_steps or N_SCALAR_STEPS):
         optimizer.zero_grad()
-        total = 0.0
+        moved = zip(parameters, first, strict=True)
+        penalty = sum(((p - q) ** 2).sum() for p, q in moved) / 2 / SCALAR_SPREAD**2
+        (penalty / n_rows).backward()
+        total = float(penalty.detach()) / n_rows
         for one in episodes:
             loss = query_loss(*one)
             loss.backward()

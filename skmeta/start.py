@@ -140,7 +140,8 @@ class _Candidate:
     examples, held_out, features, targets, pooled
         Of `Start`.
     learners : list of module
-        Not fitted yet, the most promising last.
+        Not fitted yet, the most promising last: one that starts as it is, and the more
+        promising of those that start at a mixed model.
     best : module
         Of those that are fitted; ``lowest`` is its loss on held-out tasks.
     """
@@ -182,10 +183,9 @@ class _Candidate:
             held_out_batches(episodes, n_support, 32, self._rng)
             for episodes in (self.held_out, self.examples)
         )
-        learners = candidate_starts(learner, self.examples, self._rng)
-        losses = [self._judge(one) for one in learners]
-        order = np.argsort(losses, kind="stable")[::-1]
-        self.learners = [learners[i] for i in order]
+        as_it_is, *mixed = candidate_starts(learner, self.examples, self._rng)
+        learners = [as_it_is, *sorted(mixed, key=self._judge)[:1]]
+        self.learners = sorted(learners, key=self._judge, reverse=True)
         self.best, self.lowest = None, np.inf
 
     def fit_next(self):
@@ -211,7 +211,7 @@ class _Candidate:
         )  # fmt: skip
 
     def _judge(self, learner):
-        return judge(learner, self._batches)
+        return np.nan_to_num(judge(learner, self._batches), nan=np.inf)
 
     def _draw(self):
         n, weights = len(self.examples), self.examples.tasks.weights
