@@ -6,7 +6,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from skmeta import start
+from skmeta import mixed_start, prior_fitting, start
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.held_out import held_out_batches
 from skmeta.prior_fitting import judge
@@ -92,19 +92,36 @@ def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
     assert alone.pooled is None
 
 
-def test_every_base_learner_is_fitted_to_the_best_pooled_estimator(monkeypatch):
+def test_two_base_learners_are_fitted_to_the_best_pooled_estimator(monkeypatch):
     """To the others only the one that promises most, and the best fitted is taken."""
-    fitted, gains = [], (0, 0, 5, 0, 7, 6)
+    fitted, gains, candidates = [], (0, 0, 5, 0, 7), []
 
     def fit_prior(learner, draw, n_tasks, judged):
         fitted.append((learner, judged()))
         return fitted[-1][1] - gains[len(fitted) - 1]
 
+    def candidate_starts(*args):
+        candidates.append(mixed_start.candidate_starts(*args))
+        return candidates[-1]
+
     monkeypatch.setattr(start, "fit_prior", fit_prior)
+    monkeypatch.setattr(start, "candidate_starts", candidate_starts)
+    judged = {}
+
+    def judge(learner, batches):
+        loss = prior_fitting.judge(learner, batches)
+        judged.setdefault(learner, loss)
+        return loss
+
+    monkeypatch.setattr(start, "judge", judge)
     tasks = make_linear_tasks(n_tasks=30, n_rows=12, n_features=2, random_state=0)
     found = choose_start("auto", "linear", split(tasks), None, N_SUPPORT, 0)
-    assert len(fitted) == 4 + 2
-    promise = [fitted[i][1] for i in (2, 4, 5)]
+    assert len(fitted) == 4 + 1
+    promise = [fitted[i][1] for i in (2, 4)]
     assert promise == sorted(promise)
+    as_it_is, *mixed = candidates[2]
+    assert len(mixed) == 2
+    both = {fitted[2][0], fitted[4][0]}
+    assert both == {as_it_is, min(mixed, key=judged.get)}
     assert found.learner is fitted[4][0]
     assert isinstance(found.pooled.estimator, HistGradientBoostingRegressor)

@@ -13,9 +13,14 @@ from sklearn.exceptions import NotFittedError
 
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
 from skmeta.gaussian_process import JITTER
-from skmeta.relation_training import REMEMBERED_NOISES, UNRELATED
+from skmeta.relation_training import (
+    REMEMBERED_NOISES,
+    SCALAR_SPREAD,
+    UNRELATED,
+    fit_scalars,
+)
 from skmeta.task_memory import TaskMemory
-from skmeta.task_relations import MAX_CANDIDATES
+from skmeta.task_relations import MAX_CANDIDATES, Relations
 
 RELATED = ["regressor-related", "binary-related", "three-related"]
 related = pytest.mark.parametrize("name", RELATED)
@@ -362,6 +367,24 @@ def test_names_of_added_tasks_are_new(meta_fitted):
     with pytest.raises(ValueError, match=r"\['new'\] are remembered already"):
         estimator.add_tasks({"new": (X, y)})
     assert estimator.meta_state_ is state
+
+
+@pytest.mark.parametrize("n_rows", [2, 1000])
+def test_few_rows_move_scalars_little(n_rows):
+    """By spread^2 n_rows slope, where the loss is a slope and the prior is normal."""
+    relations, slope, episodes = Relations(8), 0.1, [(2.0,), (0.0,)]
+    start = float(relations.none.detach())
+
+    def loss(weight):
+        return weight * slope / 2 * relations.none
+
+    fit_scalars(relations, episodes, loss, n_rows, n_steps=60)
+    far = SCALAR_SPREAD**2 * n_rows * slope
+    moved = start - float(relations.none)
+    if n_rows == 2:
+        assert moved == pytest.approx(far, abs=0.1)
+    else:
+        assert moved > 5
 
 
 def with_learner(estimator, learner, names):
