@@ -329,7 +329,7 @@ def fit_scalars(relations, episodes, query_loss, n_rows, n_steps=None):
     query_loss : callable
         ``query_loss(*one)`` gives what one of the episodes adds to the mean loss.
     n_rows : int
-        Query rows that the episodes tell of, each counted once.
+        Query rows that the episodes tell of, at most, each counted once.
     n_steps : int, optional
         By default `N_SCALAR_STEPS`.
 
