@@ -4,6 +4,9 @@ skops builds objects of types that it trusts alone. It does not trust the trees 
 scikit-learn, which follow the places of their nodes without a look, so that a tree made
 with intent could read the memory of the process. They are trusted here, where every
 node is looked at.
+
+skops imports all of scikit-learn, which takes a second, and so is imported where a file
+is written or read.
 """
 
 import json
@@ -11,7 +14,6 @@ from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
-import skops.io
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process import kernels
 from sklearn.tree._tree import Tree
@@ -81,6 +83,8 @@ def dumped(value, what):
     ValueError
         If skops cannot write it.
     """
+    import skops.io
+
     try:
         return skops.io.dumps(value, compression=ZIP_DEFLATED)
     except Exception as error:  # whatever an object does that is asked for its state
@@ -99,6 +103,8 @@ def loaded(data, trusted):
     SavedFileError
         If it has a type that is not trusted, or is damaged.
     """
+    import skops.io
+
     with ZipFile(BytesIO(data)) as parts:
         sizes = [part.file_size for part in parts.infolist()]
     if sum(sizes) > MAX_EXPANSION * len(data):

@@ -58,7 +58,7 @@ def choose_start(pooled_estimator, base_learner, sources, classes, n_support, se
 
     With ``"auto"`` it is that of the pooled estimator which does best, once the process
     has adapted it, on held-out tasks and, out of fold, on the others. Each is judged by
-    the base learner that promises most before it is fitted; to the best, all are.
+    the base learner that promises most before it is fitted; to the best, both are.
 
     Parameters
     ----------
