@@ -53,13 +53,15 @@ new_table.head()
 # A pipeline
 # ----------
 # Names of days become columns; missing prices the meta-learner takes as they are.
-# ``skmeta.meta_fit`` fits the encoder on all shops, freezes it, and meta-fits the last
-# step. From then on it is a pipeline like any other.
+# What is sold goes up or down with the price in a straight line, so the base learner is
+# the linear one. ``skmeta.meta_fit`` fits the encoder on all shops, freezes it, and
+# meta-fits the last step. From then on it is a pipeline like any other.
 
 encoder = make_column_transformer(
     (OneHotEncoder(sparse_output=False), ["day"]), remainder="passthrough"
 )
 learner = AttentionMetaRegressor(
+    "linear",
     pooled_estimator=None,
     task_attention=False,
     n_support=(0, 8),
