@@ -183,9 +183,11 @@ class _Candidate:
             held_out_batches(episodes, n_support, 32, self._rng)
             for episodes in (self.held_out, self.examples)
         )
-        as_it_is, *mixed = candidate_starts(learner, self.examples, self._rng)
-        learners = [as_it_is, *sorted(mixed, key=self._judge)[:1]]
-        self.learners = sorted(learners, key=self._judge, reverse=True)
+        learners = candidate_starts(learner, self.examples, self._rng)
+        losses = {one: self._judge(one) for one in learners}
+        as_it_is, *mixed = learners
+        two = [as_it_is, *sorted(mixed, key=losses.get)[:1]]
+        self.learners = sorted(two, key=losses.get, reverse=True)
         self.best, self.lowest = None, np.inf
 
     def fit_next(self):
