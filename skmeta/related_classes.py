@@ -32,7 +32,7 @@ from .gaussian_classes import (
 )
 from .held_out import row_losses
 from .pools import ClassPools, in_role
-from .relation_training import fit_scalars
+from .relation_scalars import fit_scalars
 from .task_memory import TaskMemory
 from .task_relations import without
 

@@ -18,6 +18,7 @@ from .base_learner import seeded
 from .episodes import TaskBatch, as_range, log_uniform_sizes
 from .held_out import row_losses
 from .meta_network import MetaNetwork
+from .relation_scalars import fit_scalars, settle, values
 from .scaling import LabelEncoder
 from .task_encoder import TaskEncoding
 from .task_memory import remember, shared_process
@@ -29,10 +30,7 @@ SIMILARITY_BATCH, DECODER_BATCH = 256, 32
 N_DECODED = 64
 """Tasks remembered that a lesson of the decoder speaks of, at most."""
 
-N_SCALAR_STEPS, N_TRIAL_STEPS, SCALAR_RATE = 30, 10, 0.2
-SCALAR_SPREAD = 2.0
-"""Sd of the normal prior of each scalar, around where it starts."""
-
+N_TRIAL_STEPS = 10
 BATCH_SIZE, MAX_SCALAR_BATCHES = 32, 12
 N_SCALAR_EPISODES = 20
 """Of each held-out task, that scalars are fitted to."""
@@ -45,9 +43,6 @@ REMEMBERED_NOISES = (1.0, 0.1, 0.01)
 
 N_TAUGHT_ROWS = 64
 """Rows of a task that its relations are taught by, at most."""
-
-UNRELATED = 1e9
-"""Logit that lets no task be related."""
 
 
 def remember_and_relate(
@@ -269,19 +264,19 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
     for p in parameters:
         p.requires_grad_(True)
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
-    lowest, best = np.inf, _values(parameters)
+    lowest, best = np.inf, values(parameters)
     for step in range(N_SIMILARITY_STEPS + 1):
         if step % JUDGED_EVERY == 0:
             with torch.no_grad():
                 loss = float(foresight(judged))
             if loss < lowest:
-                lowest, best = loss, _values(parameters)
+                lowest, best = loss, values(parameters)
         at = torch.randint(len(lessons.own), (batch_size,), generator=generator)
         loss = foresight(lessons.take(at.to(lessons.own.device)))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    _settle(parameters, best)
+    settle(parameters, best)
 
 
 def _fit_scalars(learner, adapted, n_rows, n_steps=None):
@@ -312,68 +307,3 @@ def _fit_scalars(learner, adapted, n_rows, n_steps=None):
         return losses.sum() / batch.weight_query.sum() / len(recalled)
 
     return fit_scalars(learner.relations, recalled, query_loss, n_rows, n_steps)
-
-
-def fit_scalars(relations, episodes, query_loss, n_rows, n_steps=None):
-    """Fit the scalars of relations; where nothing is gained, let no task be related.
-
-    Each has a normal prior around where it starts, since a few held-out tasks leave
-    much open.
-
-    Parameters
-    ----------
-    relations : module
-        Its ``scalars()`` are fitted; its logit ``none`` may let go of all relations.
-    episodes : list
-        Of what ``query_loss`` takes.
-    query_loss : callable
-        ``query_loss(*one)`` gives what one of the episodes adds to the mean loss.
-    n_rows : int
-        Query rows that the episodes tell of, at most, each counted once.
-    n_steps : int, optional
-        By default `N_SCALAR_STEPS`.
-
-    Returns
-    -------
-    loss : float
-        The least.
-    """
-    parameters = relations.scalars()
-    for p in parameters:
-        p.requires_grad_(True)
-    optimizer = torch.optim.Adam(parameters, lr=SCALAR_RATE)
-    first = best = _values(parameters)
-    lowest = np.inf
-    for _ in range(n_steps or N_SCALAR_STEPS):
-        optimizer.zero_grad()
-        moved = zip(parameters, first, strict=True)
-        penalty = sum(((p - q) ** 2).sum() for p, q in moved) / 2 / SCALAR_SPREAD**2
-        (penalty / n_rows).backward()
-        total = float(penalty.detach()) / n_rows
-        for one in episodes:
-            loss = query_loss(*one)
-            loss.backward()
-            total += float(loss.detach())
-        if total < lowest:
-            lowest, best = total, _values(parameters)
-        optimizer.step()
-    _settle(parameters, best)
-    related = relations.none.clone()
-    with torch.no_grad():
-        relations.none.fill_(UNRELATED)
-        alone = sum(float(query_loss(*one)) for one in episodes)
-        if lowest < alone:
-            relations.none.copy_(related)
-    return min(lowest, alone)
-
-
-def _values(parameters):
-    return [p.detach().clone() for p in parameters]
-
-
-def _settle(parameters, best):
-    """Leave the best values in parameters that are not trained any more."""
-    with torch.no_grad():
-        for p, q in zip(parameters, best, strict=True):
-            p.copy_(q)
-            p.requires_grad_(False)

@@ -84,9 +84,10 @@ def trained_small():
         patch.setattr("skmeta.start.fit_prior", few_steps)
         for name, value in {
             "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-            "N_SCALAR_STEPS": 1, "N_TRIAL_STEPS": 1, "MAX_SCALAR_BATCHES": 1,
+            "N_TRIAL_STEPS": 1, "MAX_SCALAR_BATCHES": 1,
         }.items():  # fmt: skip
             patch.setattr(f"skmeta.relation_training.{name}", value)
+        patch.setattr("skmeta.relation_scalars.N_SCALAR_STEPS", 1)
         yield
 
 

@@ -13,12 +13,8 @@ from sklearn.exceptions import NotFittedError
 
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
 from skmeta.gaussian_process import JITTER
-from skmeta.relation_training import (
-    REMEMBERED_NOISES,
-    SCALAR_SPREAD,
-    UNRELATED,
-    fit_scalars,
-)
+from skmeta.relation_scalars import SCALAR_SPREAD, UNRELATED, fit_scalars
+from skmeta.relation_training import REMEMBERED_NOISES
 from skmeta.task_memory import TaskMemory
 from skmeta.task_relations import MAX_CANDIDATES, Relations
 
@@ -286,9 +282,10 @@ def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
     """Of twelve rows that all tasks have, each has an offset of its cluster's."""
     for name, value in {
         "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-        "N_SCALAR_STEPS": 1, "MAX_SCALAR_BATCHES": 4,
+        "MAX_SCALAR_BATCHES": 4,
     }.items():  # fmt: skip
         monkeypatch.setattr(f"skmeta.relation_training.{name}", value)
+    monkeypatch.setattr("skmeta.relation_scalars.N_SCALAR_STEPS", 1)
     rng = np.random.default_rng(0)
     X, offsets = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
     tasks = [
