@@ -9,10 +9,14 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from ._torch_state import own_torch
 from ._validation import validate_rows
 from ._versions import Versioned
+from .columns import in_columns
 from .exceptions import NotMetaFittedWarning
+from .missing_values import MissingValues
 from .tasks import LazyTasks, SampledTasks, check_tasks
+from .wild_values import plausible_targets, warn_of_wild_features
 
 N_SAMPLED_TASKS = 200
 """Tasks that are drawn from a task distribution."""
@@ -31,12 +35,15 @@ class MetaState:
         are left out.
     n_features : int
     feature_names : tuple of str or None
+    known : MissingValues or None
+        What takes the place of wild values, where there are any.
     """
 
     prior: Any
     params: dict
     n_features: int
     feature_names: tuple | None
+    known: MissingValues | None = None
 
 
 class Baseline(Versioned):
@@ -76,11 +83,21 @@ class Baseline(Versioned):
             validation_tasks = _collect(validation_tasks, seed=1)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
-        prior = self._learn(tasks, validation_tasks)
+        columns = tasks.n_features, tasks.feature_names
+        if isinstance(self, RegressorMixin):
+            tasks, validation_tasks = plausible_targets(tasks, validation_tasks)
+        known = MissingValues.fit(tasks.X, indicates=False)
+        if known.low is None:
+            known = None
+        else:
+            warn_of_wild_features(tasks, known.marked(tasks.X))
+            tasks, validation_tasks = (
+                some and in_columns(some, known) for some in (tasks, validation_tasks)
+            )
+        with own_torch(grad=True):
+            prior = self._learn(tasks, validation_tasks)
         self._forget()
-        self._take(
-            MetaState(prior, self._printed(), tasks.n_features, tasks.feature_names)
-        )
+        self._take(MetaState(prior, self._printed(), *columns, known))
         return self
 
     def fit(self, X, y):
@@ -120,7 +137,8 @@ class Baseline(Versioned):
             )
             self._prior = self._learn_alone(X, y)
             self._publish(self._prior)
-        self._task = self._condition(self._prior, X, y)
+        with own_torch():
+            self._task = self._condition(self._prior, self._plausible(X), y)
         return self
 
     def __sklearn_is_fitted__(self):
@@ -153,6 +171,11 @@ class Baseline(Versioned):
             "an imputer in front: skmeta.meta_fit(make_pipeline(SimpleImputer("
             f"add_indicator=True), {type(self).__name__}()), tasks)."
         )
+
+    def _plausible(self, X):
+        """Rows with the mean of meta-training in place of wild values."""
+        known = getattr(getattr(self, "meta_state_", None), "known", None)
+        return X if known is None else known.columns(X)
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_")]
@@ -189,7 +212,7 @@ class Baseline(Versioned):
         task = getattr(self, "_task", None)
         if task is None:
             task = self._condition(self._prior, X[:0], np.empty(0))
-        return X, self._prior, task
+        return self._plausible(X), self._prior, task
 
 
 class RegressorBaseline(RegressorMixin, Baseline):
@@ -214,7 +237,8 @@ class RegressorBaseline(RegressorMixin, Baseline):
         std : ndarray of shape (n_rows,)
             Only if `return_std` is True.
         """
-        mean, variance = self._mean_and_variance(*self._current(X))
+        with own_torch():
+            mean, variance = self._mean_and_variance(*self._current(X))
         return (mean, np.sqrt(variance)) if return_std else mean
 
     def _validated(self, X, y, reset):
@@ -239,7 +263,8 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         probabilities : ndarray of shape (n_rows, n_classes)
             Columns in the order of `classes_`.
         """
-        return self._probabilities(*self._current(X))
+        with own_torch():
+            return self._probabilities(*self._current(X))
 
     def predict(self, X):
         """Predict the class of each row.
@@ -282,7 +307,6 @@ def _collect(tasks, seed):
     return tasks
 
 
-def design_matrix(X, scaler, clip=np.inf):
+def design_matrix(X, scaler):
     """A column of ones and the standardised columns, (n_rows, 1 + n_features)."""
-    scaled = np.clip((X - scaler.mean) / scaler.scale, -clip, clip)
-    return np.column_stack([np.ones(len(X)), scaled])
+    return np.column_stack([np.ones(len(X)), scaler.transform(X, np.float64)])

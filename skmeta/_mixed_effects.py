@@ -16,7 +16,7 @@ from .mixed_model import (
     fit_linear_mixed_model,
     varying_columns,
 )
-from .scaling import FeatureScaler
+from .scaling import FeatureScaler, TargetScaler
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +29,12 @@ class _Prior:
     columns: np.ndarray
     model: LinearMixedModel | LogisticMixedModel
     classes: np.ndarray | None = None
+    y_offset: float = 0.0
+
+    @property
+    def targets(self):
+        """What standardises the targets."""
+        return TargetScaler(self.y_mean, self.y_scale, self.y_offset)
 
     def in_units(self):
         """Matrix that takes effects of standardised rows to those of raw ones.
@@ -76,7 +82,7 @@ class _MixedEffects:
 
     def _publish(self, prior):
         fixed = prior.in_units() @ prior.model.coef
-        fixed[0] += prior.y_mean
+        fixed[0] += prior.targets.inverse_transform(0.0)
         self.intercept_, self.coef_ = float(fixed[0]), fixed[1:]
         to_units = prior.random_in_units()
         self.random_effects_cov_ = to_units @ prior.model.random_cov @ to_units.T
@@ -179,28 +185,34 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
         self.tol = tol
 
     def _fit_model(self, scaler, design, columns, y, offsets):
-        mean, scale = float(np.mean(y)), float(np.std(y)) or 1.0
+        targets = TargetScaler.fit(y)
         model = fit_linear_mixed_model(
             design,
             design[:, columns],
-            (y - mean) / scale,
+            targets.transform(y, np.float64),
             offsets,
             **self._settings(design),
         )
-        return _Prior(scaler, mean, scale, columns, model)
+        return self._prior_of(scaler, targets, columns, model)
+
+    @staticmethod
+    def _prior_of(scaler, targets, columns, model):
+        return _Prior(
+            scaler, targets.mean, targets.scale, columns, model, y_offset=targets.offset
+        )
 
     def _learn_alone(self, X, y):
         scaler = FeatureScaler.fit(X)
         design = design_matrix(X, scaler)
-        mean, scale = float(np.mean(y)), float(np.std(y)) or 1.0
-        y = (y - mean) / scale
+        targets = TargetScaler.fit(y)
+        y = targets.transform(y, np.float64)
         # ridge regression as least squares, with one more row for each penalty
         penalties = np.diag(np.sqrt(self._penalty(design)))
         rows = np.vstack([design, penalties])
         coef = np.linalg.lstsq(rows, np.r_[y, np.zeros(len(penalties))])[0]
         noise = np.mean((y - design @ coef) ** 2)
         model = LinearMixedModel(coef, np.empty((0, 0)), noise, np.empty(0))
-        return _Prior(scaler, mean, scale, np.empty(0, dtype=int), model)
+        return self._prior_of(scaler, targets, np.empty(0, dtype=int), model)
 
     def _publish(self, prior):
         super()._publish(prior)
@@ -208,15 +220,14 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
 
     def _condition(self, prior, X, y):
         design = design_matrix(X, prior.scaler)
-        y = (y - prior.y_mean) / prior.y_scale
-        residual = y - design @ prior.model.coef
+        residual = prior.targets.transform(y, np.float64) - design @ prior.model.coef
         return prior.model.posterior(design[:, prior.columns], residual)
 
     def _mean_and_variance(self, X, prior, task):
         design = design_matrix(X, prior.scaler)
         departure, variance = task.predict(design[:, prior.columns])
         mean = design @ prior.model.coef + departure
-        return prior.y_mean + prior.y_scale * mean, prior.y_scale**2 * variance
+        return prior.targets.inverse_transform(mean), prior.y_scale**2 * variance
 
 
 class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):

@@ -1,6 +1,6 @@
 """A pooled estimator, adapted to a task by what its residuals have in common."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -18,7 +18,7 @@ from .mixed_model import (
     varying_columns,
 )
 from .pooled import PooledPredictor, fit_alone, fit_pooled
-from .scaling import CLIP, FeatureScaler
+from .scaling import FeatureScaler, TargetScaler, offset_of
 from .shared_gp import SharedGaussianProcess, fit_shared_gaussian_process
 from .shared_latent_gp import (
     LatentPosterior,
@@ -41,10 +41,16 @@ class _Prior:
         | SharedLatentProcess
         | None
     )
+    targets: TargetScaler = field(default=TargetScaler(0.0, 1.0))
 
     def design(self, X):
         """Columns that the adaptation sees, (n_rows, n_columns)."""
-        return design_matrix(X, self.scaler, CLIP)[:, self.columns]
+        return design_matrix(X, self.scaler)[:, self.columns]
+
+    def expected(self, X):
+        """Pooled predictions (n_rows,) of regression, on the scale of the model."""
+        predicted = self.pooled.predict(X)[:, 0]
+        return (predicted - self.targets.mean) / self.targets.scale
 
 
 def _adapted_columns(adapt, design, offsets):
@@ -76,7 +82,7 @@ class PooledRegressor(RegressorBaseline):
     ----------
     estimator : regressor or None, default=None
         Fitted to all rows. None takes a histogram gradient boosting that is tuned on
-        validation tasks.
+        validation tasks, behind standardised targets.
     adapt : {"intercept", "slopes", "gp"} or None, default=None
         The residuals of a task are a random intercept; a random intercept and
         independent random slopes; a Gaussian process with linear and RBF covariance,
@@ -88,7 +94,10 @@ class PooledRegressor(RegressorBaseline):
     Attributes
     ----------
     pooled_estimator_ : estimator
-        The fitted estimator.
+        The fitted estimator. It predicts targets less `target_offset_`.
+    target_offset_ : float
+        Taken off the targets first. It is 0 unless they lie so far from zero, relative
+        to their spread, that rounding would blur them (Unix time, coordinates).
     meta_state_ : object
         What `meta_fit` learned; clones share it.
     n_features_in_ : int
@@ -103,7 +112,7 @@ class PooledRegressor(RegressorBaseline):
     -----
     When new, `fit` fits the estimator to the rows given and adapts nothing; the
     standard deviation is then that of the residuals of these very rows. The adaptation
-    sees standardised columns, cut off at 8 standard deviations.
+    sees standardised columns.
 
     References
     ----------
@@ -141,12 +150,15 @@ class PooledRegressor(RegressorBaseline):
             validation_tasks=validation_tasks,
             task_type="regression",
             random_state=rng,
+            offset=offset_of(tasks.y),
         )
         scaler = FeatureScaler.fit(tasks.X)
-        design = design_matrix(tasks.X, scaler, CLIP)
+        design = design_matrix(tasks.X, scaler)
         columns = _adapted_columns(self.adapt, design, tasks.offsets)
         design = design[:, columns]
-        residual = tasks.y - pooled.out_of_fold[:, 0]
+        targets = TargetScaler.fit(tasks.y, pooled.out_of_fold)
+        residual = tasks.y - targets.offset - pooled.out_of_fold[:, 0]
+        residual /= targets.scale
         if self.adapt == "gp":
             model = fit_shared_gaussian_process(
                 design, residual, tasks.offsets, random_state=rng
@@ -157,27 +169,37 @@ class PooledRegressor(RegressorBaseline):
                 fixed, design, residual, tasks.offsets, tol=1e-6
             )
         pooled = replace(pooled, out_of_fold=None)
-        return _Prior(pooled, scaler, columns, model)
+        return _Prior(pooled, scaler, columns, model, targets)
 
     def _learn_alone(self, X, y):
+        offset = offset_of(y)
         pooled = fit_alone(
-            self.estimator, X, y, task_type="regression", random_state=self.random_state
+            self.estimator,
+            X,
+            y - offset,
+            task_type="regression",
+            random_state=self.random_state,
         )
+        predicted = pooled.predict(X)
+        targets = TargetScaler.fit(y, predicted)
+        residual = (y - offset - predicted[:, 0]) / targets.scale
         none = np.empty((len(y), 0))
-        residual = y - pooled.predict(X)[:, 0]
         model = fit_linear_mixed_model(none, none, residual, np.array([0, len(y)]))
-        return _Prior(pooled, FeatureScaler.fit(X), np.empty(0, dtype=int), model)
+        columns = np.empty(0, dtype=int)
+        return _Prior(pooled, FeatureScaler.fit(X), columns, model, targets)
 
     def _publish(self, prior):
         self.pooled_estimator_ = prior.pooled.estimator
+        self.target_offset_ = prior.targets.offset
 
     def _condition(self, prior, X, y):
-        residual = y - prior.pooled.predict(X)[:, 0]
+        residual = prior.targets.transform(y, np.float64) - prior.expected(X)
         return prior.model.posterior(prior.design(X), residual)
 
     def _mean_and_variance(self, X, prior, task):
-        departure, variance = task.predict(prior.design(X))
-        return prior.pooled.predict(X)[:, 0] + departure, variance
+        residual, variance = task.predict(prior.design(X))
+        mean = prior.targets.inverse_transform(prior.expected(X) + residual)
+        return mean, prior.targets.scale**2 * variance
 
 
 class PooledClassifier(ClassifierBaseline):
@@ -220,7 +242,7 @@ class PooledClassifier(ClassifierBaseline):
     Notes
     -----
     When new, `fit` fits the estimator to the rows given and adapts nothing. The
-    adaptation sees standardised columns, cut off at 8 standard deviations.
+    adaptation sees standardised columns.
 
     Examples
     --------
@@ -267,7 +289,7 @@ class PooledClassifier(ClassifierBaseline):
             random_state=rng,
         )
         scaler = FeatureScaler.fit(tasks.X)
-        design = design_matrix(tasks.X, scaler, CLIP)
+        design = design_matrix(tasks.X, scaler)
         columns = _adapted_columns(self.adapt, design, tasks.offsets)
         design = design[:, columns]
         model = None

@@ -110,6 +110,7 @@ def _write_baseline(writer, estimator, name):
     if hasattr(estimator, "meta_state_"):
         estimator._check_unchanged()
         node["printed"] = estimator.meta_state_.params
+        node["known"] = writer.value(estimator.meta_state_.known, f"{name}/known")
     if hasattr(estimator, "_prior"):
         node["prior"] = writer.value(estimator._prior, f"{name}/prior")
     if hasattr(estimator, "_task"):
@@ -131,7 +132,10 @@ def _read_baseline(reader, cls, node, embedding):
     if "printed" in node:
         names = columns.get("feature_names_in_")
         names = None if names is None else tuple(names)
-        estimator._take(_baseline.MetaState(prior, node["printed"], n_features, names))
+        known = reader.value(node.get("known"))
+        estimator._take(
+            _baseline.MetaState(prior, node["printed"], n_features, names, known)
+        )
         estimator._check_unchanged()
     else:
         vars(estimator).update(columns)

@@ -17,6 +17,7 @@ from ._saved_networks import (
 )
 from .any_estimator import EstimatorLearner, help_of
 from .class_network import ClassNetwork
+from .column_reduction import ReducedScaler
 from .exceptions import SavedFileError
 from .meta_state import MetaState
 from .scaling import TargetScaler
@@ -246,7 +247,8 @@ def _check_state(state):
     scales, targets = (state.features.mean, state.features.scale), state.targets
     n, names = len(state.task_names), state.feature_names
     if isinstance(targets, TargetScaler):
-        of_targets = math.isfinite(targets.mean) and 0 < targets.scale < math.inf
+        finite = math.isfinite(targets.mean) and math.isfinite(targets.offset)
+        of_targets = finite and 0 < targets.scale < math.inf
     else:
         of_targets = targets is None or np.array_equal(
             np.unique(targets.classes), targets.classes
@@ -259,6 +261,12 @@ def _check_state(state):
         of_tasks += [memory.keys, memory.functions]
     indicated = state.missing.indicated
     n_columns = _n_features(state) + len(indicated)
+    if isinstance(state.features, ReducedScaler):
+        many, kept = state.features.many, state.features.kept
+        of_many = many.mean.shape == many.scale.shape == (n_columns,)
+        if not of_many or not np.isin(kept, np.arange(n_columns)).all():
+            raise SavedFileError("its columns are not made of those that there are")
+        n_columns = len(kept) + len(state.features.components)
     fine = (
         of_targets
         and (names is None or (len(names),) == state.row_shape)

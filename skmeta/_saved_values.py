@@ -13,12 +13,14 @@ from sklearn.base import clone
 
 from . import _mixed_effects, _pooled_baselines
 from ._saved_sklearn import dumped, holders_of_rows, loaded
+from .column_reduction import ReducedScaler
 from .exceptions import SavedFileError
 from .laplace import Posterior
 from .logistic_mixed_model import LogisticMixedModel
 from .missing_values import MissingValues
 from .mixed_model import LinearMixedModel, RandomEffects
 from .pooled import PooledPredictor
+from .row_uncertainty import FeatureRange
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .shared_gp import GaussianProcessPosterior, SharedGaussianProcess, SharedKernel
 from .shared_latent_gp import LatentPosterior, SharedLatentProcess
@@ -26,6 +28,7 @@ from .shared_latent_gp import LatentPosterior, SharedLatentProcess
 CLASSES = {
     kind.__name__: kind
     for kind in (
+        FeatureRange,
         FeatureScaler,
         GaussianProcessPosterior,
         LabelEncoder,
@@ -35,6 +38,7 @@ CLASSES = {
         MissingValues,
         PooledPredictor,
         RandomEffects,
+        ReducedScaler,
         SharedGaussianProcess,
         SharedKernel,
         SharedLatentProcess,

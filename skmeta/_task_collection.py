@@ -260,6 +260,24 @@ class TaskCollection(Immutable, Sequence):
         """
         return self._select(np.atleast_1d(positions(indices, len(self))))
 
+    def where(self, rows):
+        """Keep some rows of the tasks.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n_rows,)
+
+        Returns
+        -------
+        tasks : TaskCollection
+            Of as many tasks; those of which no row is kept have none.
+        """
+        counted = np.concatenate([[0], np.cumsum(rows)])
+        return self._of(
+            self.X[rows], self.y[rows], counted[self.offsets], self._names,
+            self.feature_names, self.weights,
+        )  # fmt: skip
+
     def row_weights(self):
         """The weight of each row's task, 1 on average; None where no task has one.
 
@@ -296,6 +314,10 @@ class TaskCollection(Immutable, Sequence):
                 "names in common). Names must differ: make each collection from a dict "
                 "of name -> (X, y)."
             )
+        return self.followed_by(other)
+
+    def followed_by(self, other):
+        """As ``self + other``, without a check; names may be in both."""
         return self._of(
             np.concatenate([self.X, other.X]),
             np.concatenate([self.y, other.y]),

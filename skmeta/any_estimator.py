@@ -133,6 +133,9 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
             columns = _columns(learner, adapted, rows, prediction)
             parts.append((columns, _left_open(prediction, target), weight))
     columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
+    # In float32 a scale leaves no trace: a last digit decides between splits of trees.
+    if encoded.is_floating_point():
+        target = target.astype(np.float32)
     classes = None if encoded.is_floating_point() else np.unique(target)
     model = seeded_clone(estimator, rng)
     with single_pool_thread():

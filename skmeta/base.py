@@ -4,11 +4,9 @@
 """
 
 import warnings
-from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
-import torch
 from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -22,7 +20,8 @@ from sklearn.utils.validation import _check_sample_weight
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
 from ._notebooks import Shown
 from ._parameters import Parameters, resolve_device
-from ._threads import single_pool_thread, single_thread
+from ._threads import single_pool_thread
+from ._torch_state import own_torch
 from ._validation import NO_TARGETS, validate_rows
 from .any_estimator import EstimatorLearner, help_of, train_estimator
 from .exceptions import NotMetaFittedWarning
@@ -92,7 +91,7 @@ class MetaLearner(
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)
         fit_tasks = FitTasks.begin(self)
-        with self._threads(), single_pool_thread():
+        with self._torch(grad=True), single_pool_thread():
             state, failure = self._trainer(tasks, previous)(
                 self._settings() | {"fit_tasks": fit_tasks},
                 self._structure(), self._system,
@@ -222,13 +221,15 @@ class MetaLearner(
             state = self._state_for(self.meta_state_, y)
         else:
             state = self._alone(X, y, weight, classes)
-        with self._threads():
+        with self._torch():
             adapted, model = self._adapt(state, X, y, weight), None
             if not isinstance(self.base_learner, str):
                 model = train_estimator(
                     self.base_learner, self._located(state), adapted, X, y, weight,
                     self._seed(),
                 )  # fmt: skip
+            relevance = self._located(state).network.learner.relevance(adapted)[0]
+            relevance = state.by_feature(relevance.double().cpu().numpy())
         self._state, self._support, self._adapted = state, (X, y, weight), adapted
         vars(self).pop("base_learner_", None)
         if model is not None:
@@ -236,8 +237,6 @@ class MetaLearner(
         self._show_targets(state.targets)
         self.device_ = resolve_device(self.device)
         self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
-        relevance = self._located(state).network.learner.relevance(adapted)[0]
-        relevance = state.by_feature(relevance.double().cpu().numpy())
         total, n = relevance.sum(), len(relevance)
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)
         return self
@@ -249,7 +248,7 @@ class MetaLearner(
                 "else to learn from. Give at least one row a positive weight."
             )
         classes = self._classes_of(y, classes)
-        with self._threads():
+        with self._torch(grad=True):
             return train_alone(
                 self._settings(), self._structure(), self._system,
                 X, y, weight, classes, self._seed(),
@@ -291,9 +290,9 @@ class MetaLearner(
         moved = self._moved[2]
         return state.having(network=moved.network, embedding=moved.embedding)
 
-    def _threads(self):
-        """As few threads as pay: one, where there is no embedding."""
-        return nullcontext() if self.embedding is not None else single_thread()
+    def _torch(self, grad=False):
+        """Torch as it is run here, on one thread where there is no embedding."""
+        return own_torch(grad=grad, one_thread=self.embedding is None)
 
     def _learner(self, state):
         """What predicts for the task adapted to."""
@@ -302,7 +301,6 @@ class MetaLearner(
             return learner
         return EstimatorLearner(learner, self.base_learner_, help_of(state))
 
-    @torch.no_grad()
     def _adapt(self, state, X, y, weight):
         state = self._located(state)
         return state.network.adapt(state.rows(X, weight), state.encoded(y))
@@ -312,10 +310,12 @@ class MetaLearner(
         if not self.__sklearn_is_fitted__():
             state = self.meta_state_
             X, y = self._no_rows(state)
-            return state, self._adapt(state, X, y, np.empty(0))
+            with self._torch():
+                return state, self._adapt(state, X, y, np.empty(0))
         device = resolve_device(self.device)
         if not hasattr(self, "_adapted") or self.device_ != device:  # pickled or moved
-            self._adapted = self._adapt(self._state, *self._support)
+            with self._torch():
+                self._adapted = self._adapt(self._state, *self._support)
             self.device_ = device
         return self._state, self._adapted
 

@@ -70,7 +70,7 @@ def seeded(seed):
     One thread at a time, since torch has one source of them for all.
     """
     with _source_of_all, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         yield
 
 

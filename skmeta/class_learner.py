@@ -22,6 +22,7 @@ from .gaussian_classes import (
     row_logits,
 )
 from .row_decoder import MAX_CORRECTION, RowDecoder
+from .task_encoder import bounded
 
 N_HIDDEN = 64
 MAX_SHIFT = 3.0
@@ -102,6 +103,7 @@ class RowFeatures(nn.Module):
 
     def forward(self, x):
         """Features (..., n_features) of rows (..., n_columns)."""
+        x = bounded(x)
         z = x @ self.projection.T
         return z if self.hidden is None else z + self.hidden(x)
 

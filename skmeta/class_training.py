@@ -20,7 +20,7 @@ from .known_classes import CoTrainingLoss, known_classes
 from .meta_state import MetaState
 from .pools import ClassPools, PoolBatches, PoolStream
 from .related_classes import remember_classes
-from .scaling import FeatureScaler
+from .scaling import CLIP, FeatureScaler
 from .sources import Sources
 from .training_loop import QueryLoss, train
 
@@ -40,7 +40,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
     sources = _sources(tasks, validation_tasks, fraction, rng, embeds)
     row_shape = sources.examples.X.shape[1:]
     names = sources.examples.feature_names
-    missing, sources = sources.filled(previous, embeds)
+    missing, seen, sources = sources.filled(previous, embeds)
     embedding = start_embedding(settings, sources.examples.X, seed, previous)
     learned = embedding is not None and (
         embedding.trainable or settings["augmentation"] is not None
@@ -49,11 +49,12 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         embedding.to(device)
     if embedding is not None and not learned:
         sources = sources.map(lambda some: in_columns(some, embedding))
-    features = _scaler(sources.examples, embedding if learned else None, previous)
+    features = _scaler(sources, embedding if learned else None, previous)
 
     def columns(rows):
         """Columns of rows as the learner takes them."""
-        return features.transform(embedding.columns(rows) if learned else rows)
+        rows = features.transform(embedding.columns(rows) if learned else rows)
+        return rows.clip(-CLIP, CLIP)
 
     learner = _learner(settings, system, sources, features, columns, seed, previous)
     network = PoolNetwork(
@@ -89,6 +90,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         row_shape=row_shape,
         feature_names=names,
         history=history,
+        seen=seen,
     )
     return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
 
@@ -135,14 +137,14 @@ def _train(network, stream, settings, n_returned, device):
     return history, failure
 
 
-def _scaler(examples, embedding, previous):
+def _scaler(sources, embedding, previous):
     """What scales the columns; those that are learned have one scale already."""
     if previous is not None:
         return previous.features
     if embedding is not None:
         n = embedding.n_columns
         return FeatureScaler(np.zeros(n), np.ones(n))
-    return FeatureScaler.fit(examples.X)
+    return sources.fit_features("own")
 
 
 def _learner(settings, system, sources, features, columns, seed, previous):

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -169,8 +170,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         probabilities : ndarray of shape (n_query, n_classes)
             In the order of ``classes_``.
         """
-        (p,) = self._per_query(X, lambda m, a, rows: _softmax(m.predict(a, rows)))
-        return p
+        X = self._query(X)
+        (logits,) = self._predictions(X)
+        return averaged_probabilities(logits, self._row_variance(X))
 
     def predict(self, X):
         """Predict the most probable class of each row.
@@ -206,14 +208,34 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             ``classes_``; where tasks have classes of their own, in the order of the
             episode's sorted labels.
         """
-        results, targets = self._predict_episodes(episodes, _softmax)
-        both = zip(results, targets, strict=True)
-        results = [p[:, : len(of.classes)] for (p,), of in both]
+        predictions, more, targets = self._predict_episodes(episodes)
+        results = [
+            averaged_probabilities(logits, of_row)
+            for (logits,), of_row in zip(predictions, more, strict=True)
+        ]
         if return_proba:
             return results
         both = zip(results, targets, strict=True)
         return [of.classes[p.argmax(1)] for p, of in both]
 
 
-def _softmax(logits):
-    return (logits.double().softmax(-1),)
+def averaged_probabilities(logits, variance):
+    """Probabilities of classes, averaged over what is unsure of logits.
+
+    As the average over latents is approximated in `skmeta.laplace.predict_logits`.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_query, n_classes)
+    variance : ndarray of shape (n_query, n_classes), or 0
+        Of the logits less their mean.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_query, n_classes)
+    """
+    n_classes = logits.shape[1]
+    if n_classes > 1 and not np.isscalar(variance):
+        variance = 2 * n_classes / (n_classes - 1) * variance.mean(1, keepdims=True)
+        logits = logits / np.sqrt(1 + np.pi / 8 * variance)
+    return softmax(logits.astype(np.float64), axis=1)

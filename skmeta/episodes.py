@@ -160,10 +160,20 @@ class Episodes:
     def __init__(self, tasks, features, targets, prior=None):
         self.tasks, self.features, self.targets = tasks, features, targets
         self.sizes = np.diff(tasks.offsets)
+        self.x = features.transform(tasks.X) if features.is_costly else None
         self.prior = None if prior is None else targets.transform_prior(prior)
 
     def __len__(self):
         return len(self.tasks)
+
+    def __add__(self, other):
+        """Episodes of these tasks and of others, prepared in the same way."""
+        joined = Episodes(
+            self.tasks.followed_by(other.tasks), self.features, self.targets
+        )
+        if self.prior is not None:
+            joined.prior = np.concatenate([self.prior, other.prior])
+        return joined
 
     def draw(self, indices, n_support, n_query, rng):
         """Draw one episode from each task ``indices`` (n_tasks,).
@@ -186,7 +196,10 @@ class Episodes:
 
     def _gather(self, rows, present):
         rows = np.where(present, rows, 0)
-        x = self.features.transform(self.tasks.X[rows])
+        if self.x is None:
+            x = self.features.transform(self.tasks.X[rows])
+        else:
+            x = self.x[rows]
         x[~present] = 0
         y = self.targets.transform(self.tasks.y[rows])
         y[~present] = 0

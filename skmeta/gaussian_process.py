@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .task_encoder import Dropout, Rows
+from .task_encoder import Dropout, Rows, bounded
 
 MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
 LOG_2PI = math.log(2 * math.pi)
@@ -151,6 +151,7 @@ class GaussianProcessPrior(nn.Module):
         mean = rows.prior + self.coefficients(u)
         if self.linear_only:
             return u[..., :0], mean
+        u = self.columns(rows._replace(x=bounded(rows.x)))
         a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
         h = F.gelu(self.hidden1(u * theta.gate.exp()[:, None]) * (1 + a1) + b1)
         h = F.gelu(self.hidden2(h) * (1 + a2) + b2)

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from .column_reduction import ReducedScaler
 from .missing_values import MissingValues
 from .pooled import PooledPredictor
+from .row_uncertainty import FeatureRange
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
 from .task_encoder import Rows
 
@@ -25,7 +27,7 @@ class MetaState:
         On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
         Structural parameters of the estimator that it was trained with.
-    features : FeatureScaler
+    features : FeatureScaler or ReducedScaler
     targets : TargetScaler, LabelEncoder or None
         None where every task has classes of its own.
     pooled : PooledPredictor or None
@@ -44,11 +46,14 @@ class MetaState:
         One entry an epoch of meta-training.
     tasks : tuple of TaskCollection or lazy sequence
         The tasks in the order of their names, where rows are borrowed from them.
+    seen : FeatureRange or None
+        Where the rows of meta-training lie. None with an embedding, and where one task
+        is learned alone.
     """
 
     network: torch.nn.Module = field(repr=False)
     parameters: dict[str, Any]
-    features: FeatureScaler
+    features: FeatureScaler | ReducedScaler
     targets: TargetScaler | LabelEncoder | None
     pooled: PooledPredictor | None
     missing: MissingValues = field(repr=False)
@@ -60,6 +65,7 @@ class MetaState:
     task_attention: np.ndarray = field(default=None, repr=False)
     history: list = field(default_factory=list, repr=False)
     tasks: tuple = field(default=(), repr=False)
+    seen: FeatureRange | None = field(default=None, repr=False)
 
     def __post_init__(self):
         self._freeze()
@@ -99,6 +105,16 @@ class MetaState:
         X = self.missing.columns(X)
         return X if self.embedding is None else self.embedding.columns(X)
 
+    def companions(self, X, support):
+        """What shows how unsure rows ``X`` make predictions, see `FeatureRange`.
+
+        ``support`` holds the rows of the task adapted to, both (n_rows, ...).
+        """
+        if self.seen is None:
+            return None
+        seen = self.seen.including(self.missing.marked(support))
+        return seen.companions(self.missing.marked(X))
+
     def by_feature(self, relevance):
         """Relevance of each feature, from that of each column (at least n_columns,).
 
@@ -106,7 +122,7 @@ class MetaState:
         """
         if self.embedding is not None:
             return relevance[: self.embedding.n_columns]
-        return self.missing.by_feature(relevance)
+        return self.missing.by_feature(self.features.by_feature(relevance))
 
     def embedded_rows(self, X, weight=None):
         """Columns ``X`` (n_rows, n_columns) of one task, as the network takes them."""

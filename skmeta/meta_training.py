@@ -178,7 +178,10 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     """
     rng, fraction = np.random.default_rng(seed), settings["validation_fraction"]
     embeds = settings["embedding"] is not None
-    sources = Sources.split(tasks, validation_tasks, fraction, rng, embeds=embeds)
+    sources = Sources.split(
+        tasks, validation_tasks, fraction, rng, embeds=embeds,
+        numbers=not classification,
+    )  # fmt: skip
     classes = class_labels(sources) if classification else None
     if not classification:
         sources.check_numbers()
@@ -187,7 +190,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         sources.examples.feature_names,
     )
     judged = sources.held_out.X, sources.held_out.y
-    missing, sources = sources.filled(previous, embeds)
+    missing, seen, sources = sources.filled(previous, embeds)
     embedding = learn_embedding(settings, sources, classes, seed, device, previous)
     if embedding is not None:
         sources = sources.map(lambda some: in_columns(some, embedding.to(device)))
@@ -205,6 +208,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
             embedding=embedding,
             row_shape=row_shape,
             feature_names=feature_names,
+            seen=seen,
             **more,
         )
 
@@ -250,7 +254,7 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
             classes, n_support, seed,
         )  # fmt: skip
         network = make_network(
-            settings, system, sources.examples.n_features, start.targets,
+            settings, system, len(start.features.mean), start.targets,
             start.pooled is not None, seed,
         )  # fmt: skip
         share_prior(start.learner, network.learner)

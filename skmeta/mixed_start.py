@@ -30,7 +30,7 @@ RBF_SHARE, MIN_RBF = 0.2, 1e-4
 starts with, and its least."""
 
 
-def candidate_starts(learner, episodes, rng):
+def candidate_starts(learner, episodes, rng, max_iter=MAX_ITER):
     """Where a base learner may start: as it is, and as a mixed model of the tasks.
 
     Parameters
@@ -40,6 +40,8 @@ def candidate_starts(learner, episodes, rng):
     episodes : Episodes of n_tasks tasks
     rng : numpy.random.Generator
         Draws the tasks that EM sees, where they are many.
+    max_iter : int
+        Iterations after which EM is cut short.
 
     Returns
     -------
@@ -54,7 +56,7 @@ def candidate_starts(learner, episodes, rng):
     for diagonal in (False, True):
         try:
             with np.errstate(all="ignore"):
-                effects = rows.fit(diagonal)
+                effects = rows.fit(diagonal, max_iter)
         except np.linalg.LinAlgError:
             continue
         if all(np.isfinite(part).all() for part in effects):
@@ -78,7 +80,7 @@ class _Rows:
 
     def __init__(self, episodes, rng):
         tasks, targets = episodes.tasks, episodes.targets
-        n_columns = 1 + tasks.n_features + targets.n_outputs
+        n_columns = 1 + len(episodes.features.mean) + targets.n_outputs
         n_tasks = max(2, MAX_COST // (n_columns**2 * targets.n_outputs))
         chosen = np.sort(rng.permutation(len(tasks))[: min(n_tasks, MAX_TASKS)])
         if tasks.weights is not None:
@@ -102,7 +104,7 @@ class _Rows:
         """Whether there is one class only, and so nothing to fit."""
         return self.has_classes and self.prior.shape[1] == 1
 
-    def fit(self, diagonal):
+    def fit(self, diagonal, max_iter):
         """Fit the mixed model.
 
         Returns
@@ -115,7 +117,7 @@ class _Rows:
         settings = {
             "diagonal": diagonal,
             "penalty": np.r_[0.0, np.ones(self.design.shape[1] - 1)],
-            "max_iter": MAX_ITER,
+            "max_iter": max_iter,
             "warns": False,
         }
         if not self.has_classes:

@@ -14,7 +14,7 @@ from torch import nn
 
 from .distributions import Components
 from .gaussian_process import MAX_LOG_NOISE, MIN_LOG_NOISE
-from .task_encoder import TaskEncoding
+from .task_encoder import TaskEncoding, bounded
 
 MAX_GRADIENT = 10.0
 """Norm of one task's gradient above which its step is shortened."""
@@ -177,7 +177,7 @@ class MultilayerPerceptron(nn.Module):
 
     def _forward(self, parameters, gate, rows):
         w1, b1, w2, b2, w3, b3, _ = self._layers(parameters)
-        x = rows.x * gate[:, None]
+        x = bounded(rows.x) * gate[:, None]
         u = torch.cat([x, rows.prior], -1) if self.uses_prior else x
         h = torch.tanh(u @ w1 + b1[:, None])
         h = torch.tanh(h @ w2 + b2[:, None])

@@ -18,6 +18,7 @@ from .pooled_estimators import (
     aligned_probabilities,
     checked_classes,
     draw_seed,
+    on_any_scale,
     polynomial_ridge,
     tuned_boosting,
     untuned_boosting,
@@ -46,7 +47,7 @@ class PooledPredictor:
         What the estimator predicts.
     classes : ndarray of shape (n_classes,) or None
         The classes that the output columns stand for; None for regression.
-    out_of_fold : ndarray of shape (n_rows, n_outputs), dtype float32, or None
+    out_of_fold : ndarray of shape (n_rows, n_outputs) or None
         Output for each meta-training row from a model fitted on other tasks; None
         from :func:`fit_alone`.
     """
@@ -66,14 +67,15 @@ class PooledPredictor:
 
         Returns
         -------
-        output : ndarray of shape (n_rows, n_outputs), dtype float32
-            For regression the prediction, in one column. For classification the
-            centred log-probabilities over `classes`: each row sums to zero, and for
-            two classes the second column less the first is the log-odds.
+        output : ndarray of shape (n_rows, n_outputs)
+            For regression the prediction, in one column, less the offset that was
+            taken off the targets. For classification the centred log-probabilities
+            over `classes`, in float32: each row sums to zero, and for two classes the
+            second column less the first is the log-odds.
         """
         if len(X) == 0:  # scikit-learn's estimators refuse it
             n_outputs = 1 if self.classes is None else len(self.classes)
-            return np.empty((0, n_outputs), dtype=np.float32)
+            return np.empty((0, n_outputs))
         return _outputs(self.estimator, X, self.classes)
 
 
@@ -86,6 +88,7 @@ def fit_pooled(
     classes=None,
     random_state=None,
     n_folds=3,
+    offset=0.0,
 ):
     """Fit one estimator on the rows of all tasks and predict them out of fold.
 
@@ -108,6 +111,8 @@ def fit_pooled(
         Draws the folds, and seeds every random state that `estimator` leaves unset.
     n_folds : int, default=3
         Folds over tasks, at most one for each task.
+    offset : float, default=0.0
+        Taken off the targets of regression first, see `skmeta.scaling.offset_of`.
 
     Returns
     -------
@@ -149,24 +154,27 @@ def fit_pooled(
         classes = checked_classes(tasks.y, classes)
     rng = check_random_state(random_state)
     if estimator is None:
-        estimator = tuned_boosting(
-            task_type, tasks, validation_tasks, classes=classes, random_state=rng
+        estimator = on_any_scale(
+            tuned_boosting(
+                task_type, tasks, validation_tasks, classes=classes, random_state=rng
+            )
         )
     _check_outputs(estimator, task_type)
     estimator = seeded_clone(estimator, rng)
 
+    y = tasks.y if task_type == "classification" else tasks.y - offset
     weight = tasks.row_weights()
     fold_of_task = rng.permutation(n_tasks) % min(n_folds, n_tasks)
     fold_of_row = np.repeat(fold_of_task, np.diff(tasks.offsets))
     n_outputs = 1 if classes is None else len(classes)
-    out_of_fold = np.empty((len(tasks.y), n_outputs), dtype=np.float32)
+    out_of_fold = np.empty((len(y), n_outputs))
     for fold in range(fold_of_task.max() + 1):
         held_out = fold_of_row == fold
         rows = _counted_rows(~held_out, weight, rng)
-        model = fitted(estimator, tasks.X[rows], tasks.y[rows], classes)
+        model = fitted(estimator, tasks.X[rows], y[rows], classes)
         out_of_fold[held_out] = _outputs(model, tasks.X[held_out], classes)
     rows = _counted_rows(slice(None), weight, rng)
-    estimator = fitted(estimator, tasks.X[rows], tasks.y[rows], classes)
+    estimator = fitted(estimator, tasks.X[rows], y[rows], classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)
 
 
@@ -214,11 +222,11 @@ def fit_alone(estimator, X, y, *, task_type, random_state=None):
     >>> from skmeta.pooled import fit_alone
     >>> alone = fit_alone(Ridge(), [[0.0], [1.0]], [2.0, 2.0], task_type="regression")
     >>> alone.predict([[3.0]])
-    array([[2.]], dtype=float32)
+    array([[2.]])
     """
     rng = check_random_state(random_state)
     if estimator is None:
-        estimator = untuned_boosting(task_type, random_state=rng)
+        estimator = on_any_scale(untuned_boosting(task_type, random_state=rng))
     _check_outputs(estimator, task_type)
     classes = np.unique(y) if task_type == "classification" else None
     model = fitted(seeded_clone(estimator, rng), X, y, classes)
@@ -266,7 +274,7 @@ def fitted(estimator, X, y, classes=None, **weights):
 
 def _outputs(model, X, classes):
     if classes is None:
-        return np.asarray(model.predict(X), dtype=np.float32).reshape(-1, 1)
+        return np.asarray(model.predict(X), dtype=np.float64).reshape(-1, 1)
     probabilities = aligned_probabilities(
         model.predict_proba(X), model.classes_, classes
     )

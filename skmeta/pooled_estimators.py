@@ -5,16 +5,19 @@ is better where the pooled signal is smooth and the rows are few.
 """
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.compose import ColumnTransformer
+from sklearn.base import clone, is_classifier
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, PolynomialFeatures, StandardScaler
 from sklearn.utils import check_random_state
+
+from .column_reduction import MAX_COLUMNS, association
+from .scaling import FeatureScaler, TargetScaler
 
 MAX_TUNING_ROWS = 100_000
 """Rows that `tuned_boosting` looks at; above it, whole tasks are left out at random."""
@@ -31,9 +34,10 @@ def tuned_boosting(
 ):
     """Choose a histogram gradient boosting by its loss on other tasks.
 
-    Leaves per tree (4, 10 or 31) and the number of iterations are those with the
-    lowest squared error, or log loss, on the rows of the validation tasks; the number
-    of iterations is read off the staged predictions of one fit.
+    Of very many columns it sees those that tell most of the targets, one by one.
+    Leaves per tree (4, 10 or 31) and the number of iterations are those with the lowest
+    squared error, or log loss, on the rows of the validation tasks; the number of
+    iterations is read off the staged predictions of one fit.
 
     Parameters
     ----------
@@ -51,7 +55,8 @@ def tuned_boosting(
     Returns
     -------
     estimator : HistGradientBoostingRegressor or HistGradientBoostingClassifier
-        Unfitted.
+        Unfitted. Of more columns than `skmeta.column_reduction.MAX_COLUMNS` a pipeline
+        of what selects them and of it.
 
     Raises
     ------
@@ -82,16 +87,25 @@ def tuned_boosting(
         n_held_out = max(1, len(tasks) // 5)
         validation_tasks = tasks[order[:n_held_out]]
         tasks = tasks[order[n_held_out:]]
-    X, y = _capped_rows(tasks, rng)
-    X_val, y_val = _capped_rows(validation_tasks, rng)
+    tasks, validation_tasks = (
+        _capped_rows(some, rng) for some in (tasks, validation_tasks)
+    )
+    X, y, X_val, y_val = tasks.X, tasks.y, validation_tasks.X, validation_tasks.y
     boosting = untuned_boosting(task_type, random_state=rng)
     max_iter = MAX_BOOSTING_ITERATIONS
+    if task_type == "regression":
+        scaler = TargetScaler.fit(y)
+        y, y_val = (scaler.transform(some, np.float64) for some in (y, y_val))
     if task_type == "classification":
         classes = checked_classes(np.concatenate([y, y_val]), classes)
         max_iter = min(max_iter, max(10, MAX_BOOSTING_TREES // len(classes)))
         if len(np.unique(y)) == 1:
             return boosting  # nothing to tune
 
+    kept = None
+    if X.shape[1] > MAX_COLUMNS:
+        kept = _telling_columns(tasks, task_type)
+        X, X_val = X[:, kept], X_val[:, kept]
     best = (np.inf, None, None)
     for max_leaf_nodes in (4, 10, 31):
         model = clone(boosting)
@@ -99,7 +113,20 @@ def tuned_boosting(
         losses = _staged_losses(model, X_val, y_val, classes)
         stage = int(np.argmin(losses))
         best = min(best, (losses[stage], max_leaf_nodes, stage + 1))
-    return boosting.set_params(max_leaf_nodes=best[1], max_iter=best[2])
+    boosting.set_params(max_leaf_nodes=best[1], max_iter=best[2])
+    if kept is None:
+        return boosting
+    selection = ColumnTransformer([("kept", "passthrough", kept.tolist())])
+    return make_pipeline(selection, boosting)
+
+
+def _telling_columns(tasks, task_type):
+    """Those of very many columns that tell most of the targets, in order."""
+    x = FeatureScaler.fit(tasks.X).transform(tasks.X)
+    task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
+    classes = "shared" if task_type == "classification" else None
+    told = association(x, tasks.y, task, classes)
+    return np.sort(np.argsort(-told, kind="stable")[:MAX_COLUMNS])
 
 
 def untuned_boosting(task_type, *, random_state=None):
@@ -129,6 +156,13 @@ def untuned_boosting(task_type, *, random_state=None):
     )
 
 
+def on_any_scale(estimator):
+    """Return an estimator that sees standardised targets, where it predicts numbers."""
+    if is_classifier(estimator):
+        return estimator
+    return TransformedTargetRegressor(estimator, transformer=StandardScaler())
+
+
 def polynomial_ridge(task_type, X):
     """Return an unfitted ridge, or logistic regression, on second-order polynomials.
 
@@ -145,8 +179,8 @@ def polynomial_ridge(task_type, X):
     Returns
     -------
     estimator : Pipeline
-        StandardScaler, PolynomialFeatures, StandardScaler, then RidgeCV or
-        LogisticRegression.
+        MaxAbsScaler and StandardScaler, for columns of any size, PolynomialFeatures,
+        StandardScaler, then RidgeCV or LogisticRegression.
 
     Examples
     --------
@@ -173,7 +207,9 @@ def polynomial_ridge(task_type, X):
         linear = RidgeCV(alphas=np.logspace(-2, 4, 13))
     else:
         linear = LogisticRegression(max_iter=500)
-    return make_pipeline(StandardScaler(), polynomials, StandardScaler(), linear)
+    return make_pipeline(
+        MaxAbsScaler(), StandardScaler(), polynomials, StandardScaler(), linear
+    )
 
 
 def checked_classes(y, classes):
@@ -221,8 +257,7 @@ def _staged_losses(model, X, y, classes):
 
 def _capped_rows(tasks, rng):
     if len(tasks.y) <= MAX_TUNING_ROWS:
-        return tasks.X, tasks.y
+        return tasks
     order = rng.permutation(len(tasks))
     n_rows = np.cumsum(np.diff(tasks.offsets)[order])
-    kept = tasks[order[: max(1, np.searchsorted(n_rows, MAX_TUNING_ROWS, "right"))]]
-    return kept.X, kept.y
+    return tasks[order[: max(1, np.searchsorted(n_rows, MAX_TUNING_ROWS, "right"))]]

@@ -1,7 +1,6 @@
 """What an adapted meta-learner computes for query rows, of one task or of many."""
 
 import numpy as np
-import torch
 from sklearn.base import clone
 
 from .base import MetaLearner
@@ -9,23 +8,27 @@ from .episodes import pad
 
 EPISODES_AT_ONCE = 128
 QUERIES_AT_ONCE = 4096
+MAX_LOGIT = 30.0
+"""Differences of logits above which probabilities are 0 and 1."""
 
 
 class QueryLearner(MetaLearner):
     """A meta-learner with everything that is asked of it row by row."""
 
-    @torch.no_grad()
+    def _query(self, X):
+        """Query rows, checked, of an estimator that can predict."""
+        if not self.__sklearn_is_fitted__():
+            self._check_meta_fitted()
+        return self._check_rows(X)
+
     def _per_query(self, X, compute):
-        """Apply ``compute(learner, adapted, rows)`` to chunks of query rows.
+        """Apply ``compute(learner, adapted, rows)`` to chunks of checked query rows.
 
         Returns
         -------
         outputs : list of ndarray, one for each output of ``compute``
         """
-        if not self.__sklearn_is_fitted__():
-            self._check_meta_fitted()
-        X = self._check_rows(X)
-        with self._threads():
+        with self._torch():
             state, adapted = self._adaptation()
             located, learner = self._located(state), self._learner(state)
             chunks = []
@@ -51,7 +54,7 @@ class QueryLearner(MetaLearner):
             the RBF part; of a perceptron, its last hidden layer.
         """
         (features,) = self._per_query(
-            X, lambda m, a, rows: (m.features(a, rows).double(),)
+            self._query(X), lambda m, a, rows: (m.features(a, rows).double(),)
         )
         return features
 
@@ -78,51 +81,83 @@ class QueryLearner(MetaLearner):
             the nearer rows of that class have the larger part.
         """
         (weights,) = self._per_query(
-            X, lambda m, a, rows: (m.support_weights(a, rows).double(),)
+            self._query(X), lambda m, a, rows: (m.support_weights(a, rows).double(),)
         )
         total = weights.sum(1, keepdims=True)
         return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
 
-    @torch.no_grad()
-    def _predict_episodes(self, episodes, select):
-        """Apply ``select`` to the prediction of every episode, a batch at a time.
+    def _predictions(self, X):
+        """Mean and variance, or logits, of checked query rows, as `_per_query`."""
+        return self._per_query(X, lambda m, a, rows: as_tuple(m.predict(a, rows)))
+
+    def _companions(self, X):
+        """Rows from which it shows how unsure these rows make a prediction, or None."""
+        fitted = self.__sklearn_is_fitted__()
+        support = self._support[0] if fitted else X[:0]
+        return self._current_state().companions(X, support)
+
+    def _row_variance(self, X):
+        """Variance (n_query, n_outputs) of predictions that their rows make, or 0."""
+        companions = self._companions(X)
+        if companions is None:
+            return 0.0
+        return companions.variance(location(self._predictions(companions.X)))
+
+    def _predict_episodes(self, episodes):
+        """Predict for every episode.
 
         Returns
         -------
-        results : list of list of ndarray
-            Of each episode, the outputs for its query rows.
+        predictions : list of list of ndarray
+            Of each episode, mean and variance, or logits, of its query rows.
+        variances : list of ndarray of shape (n_query, n_outputs), or 0
+            What the rows add, as `_row_variance`.
         targets : list
             What its targets were encoded by.
         """
         state = self._check_meta_fitted()
         episodes = self._check_episodes(list(episodes))
         targets = [self._state_for(state, y).targets for _, y, _ in episodes]
+        found = [state.companions(query, X) for X, _, query in episodes]
+        unsure = [i for i, companions in enumerate(found) if companions is not None]
+        more = [(*episodes[i][:2], found[i].X) for i in unsure]
+        predictions = self._in_batches(
+            episodes + more, targets + [targets[i] for i in unsure]
+        )
+        variances = [0.0] * len(episodes)
+        for i, of_companions in zip(unsure, predictions[len(episodes) :], strict=True):
+            variances[i] = found[i].variance(location(of_companions))
+        return predictions[: len(episodes)], variances, targets
+
+    def _in_batches(self, episodes, targets):
+        """Predictions of checked episodes, a batch at a time."""
         if not isinstance(self.base_learner, str):  # estimators train one by one
-            one_by_one = (self._predict_episode(*e, select) for e in episodes)
-            return list(one_by_one), targets
+            return [self._predict_episode(*episode) for episode in episodes]
         by_size = sorted(range(len(episodes)), key=lambda i: len(episodes[i][0]))
         results = [None] * len(episodes)
         for i in range(0, len(by_size), EPISODES_AT_ONCE):
             at = by_size[i : i + EPISODES_AT_ONCE]
-            with self._threads():
-                located = self._located(state)
+            with self._torch():
+                located = self._located(self.meta_state_)
                 inputs = self._padded(
                     located, [episodes[j] for j in at], [targets[j] for j in at]
                 )
                 device = next(located.network.parameters()).device
-                outputs = select(
+                outputs = as_tuple(
                     located.network(**{k: v.to(device) for k, v in inputs.items()})
                 )
             for row, j in enumerate(at):
                 n_query = len(episodes[j][2])
                 results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
-        return results, targets
+                if len(outputs) == 1:  # other episodes may have more classes
+                    results[j][0] = results[j][0][:, : len(targets[j].classes)]
+        return results
 
-    def _predict_episode(self, X, y, X_query, select):
+    def _predict_episode(self, X, y, X_query):
         one = clone(self)
         if len(X):
             one.fit(X, y)
-        return one._per_query(X_query, lambda m, a, rows: select(m.predict(a, rows)))
+        return one._predictions(X_query)
 
     def _check_episodes(self, episodes):
         """Check all at once, or one by one to name the one that is not valid."""
@@ -181,6 +216,20 @@ class QueryLearner(MetaLearner):
             "x_query": query[0],
             "prior_query": query[1],
         }
+
+
+def as_tuple(prediction):
+    """Mean and variance, or logits alone."""
+    return prediction if isinstance(prediction, tuple) else (prediction,)
+
+
+def location(prediction):
+    """Means (n_query, 1), or logits (n_query, n_classes) less their mean."""
+    if len(prediction) == 2:
+        return prediction[0][:, None].astype(np.float64)
+    (logits,) = prediction
+    logits = np.maximum(logits, logits.max(1, keepdims=True) - MAX_LOGIT)
+    return logits - logits.mean(1, keepdims=True)
 
 
 def _split_like(array, parts):

@@ -170,3 +170,10 @@ def judge(learner, batches):
         losses = row_losses(prediction, batch.y_query) * batch.weight_query
         total, n = total + float(losses.sum()), n + float(batch.weight_query.sum())
     return total / n
+
+
+@torch.no_grad()
+def mean_evidence_loss(learner, rows, y):
+    """Negative log marginal likelihood of the rows of tasks, by row."""
+    adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+    return -float(learner.log_evidence(adapted).sum() / rows.weight.sum())

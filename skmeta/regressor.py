@@ -1,14 +1,13 @@
 """How the meta-learners of numbers check targets and predict."""
 
 import numpy as np
-import torch
 from sklearn.base import RegressorMixin
 from sklearn.utils import check_array, check_consistent_length, check_random_state
 from sklearn.utils.validation import column_or_1d
 
 from ._validation import not_numbers
 from .distributions import draw, log_density, marginals, quantiles
-from .prediction import QueryLearner
+from .prediction import QueryLearner, location
 
 
 class MetaRegressor(RegressorMixin, QueryLearner):
@@ -45,7 +44,10 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         std : ndarray of shape (n_query,)
             Only with ``return_std=True``.
         """
-        mean, variance = self._per_query(X, lambda m, a, rows: m.predict(a, rows))
+        X = self._query(X)
+        mean, variance = self._predictions(X)
+        if return_std:
+            variance = widened(variance, self._row_variance(X))
         return self._unscaled(mean, variance, return_std)
 
     def predict_quantiles(self, X, q=(0.05, 0.5, 0.95)):
@@ -70,9 +72,10 @@ class MetaRegressor(RegressorMixin, QueryLearner):
                 "q must be a number between 0 and 1, both excluded, or a list of such. "
                 f"Got {q!r}."
             )
-        mixture = self._marginals(X)
-        found = [quantiles(*mixture, one) for one in wanted.ravel()]
-        return found[0] if wanted.ndim == 0 else np.array(found).T
+        mixture, targets = self._marginals(X), self._current_state().targets
+        found = np.array([quantiles(*mixture, one) for one in wanted.ravel()]).T
+        found = targets.inverse_transform(found)
+        return found[:, 0] if wanted.ndim == 0 else found
 
     def log_prob(self, X, y):
         """Log density of targets, each given its row and the task adapted to.
@@ -92,9 +95,10 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         mixture = self._marginals(X)
         y = self._check_target(check_array(y, ensure_2d=False, input_name="y"))
         check_consistent_length(mixture[0], y)
-        return log_density(*mixture, y)
+        targets = self._current_state().targets
+        scaled = (y - targets.offset - targets.mean) / targets.scale
+        return log_density(*mixture, scaled) - np.log(targets.scale)
 
-    @torch.no_grad()
     def sample_y(self, X, n_samples=1, random_state=0):
         """Draw the targets of all rows together from what is predicted.
 
@@ -112,23 +116,35 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         -------
         samples : ndarray of shape (n_query, n_samples)
         """
-        if not self.__sklearn_is_fitted__():
-            self._check_meta_fitted()
-        X, rng = self._check_rows(X), check_random_state(random_state)
-        with self._threads():
+        X, rng = self._query(X), check_random_state(random_state)
+        with self._torch():
             state, adapted = self._adaptation()
             rows = self._located(state).rows(X)
             components = self._learner(state).components(adapted, rows, joint=True)
             samples = draw(components, n_samples, rng)
-        return state.targets.mean + state.targets.scale * samples
+        samples += self._drawn_of_rows(X, n_samples, rng)
+        return state.targets.inverse_transform(samples)
+
+    def _drawn_of_rows(self, X, n_samples, rng):
+        """Draws (n_query, n_samples) of what rows make unsure, or 0."""
+        companions = self._companions(X)
+        if companions is None:
+            return 0.0
+        at = location(self._predictions(companions.X))
+        drawn = np.sqrt(companions.independent(at)) * rng.standard_normal(
+            (len(X), n_samples)
+        )
+        for deviation in companions.shared(at):
+            drawn += deviation * rng.standard_normal(n_samples)
+        return drawn
 
     def _marginals(self, X):
-        """Log shares, means and deviations (n_query, n_components) of the targets."""
+        """Log shares, means and deviations (n_query, n_components), on the scale."""
+        X = self._query(X)
         log_share, mean, sd = self._per_query(
             X, lambda m, a, rows: marginals(m.components(a, rows))
         )
-        targets = self._current_state().targets
-        return log_share, targets.mean + targets.scale * mean, targets.scale * sd
+        return log_share, mean, np.sqrt(sd**2 + self._row_variance(X))
 
     def predict_episodes(self, episodes, return_std=False):
         """Adapt to many tasks and predict for each, in batches.
@@ -145,12 +161,20 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         predictions : list of ndarray of shape (n_query,)
             With ``return_std=True`` a list of pairs ``(y, std)``.
         """
-        results, _ = self._predict_episodes(episodes, lambda prediction: prediction)
-        return [self._unscaled(*pair, return_std) for pair in results]
+        predictions, more, _ = self._predict_episodes(episodes)
+        return [
+            self._unscaled(mean, widened(variance, of_row), return_std)
+            for (mean, variance), of_row in zip(predictions, more, strict=True)
+        ]
 
     def _unscaled(self, mean, variance, return_std):
         targets = self._current_state().targets
-        y = targets.mean + targets.scale * mean.astype(np.float64)
+        y = targets.inverse_transform(mean.astype(np.float64))
         if not return_std:
             return y
         return y, targets.scale * np.sqrt(variance.astype(np.float64))
+
+
+def widened(variance, of_row):
+    """Variance (n_query,), with that which rows add, (n_query, 1) or 0."""
+    return variance if np.isscalar(of_row) else variance + of_row[:, 0]

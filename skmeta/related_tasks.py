@@ -46,7 +46,7 @@ class RelatedTasks:
         state, tasks = self._check_meta_fitted(), check_tasks(tasks)
         learner = state.network.learner
         memories, names = [learner.memory], []
-        with self._threads():
+        with self._torch():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
                 names += some.names
@@ -79,7 +79,6 @@ class RelatedTasks:
         adapted = self._related()
         return max(0.0, float(-torch.expm1(adapted.log_relation[0, -1])))
 
-    @torch.no_grad()
     def relations(self, tasks):
         """Relations of whole tasks to those of meta-training.
 
@@ -99,7 +98,7 @@ class RelatedTasks:
             its rows, less surely than a new task is.
         """
         state, tasks = self._located(self._check_meta_fitted()), check_tasks(tasks)
-        with self._threads():
+        with self._torch():
             found = [
                 self._relations(adapted)
                 for some in self._chunks(tasks)
@@ -151,7 +150,8 @@ class RelatedTasks:
         """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
         index = self._related().index[0].cpu().numpy()
         (given,) = self._per_query(
-            X, lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),)
+            self._query(X),
+            lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),),
         )
         all_given = np.zeros((len(given), len(self.task_names_), given.shape[2]))
         all_given[:, index] = given
@@ -180,7 +180,7 @@ class RelatedRegressor(RelatedTasks, MetaRegressor):
         given, total = self._borrowed(X)[..., 0], self.predict(X)
         targets = self._current_state().targets
         given *= targets.scale
-        given += targets.mean * self.task_relations_
+        given += targets.inverse_transform(0.0) * self.task_relations_
         return np.column_stack([given, total - given.sum(1)])
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .base_learner import LearnerAround
-from .task_encoder import AttentionBlock, TaskEncoding, half_precision
+from .task_encoder import AttentionBlock, TaskEncoding, bounded, half_precision
 
 MAX_CORRECTION = 3.0
 """Of a mean in standard deviations, of a logarithm of one, and of a logit."""
@@ -119,7 +119,7 @@ class RowDecodingLearner(LearnerAround):
             said = torch.stack([mean, 0.5 * variance.log()], -1)
         else:
             said = prediction.log_softmax(-1)
-        inputs = torch.cat([query.x, query.prior, said.to(query.x)], -1)
+        inputs = torch.cat([bounded(query.x), query.prior, said.to(query.x)], -1)
         log_weight = adapted.encoding.log_weight
         decoded = self.decoder(inputs, adapted.known, log_weight)
         return MAX_CORRECTION * (decoded / MAX_CORRECTION).tanh()

@@ -14,6 +14,7 @@ from safetensors.numpy import save as to_bytes
 from . import __version__
 from ._saved_estimators import read_estimator, write_estimator
 from ._saved_values import Reader, Writer
+from ._torch_state import own_torch
 from ._versions import warn_of_version
 from .exceptions import SavedFileError
 
@@ -156,7 +157,8 @@ def load(path, *, embedding=None, trusted=()):
     node = _checked(path, metadata, arrays)
     reader = Reader(arrays, trusted)
     try:
-        estimator = read_estimator(reader, node, embedding)
+        with own_torch():
+            estimator = read_estimator(reader, node, embedding)
         if reader.unread:
             raise SavedFileError(
                 f"it has arrays of no use, {sorted(reader.unread)[:3]}"

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 CLIP = 8.0
-"""Standard deviations from the mean beyond which a feature is cut off."""
+"""Standard deviations from the mean beyond which networks see a feature no further."""
+
+FURTHEST, FURTHEST_PRIOR = 1e6, 1e9
+"""Standard deviations beyond which features, and pooled predictions, are cut off: the
+squares of larger ones would swallow all else in a covariance."""
 
 MAX_TARGET = 1e15
 """Scaled targets beyond which squares and their sums lose all meaning in float32."""
+
+FAR_FROM_ZERO = 2.0**16
+"""Targets whose mean is so many standard deviations from zero have an offset."""
+
+NEGLIGIBLE = 1e-12
+"""Residuals of a pooled estimator, relative to the targets, that are rounding alone."""
 
 CHUNK = 100_000
 
@@ -30,6 +40,7 @@ class FeatureScaler:
 
     mean: np.ndarray
     scale: np.ndarray
+    is_costly = False
 
     @classmethod
     def fit(cls, X, weight=None):
@@ -40,35 +51,52 @@ class FeatureScaler:
         n = len(X)
         weight = np.ones(n) if weight is None else np.asarray(weight, np.float64)
         chunks = [slice(i, i + CHUNK) for i in range(0, n, CHUNK)]
-        total = weight.sum()
-        mean = sum(weight[c] @ X[c] for c in chunks) / total
-        square = sum(weight[c] @ np.square(X[c] - mean) for c in chunks)
+        total, unit = weight.sum(), power_of_two(np.abs(X).max(0))
+        mean = sum(weight[c] @ (X[c] / unit) for c in chunks) / total * unit
+        deviation = power_of_two(np.maximum(X.max(0) - mean, mean - X.min(0)))
+        square = sum(weight[c] @ np.square((X[c] - mean) / deviation) for c in chunks)
         constant = X.min(0) == X.max(0)
         mean = np.where(constant, X[0], mean)
-        scale = np.sqrt(square / total)
+        scale = np.sqrt(square / total) * deviation
         return cls(mean, np.where(constant | (scale == 0), 1.0, scale))
 
     def transform(self, X, dtype=np.float32):
         """Scale rows of shape (..., n_features)."""
-        scaled = (X - self.mean) / self.scale
-        return np.clip(scaled, -CLIP, CLIP, out=scaled).astype(dtype)
+        with np.errstate(over="ignore"):
+            scaled = (X - self.mean) / self.scale
+        return np.clip(scaled, -FURTHEST, FURTHEST, out=scaled).astype(dtype)
+
+    def by_feature(self, relevance):
+        """Relevance of each feature, from that of each column (n_features or more,)."""
+        return relevance[: len(self.mean)]
+
+
+def power_of_two(size):
+    """Powers of two near sizes; to divide by them rounds nothing, and 0 is as 1."""
+    _, exponent = np.frexp(np.asarray(size, np.float64))
+    return np.ldexp(1.0, np.clip(exponent, -1000, 1000))
 
 
 @dataclass(frozen=True, eq=False)
 class TargetScaler:
-    """Targets of regression tasks in units of what the pooled estimator leaves open.
+    """Regression targets in units of the residuals of the pooled estimator.
 
     Attributes
     ----------
     mean : float
-        Mean of the meta-training targets.
+        Mean of the meta-training targets, less ``offset``.
     scale : float
         Standard deviation of the residuals of the pooled estimator (of the targets,
         without one).
+    offset : float
+        Taken off all targets first, and exactly. It is 0 unless the targets lie so far
+        from zero (Unix time, coordinates) that rounding would blur them; then it is
+        one of them.
     """
 
     mean: float
     scale: float
+    offset: float = 0.0
     n_outputs = 1
     dtype = np.dtype(np.float64)
 
@@ -81,20 +109,19 @@ class TargetScaler:
     def fit(cls, y, prior=None, weight=None):
         """Learn from targets (n_rows,) and pooled predictions (n_rows, 1) or None.
 
-        ``weight`` (n_rows,) says how often each row counts.
+        ``weight`` (n_rows,) says how often each row counts; pooled predictions are
+        those of targets less `offset_of` them.
         """
-        y = y.astype(np.float64, copy=False)
-        mean = float(np.average(y, weights=weight))
-        residual = y - (mean if prior is None else prior[:, 0])
-        with np.errstate(over="ignore"):
-            scale = float(np.sqrt(np.average(np.square(residual), weights=weight)))
-        if not np.isfinite(scale):
-            raise ValueError(
-                f"The targets, from {y.min():.3g} to {y.max():.3g}, are too large to "
-                "compute their standard deviation. Look for an error in the data, or "
-                "in its units."
-            )
-        return cls(mean, scale if scale > 1e-12 * (1 + abs(mean)) else 1.0)
+        y, offset = y.astype(np.float64, copy=False), offset_of(y)
+        y = y - offset
+        unit = float(power_of_two(np.abs(y).max()))
+        mean = float(np.average(y / unit, weights=weight)) * unit
+        scale = spread = _root_mean_square(y - mean, weight)
+        if prior is not None:
+            scale = _root_mean_square(y - prior[:, 0], weight)
+        if not scale > NEGLIGIBLE * spread:
+            scale = spread or 1.0
+        return cls(mean, scale, offset)
 
     def transform(self, y, dtype=np.float32):
         """Scale targets (...).
@@ -104,19 +131,41 @@ class TargetScaler:
         ValueError
             If a target is out of all proportion to those of meta-training.
         """
-        scaled = (y - self.mean) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = (y - self.offset - self.mean) / self.scale
         if np.max(np.abs(scaled), initial=0) > MAX_TARGET:
             furthest = np.ravel(y)[np.argmax(np.abs(scaled))]
             raise ValueError(
                 f"The target {furthest:.3g} is more than {MAX_TARGET:.0e} standard "
-                f"deviations ({self.scale:.3g}) from the mean ({self.mean:.3g}) of the "
-                "targets learned from. Look for an error in the data, or in its units."
+                f"deviations ({self.scale:.3g}) from the mean "
+                f"({self.offset + self.mean:.3g}) of the targets learned from. Look "
+                "for an error in the data, or in its units."
             )
         return scaled.astype(dtype)
 
     def transform_prior(self, prior):
-        """Scale pooled predictions (..., 1), to float32."""
-        return ((prior - self.mean) / self.scale).astype(np.float32)
+        """Scale pooled predictions (..., 1) of targets less the offset, to float32."""
+        scaled = (prior - self.mean) / self.scale
+        return np.clip(scaled, -FURTHEST_PRIOR, FURTHEST_PRIOR).astype(np.float32)
+
+    def inverse_transform(self, scaled):
+        """Targets (...) from scaled ones."""
+        return self.offset + (self.mean + self.scale * scaled)
+
+
+def offset_of(y):
+    """What is to be taken off targets (n_rows,) that lie far from zero; else 0."""
+    y = y.astype(np.float64, copy=False)
+    one = float(np.partition(y, (len(y) - 1) // 2)[(len(y) - 1) // 2])  # as they are
+    with np.errstate(over="ignore"):
+        spread = _root_mean_square(y - one)
+    return one if abs(one) > FAR_FROM_ZERO * spread else 0.0
+
+
+def _root_mean_square(values, weight=None):
+    """Of any size: squares neither overflow nor vanish."""
+    unit = float(power_of_two(np.abs(values).max()))
+    return float(np.sqrt(np.average(np.square(values / unit), weights=weight))) * unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ._validation import FOR_LABELS
+from .column_reduction import fit_features
 from .columns import in_columns
 from .missing_values import MissingValues
+from .row_uncertainty import FeatureRange
+from .scaling import FeatureScaler
 from .tasks import LazyTasks, SampledTasks, TaskCollection
+from .wild_values import plausible_targets, warn_of_wild_features
 
 MAX_HELD_OUT = 512
 """Tasks set aside by ``validation_fraction``, at most."""
@@ -53,7 +57,8 @@ class Sources:
     probability: np.ndarray | None = None
 
     @classmethod
-    def split(cls, tasks, validation_tasks, fraction, rng, *, embeds=False, least=2):
+    def split(cls, tasks, validation_tasks, fraction, rng, *, embeds=False, least=2,
+              numbers=False):  # fmt: skip
         """Set ``fraction`` of the tasks aside, unless ``validation_tasks`` are given.
 
         Parameters
@@ -65,7 +70,12 @@ class Sources:
             Whether rows may be of any shape.
         least : int
             Tasks that must be there to learn from.
+        numbers : bool
+            Whether targets are numbers. Rows whose targets are wild are then left out
+            of tasks in memory.
         """
+        if numbers and isinstance(tasks, TaskCollection):
+            tasks, validation_tasks = plausible_targets(tasks, validation_tasks)
         sources = cls._split(tasks, validation_tasks, fraction, rng, least)
         sources._check(embeds)
         return sources
@@ -161,6 +171,8 @@ class Sources:
         Returns
         -------
         missing : MissingValues
+        seen : FeatureRange or None
+            Where the rows lie; None where ``embeds``.
         sources : Sources
 
         Raises
@@ -170,10 +182,23 @@ class Sources:
         """
         if previous is None:
             missing = MissingValues.fit(self.examples.X, indicates=not embeds)
+            if missing.low is not None:
+                marked = missing.marked(self.examples.X)
+                warn_of_wild_features(self.examples, marked)
         else:
             _check_shape(self.examples.X.shape[1:], previous.row_shape)
             missing = previous.missing
-        return missing, self.map(lambda some: in_columns(some, missing))
+        filled, seen = self.map(lambda some: in_columns(some, missing)), None
+        if not embeds:
+            X = filled.examples.X[:, : len(missing.fill)]
+            seen = FeatureRange.fit(X, FeatureScaler.fit(X).scale)
+        return missing, seen, filled
+
+    def fit_features(self, classes):
+        """What standardises the columns of the examples; see `fit_features`."""
+        tasks = self.examples
+        task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
+        return fit_features(tasks.X, tasks.y, task, classes, tasks.row_weights())
 
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""

@@ -14,17 +14,33 @@ from sklearn.base import clone
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 
 from .base_learner import make_base_learner
+from .column_reduction import ReducedScaler
 from .episodes import Episodes
 from .held_out import held_out_batches
-from .mixed_start import candidate_starts
+from .mixed_start import MAX_ITER, candidate_starts
 from .pooled import PooledPredictor, fit_pooled
-from .pooled_estimators import polynomial_ridge, tuned_boosting
-from .prior_fitting import fit_prior, judge
-from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .pooled_estimators import on_any_scale, polynomial_ridge, tuned_boosting
+from .prior_fitting import fit_prior, judge, mean_evidence_loss
+from .scaling import FeatureScaler, LabelEncoder, TargetScaler, offset_of
 
 N_TASKS = 48
 N_ROWS = 32
 """Tasks, and rows of each, that a step of fitting the prior sees at most."""
+
+FEW_ROWS = 4
+"""Rows that half of the tasks must have to tell noise from the rest by predictions.
+With fewer, rows are predicted from next to no support, where any noise predicts alike.
+The prior is then the mixed model with the fewest parameters, fitted to all tasks, those
+for validation among them, and chosen by the likelihood of their rows together."""
+
+
+LONG_EM = 500
+"""Iterations of EM where tasks have few rows, of which small noise takes many."""
+
+PENALTY = 10.0
+"""Nats by which a pooled estimator then has to raise the likelihood: 5 of them for the
+two hyperparameters more of some hundred rows (Schwarz 1978, BIC), 5 of evidence ("very
+strong", Kass and Raftery 1995, sec. 3.2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +50,7 @@ class Start:
     Attributes
     ----------
     examples, held_out : Episodes
-    features : FeatureScaler
+    features : FeatureScaler or ReducedScaler
     targets : TargetScaler or LabelEncoder
     pooled : PooledPredictor or None
     learner : module
@@ -46,7 +62,7 @@ class Start:
 
     examples: Episodes
     held_out: Episodes
-    features: FeatureScaler
+    features: FeatureScaler | ReducedScaler
     targets: TargetScaler | LabelEncoder
     pooled: PooledPredictor | None
     learner: torch.nn.Module
@@ -78,8 +94,9 @@ def choose_start(pooled_estimator, base_learner, sources, classes, n_support, se
     estimators = [pooled_estimator]
     if isinstance(pooled_estimator, str):
         estimators = _pooled_estimators(task_type, sources, classes, seed)
+    features = sources.fit_features(None if classes is None else "shared")
     candidates = [
-        _Candidate(estimator, base_learner, sources, classes, n_support, seed)
+        _Candidate(estimator, base_learner, sources, features, classes, n_support, seed)
         for estimator in estimators
     ]
     for candidate in candidates:
@@ -109,6 +126,7 @@ def resume_start(previous, sources, seed):
         pooled = fit_pooled(
             clone(pooled.estimator), sources.examples, task_type=pooled.task_type,
             classes=pooled.classes, random_state=seed,
+            offset=0.0 if pooled.classes is not None else targets.offset,
         )  # fmt: skip
         prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.held_out.X)
         pooled = replace(pooled, out_of_fold=None)
@@ -128,7 +146,8 @@ def _pooled_estimators(task_type, sources, classes, seed):
     ridge = polynomial_ridge(task_type, sources.examples.X)
     both = [("boosting", boosting), ("ridge", ridge)]
     if task_type == "regression":
-        return [None, ridge, boosting, VotingRegressor(both)]
+        some = ridge, boosting, VotingRegressor(both)
+        return [None, *map(on_any_scale, some)]
     return [None, ridge, boosting, VotingClassifier(both, voting="soft")]
 
 
@@ -146,19 +165,20 @@ class _Candidate:
         Of those that are fitted; ``lowest`` is its loss on held-out tasks.
     """
 
-    def __init__(self, estimator, base_learner, sources, classes, n_support, seed):
+    def __init__(self, estimator, base_learner, sources, features, classes, n_support,
+                 seed):  # fmt: skip
         pooled = prior = held_out_prior = None
         if estimator is not None:
             task_type = "regression" if classes is None else "classification"
             pooled = fit_pooled(
                 estimator, sources.examples, task_type=task_type, classes=classes,
                 random_state=seed,
+                offset=0.0 if classes is not None else offset_of(sources.examples.y),
             )  # fmt: skip
             prior = pooled.out_of_fold
             held_out_prior = pooled.predict(sources.held_out.X)
             pooled = replace(pooled, out_of_fold=None)
         weight = sources.examples.row_weights()
-        features = FeatureScaler.fit(sources.examples.X, weight)
         if classes is None:
             targets = TargetScaler.fit(sources.examples.y, prior, weight)
         else:
@@ -169,7 +189,7 @@ class _Candidate:
         learner = make_base_learner(
             "linear" if base_learner == "linear" else "gp",
             classification=classes is not None,
-            n_features=sources.examples.n_features,
+            n_features=len(features.mean),
             n_prior=0 if pooled is None else targets.n_outputs,
             n_outputs=targets.n_outputs,
             embed_dim=1,
@@ -183,10 +203,16 @@ class _Candidate:
             held_out_batches(episodes, n_support, 32, self._rng)
             for episodes in (self.held_out, self.examples)
         )
-        learners = candidate_starts(learner, self.examples, self._rng)
+        self._fitted_to, self._has_few_rows = self.examples, False
+        if np.median(self.examples.sizes) < FEW_ROWS:
+            self._fitted_to, self._has_few_rows = self.examples + self.held_out, True
+        n_iter = LONG_EM if self._has_few_rows else MAX_ITER
+        learners = candidate_starts(learner, self._fitted_to, self._rng, n_iter)
         losses = {one: self._judge(one) for one in learners}
         as_it_is, *mixed = learners
         two = [as_it_is, *sorted(mixed, key=losses.get)[:1]]
+        if self._has_few_rows and mixed:
+            two = mixed[-1:]
         self.learners = sorted(two, key=losses.get, reverse=True)
         self.best, self.lowest = None, np.inf
 
@@ -194,13 +220,17 @@ class _Candidate:
         """Fit the most promising of the learners that are left."""
         learner = self.learners.pop()
         loss = fit_prior(
-            learner, self._draw, len(self.examples), lambda: self._judge(learner)
+            learner, self._draw, len(self._fitted_to), lambda: self._judge(learner)
         )
         if self.best is None or loss < self.lowest:
             self.best, self.lowest = learner, loss
 
     def loss(self):
         """Of the best that is fitted, in the units of the targets."""
+        if self._has_few_rows:
+            penalty = 0 if self.pooled is None else PENALTY
+            penalty /= len(self._fitted_to.tasks.y)
+            return self.lowest + penalty + math.log(self.targets.unit)
         losses = self.lowest, judge(self.best, self._out_of_fold)
         sizes = len(self.held_out), len(self.examples)
         return np.average(losses, weights=sizes) + math.log(self.targets.unit)
@@ -213,14 +243,20 @@ class _Candidate:
         )  # fmt: skip
 
     def _judge(self, learner):
-        return np.nan_to_num(judge(learner, self._batches), nan=np.inf)
+        if self._has_few_rows:
+            whole = self._fitted_to.draw(
+                np.arange(len(self._fitted_to)), N_ROWS - 1, 1, np.random.default_rng(0)
+            )
+            loss = mean_evidence_loss(learner, *whole.rows())
+        else:
+            loss = judge(learner, self._batches)
+        return np.nan_to_num(loss, nan=np.inf)
 
     def _draw(self):
-        n, weights = len(self.examples), self.examples.tasks.weights
+        n, weights = len(self._fitted_to), self._fitted_to.tasks.weights
         if weights is None:
             tasks = self._rng.permutation(n)[:N_TASKS]
         else:
             p = weights / weights.sum()
             tasks = self._rng.choice(n, min(n, N_TASKS), p=p)
-        batch = self.examples.draw(tasks, N_ROWS, 1, self._rng)
-        return batch.support(), batch.y_support
+        return self._fitted_to.draw(tasks, N_ROWS - 1, 1, self._rng).rows()

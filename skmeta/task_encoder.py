@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .scaling import CLIP
+
 COLUMN_DIM = 16
 
 
@@ -25,6 +27,11 @@ class Rows(NamedTuple):
     x: torch.Tensor
     prior: torch.Tensor
     weight: torch.Tensor
+
+
+def bounded(x):
+    """Standardised features as networks see them, which know nothing of far ones."""
+    return x.clamp(-CLIP, CLIP)
 
 
 class TaskEncoding(NamedTuple):
@@ -156,7 +163,7 @@ class RowEncoder(nn.Module):
         tokens : tensor of shape (n_tasks, 1 + n_rows, dim)
         log_weight : tensor of shape (n_tasks, 1 + n_rows)
         """
-        tokens = self.embed(torch.cat([rows.x, rows.prior, target], -1))
+        tokens = self.embed(torch.cat([bounded(rows.x), rows.prior, target], -1))
         tokens = torch.cat([self.null.expand(len(tokens), -1, -1), tokens], 1)
         return tokens, F.pad(rows.weight, (1, 0), value=1.0).log()
 
@@ -182,7 +189,7 @@ class ColumnEncoder(nn.Module):
 
     def forward(self, rows, target):
         """Encode to a tensor of shape (n_tasks, n_features, dim)."""
-        x = rows.x[..., None]
+        x = bounded(rows.x)[..., None]
         t = target[:, :, None, :].expand(-1, -1, x.shape[2], -1)
         cells = self.cell(torch.cat([x, t, x * t], -1))
         n = rows.weight.sum(1)

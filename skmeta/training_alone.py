@@ -1,12 +1,15 @@
 """Behind `fit` in the state new: the base learner alone, on the rows of one task."""
 
+import numpy as np
+
+from .column_reduction import fit_features
 from .embedding import start_embedding
 from .gaussian_process import representatives
 from .meta_network import make_network
 from .meta_state import MetaState
 from .missing_values import MissingValues
 from .prior_fitting import fit_prior_to_task
-from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .scaling import LabelEncoder, TargetScaler
 
 MAX_ROWS = 64
 """Rows that the hyperparameters of a latent process are fitted to."""
@@ -37,17 +40,19 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     state : MetaState
     """
     row_shape, embeds = X.shape[1:], settings["embedding"] is not None
-    missing = MissingValues.fit(X, weight, indicates=not embeds)
+    missing = MissingValues.fit(X, weight, indicates=not embeds, bounds=False)
     X = missing.columns(X)
     embedding = start_embedding(settings, X, seed)
     if embeds:
         X = embedding.columns(X)
-    features = FeatureScaler.fit(X, weight)
+    task = np.zeros(len(X), int)
+    features = fit_features(X, y, task, None if classes is None else "shared", weight)
     if classes is None:
         targets = TargetScaler.fit(y, weight=weight)
     else:
         targets = LabelEncoder(classes)
-    network = make_network(settings, system, X.shape[1], targets, False, seed)
+    n_columns = len(features.mean)
+    network = make_network(settings, system, n_columns, targets, False, seed)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
     learner.configure(*learner.alone)

@@ -262,10 +262,10 @@ def test_pooled_classifier_of_many_classes():
 def test_default_estimator_is_tuned_on_validation_tasks():
     model = PooledRegressor(random_state=0)
     model.meta_fit(TASKS[:20], validation_tasks=TASKS[20:])
-    chosen = model.pooled_estimator_.max_iter
+    chosen = model.pooled_estimator_.regressor_.max_iter
     noise = TaskCollection([(t.X, t.y[::-1]) for t in TASKS[20:]])
     model.meta_fit(TASKS[:20], validation_tasks=noise)
-    assert model.pooled_estimator_.max_iter < chosen
+    assert model.pooled_estimator_.regressor_.max_iter < chosen
 
 
 def test_scikit_learn_tools_keep_what_was_learned():

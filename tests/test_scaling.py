@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from skmeta import scaling
-from skmeta.scaling import CLIP, FeatureScaler, LabelEncoder, TargetScaler
+from skmeta.scaling import FURTHEST, FeatureScaler, LabelEncoder, TargetScaler
 
 
 @pytest.fixture
@@ -74,11 +74,13 @@ def test_float32_rows_give_the_scale_of_float64_rows(X):
     )
 
 
-def test_features_are_cut_off(X):
+def test_features_go_on_as_far_as_squares_mean_something(X):
     scaler = FeatureScaler.fit(X)
     far = np.array([[1e9, -1e9, 5.0]])
-    np.testing.assert_array_equal(scaler.transform(far)[0, :2], [CLIP, -CLIP])
+    np.testing.assert_array_equal(scaler.transform(far)[0, :2], [FURTHEST, -FURTHEST])
     assert abs(scaler.transform(far)[0, 2]) < 1
+    near = scaler.mean + 100 * scaler.scale
+    np.testing.assert_allclose(scaler.transform(near[None]), 100, rtol=1e-6)
 
 
 def test_features_of_many_tasks(X):

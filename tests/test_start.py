@@ -6,7 +6,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from skmeta import mixed_start, prior_fitting, start
+from skmeta import AttentionMetaRegressor, mixed_start, prior_fitting, start
+from skmeta.baselines import MixedEffectsRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.held_out import held_out_batches
 from skmeta.prior_fitting import judge
@@ -87,7 +88,7 @@ def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
         choose_start(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
         for pooled in ("auto", None)
     )
-    assert isinstance(auto.pooled.estimator, kind | VotingRegressor)
+    assert isinstance(auto.pooled.estimator.regressor_, kind | VotingRegressor)
     assert auto.loss < alone.loss - 0.5
     assert alone.pooled is None
 
@@ -124,4 +125,45 @@ def test_two_base_learners_are_fitted_to_the_best_pooled_estimator(monkeypatch):
     both = {fitted[2][0], fitted[4][0]}
     assert both == {as_it_is, min(mixed, key=judged.get)}
     assert found.learner is fitted[4][0]
-    assert isinstance(found.pooled.estimator, HistGradientBoostingRegressor)
+    pooled = found.pooled.estimator.regressor_
+    assert isinstance(pooled, HistGradientBoostingRegressor)
+
+
+def test_tasks_of_two_rows_start_at_the_mixed_model_of_all(monkeypatch):
+    """Validation tasks tell nothing of noise there, and are learned from as well."""
+    seen = []
+
+    def candidate_starts(learner, episodes, rng, max_iter):
+        seen.append((len(episodes), max_iter))
+        return mixed_start.candidate_starts(learner, episodes, rng, max_iter)
+
+    monkeypatch.setattr(start, "candidate_starts", candidate_starts)
+    tasks = make_linear_tasks(60, n_rows=2, n_features=3, noise=0.1, random_state=0)
+    found = choose_start(None, "linear", split(tasks), None, N_SUPPORT, 0)
+    assert seen == [(60, start.LONG_EM)]
+    assert len(found.examples) < 60
+    mixed = MixedEffectsRegressor().meta_fit(tasks)
+    noise = found.learner.prior.noise.exp().item() * found.targets.scale**2
+    assert 0.2 < noise / mixed.noise_variance_ < 5
+
+
+@pytest.mark.parametrize("n_rows", [2, 3])
+def test_tasks_of_few_rows_teach_as_much_as_a_mixed_model(n_rows, tiny):
+    differences = []
+    for seed in range(3):
+        tasks = make_linear_tasks(
+            70, n_rows=20, n_features=3, within=0.5, noise=0.1, random_state=seed
+        )
+        known = [(task.X[:n_rows], task.y[:n_rows]) for task in tasks[:60]]
+        models = AttentionMetaRegressor(**tiny), MixedEffectsRegressor()
+        scores = [
+            np.mean(
+                [
+                    model.fit(t.X[:8], t.y[:8]).score(t.X[8:], t.y[8:])
+                    for t in tasks[60:]
+                ]
+            )
+            for model in (m.meta_fit(known) for m in models)
+        ]
+        differences.append(scores[0] - scores[1])
+    assert np.mean(differences) > -0.02

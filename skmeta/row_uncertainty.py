@@ -1,0 +1,158 @@
+"""How unsure a prediction is where its row is not like those of meta-training.
+
+A row may lack a value, or lie beyond all rows of meta-training. What a learner predicts
+there depends on a value that was filled in, or on a function that no row was seen of,
+and its own variance knows neither. Both are read off the learner itself, at companions
+of the row: rows that have a value in place of the missing one, and rows from the end of
+a feature's range to its middle.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+N_LEVELS = 8
+"""Values that take the place of a missing one."""
+
+N_STEPS = 4
+"""Steps from the end of a feature's range to its middle."""
+
+MAX_ALONE = 16
+"""Features whose range a row leaves that are looked at one by one; others together."""
+
+MAX_ROWS = 20_000
+"""Rows that ranges and levels are read off, at most, but for the ends."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRange:
+    """Where the rows of meta-training lie.
+
+    Attributes
+    ----------
+    low, high : ndarray of shape (n_features,)
+        The least and the largest value of each feature.
+    margin : ndarray of shape (n_features,)
+        Its standard deviation: so far beyond the ends nothing changes yet.
+    levels : ndarray of shape (n_levels, n_features)
+        Quantiles of each feature, in an order of its own, so that a row of levels is a
+        draw from all features as if independent (McKay, Beckman and Conover 1979, a
+        Latin hypercube).
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+    margin: np.ndarray
+    levels: np.ndarray
+
+    @classmethod
+    def fit(cls, X, scale):
+        """Learn from rows ``X`` (n_rows, n_features) without missing values.
+
+        ``scale`` (n_features,) is the standard deviation of each feature.
+        """
+        rng = np.random.default_rng(0)
+        some = X[rng.permutation(len(X))[:MAX_ROWS]]
+        q = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
+        levels = np.quantile(some, q, axis=0, method="nearest").astype(np.float64)
+        levels = rng.permuted(levels, axis=0)
+        ends = (end.astype(np.float64) for end in (X.min(0), X.max(0)))
+        return cls(*ends, np.asarray(scale, np.float64), levels)
+
+    def including(self, X):
+        """The same with the rows ``X`` (n_rows, n_features) of a task seen as well."""
+        if len(X) == 0:
+            return self
+        low, high = np.fmin(self.low, np.fmin.reduce(X)), np.fmax.reduce(X)
+        return replace(self, low=low, high=np.fmax(self.high, high))
+
+    def companions(self, X):
+        """`Companions` of rows ``X`` (n_rows, n_features), or None if all are known.
+
+        Values may be missing (NaN).
+        """
+        missing = np.isnan(X)
+        inside = np.clip(X, self.low, self.high)
+        margin = np.clip(X, self.low - self.margin, self.high + self.margin)
+        half = (self.high - self.low) / 2
+        beyond = np.where(missing | (half == 0), 0.0, X - margin)
+        holey = np.flatnonzero(missing.any(1))
+        outside = np.flatnonzero(beyond.any(0))
+        if len(holey) == len(outside) == 0:
+            return None
+        rows = [np.where(missing[holey], level, X[holey]) for level in self.levels]
+        leaves = []
+        for features in _one_by_one(outside, beyond):
+            at = np.flatnonzero(beyond[:, features].any(1))
+            middle = self.low[features] + half[features]
+            for step in np.linspace(0, 1, N_STEPS + 1):
+                moved = inside[at]
+                end = moved[:, features]
+                moved[:, features] = end + step * (middle - end)
+                rows.append(moved)
+            far = beyond[np.ix_(at, features)] / half[features]
+            direction = np.sign(far[np.arange(len(at)), np.abs(far).argmax(1)])
+            leaves.append((at, direction * np.sqrt((far**2).sum(1))))
+        return Companions(len(X), holey, leaves, np.concatenate(rows))
+
+
+def _one_by_one(outside, beyond):
+    """Groups of the features ``outside``: alone, but for those few rows leave."""
+    often = outside[np.argsort(-(beyond[:, outside] != 0).sum(0), kind="stable")]
+    groups = [[j] for j in often[:MAX_ALONE]]
+    rest = often[MAX_ALONE:]
+    return [*groups, rest] if len(rest) else groups
+
+
+@dataclass(frozen=True, eq=False)
+class Companions:
+    """Rows to be predicted, and what is read off their predictions.
+
+    Attributes
+    ----------
+    n_rows : int
+        Rows whose companions they are.
+    holey : ndarray of int
+        Those with missing values, of which there are `N_LEVELS` companions each.
+    leaves : list of (ndarray of int, ndarray)
+        For features, or a group of them, the rows that leave their range, and how far,
+        in halves of that range, with a sign; there are ``N_STEPS + 1`` companions each.
+    X : ndarray of shape (n_companions, n_features)
+    """
+
+    n_rows: int
+    holey: np.ndarray
+    leaves: list
+    X: np.ndarray
+
+    def independent(self, location):
+        """Variance (n_rows, n_outputs) that missing values make.
+
+        ``location`` (n_companions, n_outputs) is predicted of the companions.
+        """
+        variance = np.zeros((self.n_rows, location.shape[1]))
+        n = N_LEVELS * len(self.holey)
+        of_level = location[:n].reshape(N_LEVELS, len(self.holey), location.shape[1])
+        variance[self.holey] = of_level.var(0)
+        return variance
+
+    def shared(self, location):
+        """Deviations (n_rows, n_outputs) that rows share, of each unknown slope.
+
+        Beyond the range a slope is unknown; it is taken to be as steep as the function
+        is, in quadratic mean, from the end of the range to its middle.
+        """
+        start = N_LEVELS * len(self.holey)
+        for at, far in self.leaves:
+            stop = start + (N_STEPS + 1) * len(at)
+            deviation = np.zeros((self.n_rows, location.shape[1]))
+            path = location[start:stop].reshape(N_STEPS + 1, *deviation[at].shape)
+            slope = N_STEPS * np.sqrt((np.diff(path, axis=0) ** 2).mean(0))
+            deviation[at] = slope * far[:, None]
+            yield deviation
+            start = stop
+
+    def variance(self, location):
+        """All variance (n_rows, n_outputs) that a learner knows nothing of."""
+        shared = (deviation**2 for deviation in self.shared(location))
+        return sum(shared, self.independent(location))

@@ -1,0 +1,180 @@
+"""Any scale of targets and columns: predictions are the same, on that scale."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import Ridge
+
+from skmeta import (
+    AttentionMetaRegressor,
+    SelfAttentionMetaRegressor,
+    TransformerMetaRegressor,
+)
+from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
+from skmeta.scaling import FAR_FROM_ZERO, FeatureScaler, TargetScaler, offset_of
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+LEARNERS = {
+    "auto": AttentionMetaRegressor(),
+    "none": AttentionMetaRegressor(pooled_estimator=None),
+    "ridge": AttentionMetaRegressor(pooled_estimator=Ridge()),
+    "linear": AttentionMetaRegressor("linear", None),
+    "mlp": AttentionMetaRegressor("mlp", Ridge()),
+    "forest": AttentionMetaRegressor(RandomForestRegressor(5, random_state=0), None),
+    "self-attention": SelfAttentionMetaRegressor(pooled_estimator=None),
+    "transformer": TransformerMetaRegressor(pooled_estimator=None),
+}
+BASELINES = {
+    "boosting": PooledRegressor(random_state=0),
+    "intercept": PooledRegressor(Ridge(), adapt="intercept", random_state=0),
+    "slopes": PooledRegressor(Ridge(), adapt="slopes", random_state=0),
+    "gp": PooledRegressor(Ridge(), adapt="gp", random_state=0),
+    "mixed": MixedEffectsRegressor(),
+}
+SCALES = [(1e9, 1), (0, 1e-19), (0, 1e12)]
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    """Sixteen tasks, their targets such that a shift of 1e9 rounds nothing."""
+    rng = np.random.default_rng(0)
+    made = []
+    for _ in range(16):
+        X = rng.normal(size=(15, 3))
+        y = np.sin(2 * X[:, 0]) + X[:, 1] * (1 + 0.3 * rng.normal()) + rng.normal()
+        y += 0.1 * rng.normal(size=15)
+        made.append((X, np.round(y * 2**20) / 2**20))
+    return made
+
+
+@pytest.fixture
+def predicted(tasks, tiny):
+    """Mean and deviation of rows of a new task, in the original units."""
+
+    def predict(model, shift=0.0, unit=1.0, columns=lambda X: X):
+        model = clone(model)
+        if hasattr(model, "max_epochs"):
+            model.set_params(**tiny | {"task_attention": False})
+        model.meta_fit([(columns(X), y * unit + shift) for X, y in tasks[:15]])
+        X, y = tasks[15]
+        model.fit(columns(X[:5]), y[:5] * unit + shift)
+        mean, std = model.predict(columns(X[5:]), return_std=True)
+        return (mean - shift) / unit, std / unit
+
+    return predict
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(("shift", "unit"), SCALES)
+def test_targets_of_meta_learners(name, shift, unit, predicted):
+    for found, expected in zip(
+        predicted(LEARNERS[name], shift, unit), predicted(LEARNERS[name]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize(("shift", "unit"), SCALES)
+def test_targets_of_baselines(name, shift, unit, predicted):
+    for found, expected in zip(
+        predicted(BASELINES[name], shift, unit), predicted(BASELINES[name]), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["none", "linear", "auto", "transformer"])
+@pytest.mark.parametrize("power", [-200, 200])
+def test_columns_of_any_size(name, power, predicted):
+    there = predicted(LEARNERS[name], columns=lambda X: X * 10.0**power)
+    np.testing.assert_allclose(there, predicted(LEARNERS[name]), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["none", "auto"])
+def test_columns_far_from_zero(name, predicted):
+    there = predicted(LEARNERS[name], columns=lambda X: X + 1e9)
+    np.testing.assert_allclose(there, predicted(LEARNERS[name]), atol=1e-3)
+
+
+def test_distributions_of_targets_far_from_zero(tasks, tiny):
+    """Quantiles, densities and draws are shifted, and nothing else."""
+    learner = AttentionMetaRegressor(pooled_estimator=None, **tiny)
+    X, y = tasks[15]
+    near = clone(learner).meta_fit(tasks[:15]).fit(X[:5], y[:5])
+    far = clone(learner).meta_fit([(X, y + 1e9) for X, y in tasks[:15]])
+    far.fit(X[:5], y[:5] + 1e9)
+    q = [0.05, 0.5, 0.95]
+    np.testing.assert_allclose(
+        far.predict_quantiles(X, q) - 1e9, near.predict_quantiles(X, q), atol=1e-6
+    )
+    np.testing.assert_allclose(far.log_prob(X, y + 1e9), near.log_prob(X, y), atol=1e-5)
+    np.testing.assert_allclose(far.sample_y(X, 3) - 1e9, near.sample_y(X, 3), atol=1e-6)
+    episode = (X[:5], y[:5] + 1e9, X)
+    (alone,) = far.predict_episodes([episode])
+    np.testing.assert_allclose(alone - 1e9, near.predict(X), atol=1e-6)
+
+
+def test_contributions_of_targets_far_from_zero(tasks, tiny):
+    learner = SelfAttentionMetaRegressor(pooled_estimator=None, **tiny)
+    learner.meta_fit([(X, y + 1e9) for X, y in tasks[:15]])
+    X, y = tasks[15]
+    learner.fit(X[:5], y[:5] + 1e9)
+    total = learner.contributions(X).sum(1)
+    np.testing.assert_allclose(total, learner.predict(X), rtol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore::skmeta.NotMetaFittedWarning")
+@pytest.mark.parametrize("model", [LEARNERS["none"], *BASELINES.values()])
+@pytest.mark.parametrize(("shift", "unit"), SCALES)
+def test_targets_of_one_task_alone(model, shift, unit, tasks):
+    X, y = tasks[0]
+    if hasattr(model, "max_epochs"):
+        model = clone(model).set_params(random_state=0)
+    near, far = (clone(model).fit(X, some) for some in (y, y * unit + shift))
+    expected = np.array(near.predict(X, return_std=True))
+    mean, std = far.predict(X, return_std=True)
+    found = np.array([(mean - shift) / unit, std / unit])
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_pooled_predictions_beyond_all_bounds(tasks, tiny):
+    """A ridge that predicts 1e39 somewhere leaves numbers, not NaN."""
+    learner = AttentionMetaRegressor(pooled_estimator=Ridge(), **tiny)
+    learner.meta_fit(tasks[:15]).fit(*tasks[15])
+    mean, std = learner.predict(np.full((1, 3), 1e39), return_std=True)
+    assert np.isfinite(mean).all()
+    assert std > 1e3 * tasks[15][1].std()
+
+
+def test_offset_is_one_of_the_targets_and_there_where_it_matters():
+    y = np.array([3.0, 1.0, 2.0])
+    assert offset_of(y) == 0.0
+    assert offset_of(y + FAR_FROM_ZERO) == 2.0 + FAR_FROM_ZERO
+    assert offset_of(np.full(4, 0.1)) == 0.1
+    assert offset_of(np.zeros(4)) == 0.0
+    scaler = TargetScaler.fit(y + 1e12)
+    assert (scaler.offset, scaler.mean) == (2.0 + 1e12, 0.0)
+    assert scaler.scale == TargetScaler.fit(y).scale
+    np.testing.assert_array_equal(
+        scaler.transform(y + 1e12, np.float64), TargetScaler.fit(y).transform(y, float)
+    )
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-19, 1e150])
+def test_scalers_of_any_unit(unit):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(50, 2)), rng.normal(size=50)
+    np.testing.assert_allclose(
+        FeatureScaler.fit(X * unit).transform(X * unit),
+        FeatureScaler.fit(X).transform(X),
+        atol=1e-6,
+    )
+    scaler = TargetScaler.fit(y * unit)
+    np.testing.assert_allclose(scaler.scale, y.std() * unit, rtol=1e-12)
+
+
+def test_pooled_residuals_that_are_rounding_alone_set_no_scale():
+    y = np.random.default_rng(0).normal(size=50)
+    exact = TargetScaler.fit(y, y[:, None] * (1 + 1e-15))
+    assert exact.scale == pytest.approx(y.std())
