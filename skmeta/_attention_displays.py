@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
-from ._drawing import MAX_LABELS, draw_bars, short
+from ._drawing import MAX_LABELS, draw_bars
 from .tasks import check_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
@@ -98,7 +98,8 @@ class TaskAttentionDisplay:
         check_consistent_length(attention, self.task_names)
         order = np.argsort(-attention, kind="stable")
         n_bars = min(n_bars, MAX_LABELS)
-        names, values = [short(self.task_names[i]) for i in order], attention[order]
+        names = list(self.task_names)
+        names, values = [names[i] for i in order], attention[order]
         grey = []
         if len(order) > n_bars:
             first, last = -(-n_bars // 2), len(order) - n_bars // 2
@@ -214,7 +215,8 @@ class FeatureAttentionDisplay:
         mean = attention.mean(axis=0)
         order = np.argsort(-mean, kind="stable")
         self.order_ = shown = order[: min(n_bars, MAX_LABELS)]
-        written = [short(names[j]) for j in shown]
+        names = list(names)
+        written = [names[j] for j in shown]
         many = n_tasks > 1
         self.bars_ = draw_bars(ax, written, mean[shown], numbers=not many, **style)
         self.ax_ = self.bars_[0].axes
