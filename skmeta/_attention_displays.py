@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
-from ._drawing import MAX_LABELS, draw_bars
+from ._drawing import MAX_LABELS, draw_bars, plain
 from .tasks import check_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
@@ -178,10 +178,7 @@ class FeatureAttentionDisplay:
         if tasks is None:
             attention = estimator.feature_attention_
         else:
-            attention = [
-                clone(estimator).fit(task.X, task.y).feature_attention_
-                for task in check_tasks(tasks)
-            ]
+            attention = feature_attention(estimator, tasks)
         names = getattr(estimator, "feature_names_in_", None)
         return cls(attention, names).plot(n_bars=n_bars, ax=ax, **style)
 
@@ -225,12 +222,31 @@ class FeatureAttentionDisplay:
             low, high = np.quantile(attention[:, shown], [0.1, 0.9], axis=0)
             self.ax_.hlines(np.arange(len(shown)), low, high, color="#e08a3c", lw=2)
             self.ax_.set_xlim(0, 1.12 * max(mean.max(), high.max(), 1e-3))
-            said.append(f"mean and middle 80% of {n_tasks} tasks")
+            said.append(f"mean and middle 80%\nof {n_tasks} tasks")
         if len(shown) < n_features:
             rest = 1 - mean[shown].sum()
             said.append(f"{n_features - len(shown)} others have {rest:.2f}")
         self.ax_.axvline(1 / n_features, **MEAN)
         said = "\n".join(said)
-        self.ax_.set_xlabel(f"feature attention\n{said}")
+        self.ax_.set_xlabel(f"feature attention\n{said}", **plain(said))
         self.figure_ = self.ax_.figure
         return self
+
+
+def feature_attention(estimator, tasks):
+    """Feature attention of clones that are adapted to each of several tasks.
+
+    Parameters
+    ----------
+    estimator : meta-learner
+        Meta-fitted.
+    tasks : TaskCollection, list of (X, y), dict or lazy sequence
+
+    Returns
+    -------
+    attention : list of ndarray of shape (n_features,), of length n_tasks
+    """
+    return [
+        clone(estimator).fit(task.X, task.y).feature_attention_
+        for task in check_tasks(tasks)
+    ]

@@ -8,12 +8,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rcParams
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.ticker import Formatter
 
 MAX_LABELS = 40
 """Names written along an axis, at most."""
 
 LINE = 1.25
 """Height of a line of text, in font sizes."""
+
+DIGIT = 7
+"""Points that a digit takes along an axis."""
 
 BAR, NONE = "#0b3c8c", "#9a9a9a"
 
@@ -86,6 +90,30 @@ def write_some_names(ax, rows, columns, *, size=8):
             fitting[axis] = int(np.clip(side / (LINE * size), 1, MAX_LABELS))
 
 
+class RowNumbers(Formatter):
+    """Writes numbers of rows along an axis, without those that would lie over others.
+
+    The last, is always written.
+    """
+
+    def __call__(self, value, pos=None):
+        return f"{value:.0f}"
+
+    def format_ticks(self, values):
+        texts = [self(value) for value in values]
+        at = self.axis.get_transform().transform(np.asarray(values, dtype=float))
+        low, high = self.axis.get_transform().transform(self.axis.get_view_interval())
+        at = points(self.axis.axes)[0] * (at - low) / (high - low)
+        free = np.inf
+        for i in np.argsort(-at, kind="stable"):
+            half = DIGIT * len(texts[i]) / 2
+            if at[i] + half > free:
+                texts[i] = ""
+            else:
+                free = at[i] - half - DIGIT / 2
+        return texts
+
+
 def lay_out(ax):
     """Place the axes of a figure as they will be drawn, if that depends on the text."""
     figure = ax.figure.canvas.figure  # of a subfigure too the whole
@@ -137,9 +165,10 @@ def _family_with(char, usual):
 
 
 def short(name, n=24):
-    """A name on one line, no wider than ``n`` characters, without its middle if need be.
+    """A name on one line, if need be without its middle.
 
-    Chinese, Japanese and Korean characters and emoji are two wide.
+    It is no wider than ``n`` characters; those of Chinese, Japanese and Korean and
+    emoji are two wide.
 
     Examples
     --------
@@ -150,18 +179,29 @@ def short(name, n=24):
     'two lines'
     """
     name = NO_TEXT.sub(" ", str(name))
-    if _width(name) <= n:
+    letters = _letters(name)
+    if sum(map(_width, letters)) <= n:
         return name
-    return f"{_start(name, n // 2 - 1)}…{_start(name[::-1], -(-n // 2))[::-1]}"
+    return f"{_start(letters, n // 2 - 1)}…{_start(letters[::-1], -(-n // 2), -1)}"
 
 
-def _start(text, n):
-    """As much of a text as is no wider than ``n``."""
-    ends = np.cumsum([_width(char) for char in text])
-    return text[: np.searchsorted(ends, n, side="right")]
+def _letters(text):
+    """Characters, each with the marks on it."""
+    letters = []
+    for char in text:
+        if letters and (combining(char) or category(char) in ("Cf", "Mn")):
+            letters[-1] += char
+        else:
+            letters.append(char)
+    return letters
 
 
-def _width(text):
-    """Columns that a text takes, as in a terminal."""
-    drawn = (c for c in text if not combining(c) and category(c) not in ("Cf", "Mn"))
-    return sum(2 if east_asian_width(char) in "WF" else 1 for char in drawn)
+def _start(letters, n, step=1):
+    """The first letters, no wider than ``n``; the last, of reversed ones and -1."""
+    ends = np.cumsum([_width(letter) for letter in letters])
+    return "".join(letters[: np.searchsorted(ends, n, side="right")][::step])
+
+
+def _width(letter):
+    """Columns that a letter takes, as in a terminal."""
+    return 2 if east_asian_width(letter[0]) in "WF" else 1

@@ -15,7 +15,8 @@ class TaskRelationDisplay:
 
     Relations of one task are drawn as a bar chart of the strongest, those of many as a
     matrix: similar rows side by side, and columns in the order of the rows that they
-    relate to most. It is best made by `from_estimator`.
+    relate to most. What is no more than an even share of all tasks is pale there. It is
+    best made by `from_estimator`.
 
     Parameters
     ----------

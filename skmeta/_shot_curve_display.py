@@ -3,31 +3,25 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.text import Text
-from matplotlib.ticker import Formatter, NullLocator
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, Bbox, ScaledTranslation
 from sklearn.isotonic import isotonic_regression
 
-from ._drawing import LINE, plain, points, short
+from ._curve_styles import HIGHLIGHTED, curve_styles
+from ._drawing import LINE, RowNumbers, plain, short
 from .few_shot import few_shot_scores
-
-HIGHLIGHTED = {"color": "#0b3c8c", "marker": "o", "linewidth": 2.8, "zorder": 5}
-COLORS = ("#c2571a", "#7a7a7a", "#8a7a00", "#3f8f4f", "#222222", "#9b4f96", "#0f8b8d")
-MARKERS = ("s", "D", "v", "^", "P", "X", "*")
-DASHES = ("--", ":", "-.", "--", "-", ":", "-.")
-"""Told apart by marker and dashes where colour is lost."""
 
 GAP, WIDEST = 8, 0.6
 """Points beside names, and the share of the width that is theirs at most."""
-
-DIGIT = 7
-"""Points that a digit takes along an axis."""
 
 
 class ShotCurveDisplay:
     """Scores of estimators against the number of support rows, named where they end.
 
-    It is best made by `from_scores` or `from_estimator`, or by the `plot` of what
-    `compare` returns.
+    Of one number of support rows there are points, side by side. Names share the place
+    of the axes, so that they are within the figure whatever its layout; those of curves
+    that are far below all others are at its lower end, with an arrow. It is best made
+    by `from_scores` or `from_estimator`, or by the `plot` of what `compare` returns.
 
     Parameters
     ----------
@@ -35,7 +29,7 @@ class ShotCurveDisplay:
     scores : dict of str -> array-like of shape (n_shots,)
         By the name that is written beside the curve.
     intervals : dict of str -> array-like of shape (2, n_shots), default=None
-        Lower and upper end, drawn as a band.
+        Lower and upper end, drawn as a band, or of one number of support rows a line.
     score_name : str, default="score"
     highlighted : str, default=None
         Name of the curve that is drawn to stand out; None takes the last.
@@ -161,7 +155,7 @@ class ShotCurveDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
             ax.figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-        styles = self._styles()
+        styles = curve_styles(self.scores, self.highlighted)
         ways = self._ways(ax)
         self.lines_ = {}
         for name, score in self.scores.items():
@@ -218,28 +212,17 @@ class ShotCurveDisplay:
             look |= {"alpha": 0.25 if stands_out else 0.08, "linewidth": 0}
             ax.fill_between(self.n_support, low, high, **look)
 
-    def _styles(self):
-        names = list(self.scores)
-        highlighted = self.highlighted or names[-1]
-        others = [name for name in names if name != highlighted]
-        styles = {highlighted: HIGHLIGHTED}
-        for i, name in enumerate(others):
-            turn, at = divmod(i, len(COLORS))  # another turn has other pairs
-            styles[name] = {
-                "color": COLORS[at],
-                "marker": MARKERS[(at + turn) % len(MARKERS)],
-                "linestyle": DASHES[(at + 2 * turn) % len(DASHES)],
-            }
-        return styles
-
     def _bound(self, ax):
         """Leave what is far below all the others out of the picture."""
-        lows = {name: np.nanmin(score) for name, score in self.scores.items()}
-        best = {name: np.nanmax(score) for name, score in self.scores.items()}
-        top, middle = max(best.values()), np.median([*best.values()])
-        low = min(lows[name] for name in lows if best[name] >= middle)
+        scores = [np.asarray(score, dtype=float) for score in self.scores.values()]
+        scores = [some for score in scores if len(some := score[np.isfinite(score)])]
+        if not scores:
+            return
+        best = [score.max() for score in scores]
+        top, middle = max(best), np.median(best)
+        low = min(score.min() for score in scores if score.max() >= middle)
         floor = low - 3 * max(top - low, 0.1 * abs(top))
-        if min(lows.values()) < floor:
+        if min(score.min() for score in scores) < floor:
             ax.set_ylim(floor, top + 0.15 * (top - floor))
 
     def _name_curves(self, ax, styles, ways):
@@ -261,7 +244,7 @@ class ShotCurveDisplay:
                 weight="bold" if style is HIGHLIGHTED else "normal",
                 va="center",
                 arrowprops={
-                    "arrowstyle": "-",
+                    "arrowstyle": "->" if score[-1] < ax.get_ylim()[0] else "-",
                     "color": style["color"],
                     "linewidth": 0.7,
                     "relpos": (0, 0.5),
@@ -273,30 +256,6 @@ class ShotCurveDisplay:
             )
             names.append(text)
         ax.set_axes_locator(PlaceForNames(ax, names))
-
-
-class RowNumbers(Formatter):
-    """Writes numbers of rows along an axis, without those that would lie over others.
-
-    The last, which the names of curves stand beside, is always written.
-    """
-
-    def __call__(self, value, pos=None):
-        return f"{value:.0f}"
-
-    def format_ticks(self, values):
-        texts = [self(value) for value in values]
-        at = self.axis.get_transform().transform(np.asarray(values, dtype=float))
-        low, high = self.axis.get_transform().transform(self.axis.get_view_interval())
-        at = points(self.axis.axes)[0] * (at - low) / (high - low)
-        free = np.inf
-        for i in np.argsort(-at, kind="stable"):
-            half = DIGIT * len(texts[i]) / 2
-            if at[i] + half > free:
-                texts[i] = ""
-            else:
-                free = at[i] - half - DIGIT / 2
-        return texts
 
 
 class PlaceForNames:
@@ -314,6 +273,7 @@ class PlaceForNames:
 
     def __init__(self, ax, names):
         self.ax, self.names, self.before = ax, names, ax.get_axes_locator()
+        self.scores = [text.xy[1] for text in names]
 
     def get_subplotspec(self):
         """What `tight_layout` asks of an axes locator."""
@@ -349,13 +309,16 @@ class PlaceForNames:
         return 72 * Text.get_window_extent(text, renderer).width / text.figure.dpi
 
     def _spread(self, ax, gap):
-        """Write each name as high as its point, within the axes."""
-        ax.get_ylim()  # brings the limits up to date
-        ends = [(ax.transScale + ax.transLimits).transform((1, text.xy[1]))[1]
-                for text in self.names]  # fmt: skip
+        """Write each name as high as its point, or the end of the axes next to it."""
+        low, high = sorted(ax.get_ylim())
+        to_axes = ax.transScale + ax.transLimits
+        heights = []
+        for text, score in zip(self.names, self.scores, strict=True):
+            text.xy = text.xy[0], np.nan_to_num(np.clip(score, low, high), nan=low)
+            heights.append(to_axes.transform((1, text.xy[1]))[1])
         half = min(gap / 2, 0.5)
-        heights = spread(np.clip(ends, half, 1 - half), gap, half, 1 - half)
-        for text, end, height in zip(self.names, ends, heights, strict=True):
+        heights = spread(np.clip(heights, half, 1 - half), gap, half, 1 - half)
+        for text, height in zip(self.names, heights, strict=True):
             text.set_position((1, height))
 
 
