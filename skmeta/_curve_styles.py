@@ -4,7 +4,7 @@ HIGHLIGHTED = {"color": "#0b3c8c", "marker": "o", "linewidth": 2.8, "zorder": 5}
 COLORS = ("#c2571a", "#7a7a7a", "#8a7a00", "#3f8f4f", "#222222", "#9b4f96", "#0f8b8d")
 MARKERS = ("s", "D", "v", "^", "P", "X", "*")
 DASHES = ("--", ":", "-.", "--", "-", ":", "-.")
-"""Told apart by marker and dashes where colour is lost."""
+"""Marker and dashes differ too, for where colour is lost."""
 
 
 def curve_styles(names, highlighted=None):
