@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
-from ._drawing import MAX_LABELS, draw_bars, short
+from ._drawing import MAX_LABELS, draw_bars, plain
 from .tasks import check_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
@@ -98,7 +98,8 @@ class TaskAttentionDisplay:
         check_consistent_length(attention, self.task_names)
         order = np.argsort(-attention, kind="stable")
         n_bars = min(n_bars, MAX_LABELS)
-        names, values = [short(self.task_names[i]) for i in order], attention[order]
+        names = list(self.task_names)
+        names, values = [names[i] for i in order], attention[order]
         grey = []
         if len(order) > n_bars:
             first, last = -(-n_bars // 2), len(order) - n_bars // 2
@@ -177,10 +178,7 @@ class FeatureAttentionDisplay:
         if tasks is None:
             attention = estimator.feature_attention_
         else:
-            attention = [
-                clone(estimator).fit(task.X, task.y).feature_attention_
-                for task in check_tasks(tasks)
-            ]
+            attention = feature_attention(estimator, tasks)
         names = getattr(estimator, "feature_names_in_", None)
         return cls(attention, names).plot(n_bars=n_bars, ax=ax, **style)
 
@@ -214,7 +212,8 @@ class FeatureAttentionDisplay:
         mean = attention.mean(axis=0)
         order = np.argsort(-mean, kind="stable")
         self.order_ = shown = order[: min(n_bars, MAX_LABELS)]
-        written = [short(names[j]) for j in shown]
+        names = list(names)
+        written = [names[j] for j in shown]
         many = n_tasks > 1
         self.bars_ = draw_bars(ax, written, mean[shown], numbers=not many, **style)
         self.ax_ = self.bars_[0].axes
@@ -223,12 +222,31 @@ class FeatureAttentionDisplay:
             low, high = np.quantile(attention[:, shown], [0.1, 0.9], axis=0)
             self.ax_.hlines(np.arange(len(shown)), low, high, color="#e08a3c", lw=2)
             self.ax_.set_xlim(0, 1.12 * max(mean.max(), high.max(), 1e-3))
-            said.append(f"mean and middle 80% of {n_tasks} tasks")
+            said.append(f"mean and middle 80%\nof {n_tasks} tasks")
         if len(shown) < n_features:
             rest = 1 - mean[shown].sum()
             said.append(f"{n_features - len(shown)} others have {rest:.2f}")
         self.ax_.axvline(1 / n_features, **MEAN)
         said = "\n".join(said)
-        self.ax_.set_xlabel(f"feature attention\n{said}")
+        self.ax_.set_xlabel(f"feature attention\n{said}", **plain(said))
         self.figure_ = self.ax_.figure
         return self
+
+
+def feature_attention(estimator, tasks):
+    """Feature attention of clones that are adapted to each of several tasks.
+
+    Parameters
+    ----------
+    estimator : meta-learner
+        Meta-fitted.
+    tasks : TaskCollection, list of (X, y), dict or lazy sequence
+
+    Returns
+    -------
+    attention : list of ndarray of shape (n_features,), of length n_tasks
+    """
+    return [
+        clone(estimator).fit(task.X, task.y).feature_attention_
+        for task in check_tasks(tasks)
+    ]

@@ -2,6 +2,8 @@
 
 import math
 
+from ._drawing import short
+
 MEASURES = {
     "R2": "R2: 1 - squared error / that of the mean of the known tasks' targets",
     "D2": "D2: 1 - log loss / that of the frequencies of the known tasks' classes",
@@ -49,7 +51,7 @@ def table(comparison):
     lines = [
         ("", [f"K = {k}" for k in comparison.n_support]),
         *((name, curve.cells()) for name, curve in comparison.curves.items()),
-        ("best", [_short(row.winner) for row in rows]),
+        ("best", [short(row.winner) for row in rows]),
         ("gain over best rival", [f"{row.gain:+.3f}" for row in rows]),
         ("  its 95% interval", [f"[{r.low:+.3f}, {r.high:+.3f}]" for r in rows]),
         ("  which is", [MEANING[row.finding] for row in rows]),
@@ -211,7 +213,3 @@ def _at(rows):
 def _listed(items, word="and"):
     *most, last = [str(item) for item in items]
     return f"{', '.join(most)} {word} {last}" if most else last
-
-
-def _short(text, n=23):
-    return text if len(text) <= n else f"{text[: n - 1]}…"

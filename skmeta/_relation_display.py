@@ -6,7 +6,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_consistent_length
 
-from ._drawing import MAX_LABELS, draw_bars, labels, short
+from ._drawing import MAX_LABELS, draw_bars, write_some_names
 from .tasks import check_tasks
 
 
@@ -15,7 +15,8 @@ class TaskRelationDisplay:
 
     Relations of one task are drawn as a bar chart of the strongest, those of many as a
     matrix: similar rows side by side, and columns in the order of the rows that they
-    relate to most. It is best made by `from_estimator`.
+    relate to most. What is no more than an even share of all tasks is pale there. It is
+    best made by `from_estimator`.
 
     Parameters
     ----------
@@ -127,7 +128,8 @@ class TaskRelationDisplay:
         shown = self.column_order_[:n_strongest]
         rest = relations.sum() - relations[shown].sum()
         n_others = len(relations) - len(shown)
-        names = [short(self.meta_task_names[i]) for i in shown]
+        meta_names = list(self.meta_task_names)
+        names = [meta_names[i] for i in shown]
         values = list(relations[shown])
         if n_others:
             names.append(f"{n_others} others")
@@ -142,7 +144,8 @@ class TaskRelationDisplay:
     def _matrix(self, relations, n_strongest, ax, style):
         self.row_order_ = _by_similarity(relations)
         names = range(len(relations)) if self.task_names is None else self.task_names
-        same = list(names) == list(self.meta_task_names)
+        names, meta_names = list(names), list(self.meta_task_names)
+        same = names == meta_names
         same &= not all(isinstance(name, int | np.integer) for name in names)
         self.column_order_ = (
             self.row_order_ if same else _along_rows(relations[self.row_order_])
@@ -154,18 +157,29 @@ class TaskRelationDisplay:
             )
             _, ax = plt.subplots(figsize=(width, height), layout="constrained")
         look = {"cmap": "Blues", "aspect": "auto", "interpolation": "nearest"}
-        # Dark is strong, so what is hardly more than an even share stays pale.
-        even = 1 / len(self.meta_task_names)
-        look |= {"vmin": 0, "vmax": max(np.quantile(drawn, 0.99), 2 * even)} | style
+        look |= {"vmin": 0, "vmax": _darkest(drawn)} | style
         self.im_ = ax.imshow(drawn, **look)
         bar = ax.figure.colorbar(self.im_, ax=ax, extend="max")
         bar.set_label("relation")
-        ax.set_yticks(*labels(names, self.row_order_))
-        ax.set_xticks(*labels(self.meta_task_names, self.column_order_), rotation=90)
-        ax.tick_params(labelsize=8)
         ax.set_ylabel("task")
         ax.set_xlabel("task of meta-training")
+        write_some_names(
+            ax,
+            [names[i] for i in self.row_order_],
+            [meta_names[i] for i in self.column_order_],
+        )
         self.ax_ = ax
+
+
+def _darkest(relations):
+    """The relation that is drawn darkest.
+
+    Of those above an even share nearly the largest, so that dark is strong where few
+    are related too; what is hardly more than an even share stays pale.
+    """
+    even = 1 / relations.shape[1]
+    above = relations[relations > even]
+    return max(np.quantile(above, 0.99) if above.size else 0, 2 * even)
 
 
 def _by_similarity(relations):

@@ -2,23 +2,26 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.text import Text
 from matplotlib.ticker import NullLocator
+from matplotlib.transforms import Affine2D, Bbox, ScaledTranslation
 from sklearn.isotonic import isotonic_regression
 
+from ._curve_styles import HIGHLIGHTED, curve_styles
+from ._drawing import LINE, RowNumbers, plain, short
 from .few_shot import few_shot_scores
 
-HIGHLIGHTED = {"color": "#0b3c8c", "marker": "o", "linewidth": 2.8, "zorder": 5}
-COLORS = ("#c2571a", "#7a7a7a", "#8a7a00", "#3f8f4f", "#222222", "#9b4f96", "#0f8b8d")
-MARKERS = ("s", "D", "v", "^", "P", "X", "*")
-DASHES = ("--", ":", "-.", "--", "-", ":", "-.")
-"""Told apart by marker and dashes where colour is lost."""
+GAP, WIDEST = 8, 0.6
+"""Points beside names, and the share of the width that is theirs at most."""
 
 
 class ShotCurveDisplay:
     """Scores of estimators against the number of support rows, named where they end.
 
-    It is best made by `from_scores` or `from_estimator`, or by the `plot` of what
-    `compare` returns.
+    Of one number of support rows there are points, side by side. Names share the place
+    of the axes, so that they are within the figure whatever its layout; those of curves
+    that are far below all others are at its lower end, with an arrow. It is best made
+    by `from_scores` or `from_estimator`, or by the `plot` of what `compare` returns.
 
     Parameters
     ----------
@@ -26,7 +29,7 @@ class ShotCurveDisplay:
     scores : dict of str -> array-like of shape (n_shots,)
         By the name that is written beside the curve.
     intervals : dict of str -> array-like of shape (2, n_shots), default=None
-        Lower and upper end, drawn as a band.
+        Lower and upper end, drawn as a band, or of one number of support rows a line.
     score_name : str, default="score"
     highlighted : str, default=None
         Name of the curve that is drawn to stand out; None takes the last.
@@ -152,76 +155,96 @@ class ShotCurveDisplay:
         if ax is None:
             _, ax = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
             ax.figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-        styles = self._styles()
+        styles = curve_styles(self.scores, self.highlighted)
+        ways = self._ways(ax)
         self.lines_ = {}
         for name, score in self.scores.items():
-            style = styles[name]
-            (self.lines_[name],) = ax.plot(self.n_support, score, markersize=6, **style)
+            style, way = styles[name], ways[name]
+            (self.lines_[name],) = ax.plot(
+                self.n_support, score, markersize=6, transform=way, **style
+            )
             if self.intervals is not None:
-                alpha = 0.25 if style is HIGHLIGHTED else 0.08
-                ax.fill_between(
-                    self.n_support,
-                    *self.intervals[name],
-                    color=style["color"],
-                    alpha=alpha,
-                    linewidth=0,
-                )
+                self._draw_interval(ax, name, style, way)
         self._bound(ax)
-        if min(self.n_support) > 0:
-            ax.set_xscale("log")
-        ax.set_xticks(self.n_support, [str(k) for k in self.n_support])
+        ax.set_xticks(self.n_support)
+        ax.xaxis.set_major_formatter(RowNumbers())
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("support rows")
-        ax.set_ylabel(self.score_name)
+        measure = short(self.score_name, 40)
+        ax.set_ylabel(measure, **plain(measure))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         ax.set_axisbelow(True)
-        ax.margins(x=0.03)
-        self._name_curves(ax, styles)
+        self._name_curves(ax, styles, ways)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _styles(self):
-        names = list(self.scores)
-        highlighted = self.highlighted or names[-1]
-        others = [name for name in names if name != highlighted]
-        styles = {highlighted: HIGHLIGHTED}
-        for i, name in enumerate(others):
-            turn, at = divmod(i, len(COLORS))  # another turn has other pairs
-            styles[name] = {
-                "color": COLORS[at],
-                "marker": MARKERS[(at + turn) % len(MARKERS)],
-                "linestyle": DASHES[(at + 2 * turn) % len(DASHES)],
-            }
-        return styles
+    def _ways(self, ax):
+        """How each curve is placed, dict of str -> Transform.
+
+        The axis is one of the logarithm of numbers of rows, with a place for zero. Of
+        one number of rows the curves are points, which are drawn side by side.
+        """
+        first, *others = sorted(self.n_support)
+        if others:
+            if first > 0:
+                ax.set_xscale("log")
+            else:
+                ax.set_xscale("symlog", linthresh=others[0], linscale=0.5)
+            ax.margins(x=0.03)
+            return dict.fromkeys(self.scores, ax.transData)
+        ax.set_xlim(first - 1, first + 1)
+        n = len(self.scores)
+        asides = min(0.25, 1.6 / n) * (np.arange(n) - (n - 1) / 2)
+        return {
+            name: Affine2D().translate(aside, 0) + ax.transData
+            for name, aside in zip(self.scores, asides, strict=True)
+        }
+
+    def _draw_interval(self, ax, name, style, way):
+        low, high = self.intervals[name]
+        stands_out = style is HIGHLIGHTED
+        look = {"color": style["color"], "transform": way}
+        if len(self.n_support) == 1:
+            width = style.get("linewidth", 1.5)
+            ax.vlines(self.n_support, low, high, linewidth=width, alpha=0.6, **look)
+        else:
+            look |= {"alpha": 0.25 if stands_out else 0.08, "linewidth": 0}
+            ax.fill_between(self.n_support, low, high, **look)
 
     def _bound(self, ax):
         """Leave what is far below all the others out of the picture."""
-        lows = {name: np.nanmin(score) for name, score in self.scores.items()}
-        best = {name: np.nanmax(score) for name, score in self.scores.items()}
-        top, middle = max(best.values()), np.median([*best.values()])
-        low = min(lows[name] for name in lows if best[name] >= middle)
+        scores = [np.asarray(score, dtype=float) for score in self.scores.values()]
+        scores = [some for score in scores if len(some := score[np.isfinite(score)])]
+        if not scores:
+            return
+        best = [score.max() for score in scores]
+        top, middle = max(best), np.median(best)
+        low = min(score.min() for score in scores if score.max() >= middle)
         floor = low - 3 * max(top - low, 0.1 * abs(top))
-        if min(lows.values()) < floor:
+        if min(score.min() for score in scores) < floor:
             ax.set_ylim(floor, top + 0.15 * (top - floor))
 
-    def _name_curves(self, ax, styles):
+    def _name_curves(self, ax, styles, ways):
         """Write the name of each curve beside its end, none over another."""
-        low, high = ax.get_ylim()
-        ends = [np.clip(score[-1], low, high) for score in self.scores.values()]
-        heights = spread(ends, 0.05 * (high - low))
         last = self.n_support[-1]
-        for name, end, height in zip(self.scores, ends, heights, strict=True):
-            style = styles[name]
-            ax.annotate(
-                name,
-                (last, end),
-                xytext=(last * 1.09, height),
+        beside = ax.transAxes + ScaledTranslation(
+            GAP / 72, 0, ax.figure.dpi_scale_trans
+        )
+        names = []
+        for name, score in self.scores.items():
+            style, written = styles[name], short(name)
+            text = ax.annotate(
+                written,
+                (last, score[-1]),
+                xycoords=ways[name],
+                xytext=(1, 0.5),
+                textcoords=beside,
                 color=style["color"],
                 weight="bold" if style is HIGHLIGHTED else "normal",
                 va="center",
                 arrowprops={
-                    "arrowstyle": "-",
+                    "arrowstyle": "->" if score[-1] < ax.get_ylim()[0] else "-",
                     "color": style["color"],
                     "linewidth": 0.7,
                     "relpos": (0, 0.5),
@@ -229,16 +252,85 @@ class ShotCurveDisplay:
                     "shrinkB": 4,
                 },
                 annotation_clip=False,
+                **plain(written),
             )
+            names.append(text)
+        ax.set_axes_locator(PlaceForNames(ax, names))
 
 
-def spread(heights, gap):
+class PlaceForNames:
+    """Keeps place for names to the right of axes, and each from lying over another.
+
+    An axes locator, which matplotlib asks for the place of the axes in each layout and
+    each draw: axes and names take together what the axes alone would have taken.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+    names : list of matplotlib Annotation
+        Of points of these axes, to be written right of them.
+    """
+
+    def __init__(self, ax, names):
+        self.ax, self.names, self.before = ax, names, ax.get_axes_locator()
+        self.scores = [text.xy[1] for text in names]
+
+    def get_subplotspec(self):
+        """What `tight_layout` asks of an axes locator."""
+        return self.ax.get_subplotspec()
+
+    def __call__(self, ax, renderer):
+        if self.before is None:
+            place = ax.get_position(original=True)
+        else:
+            place = self.before(ax, renderer)
+        to_points = 72 * ax.figure.bbox.size / ax.figure.dpi
+        size = np.multiply(place.size, to_points)
+        font_size, width = self._fit(*size, renderer)
+        self._spread(ax, LINE * font_size / size[1])
+        right = place.x1 - (width + 2 * GAP) / to_points[0]
+        return Bbox.from_extents(place.x0, place.y0, right, place.y1)
+
+    def _fit(self, width, height, renderer):
+        """Write the names as large as they fit; their size and width, in points."""
+        size, room = min(10, height / len(self.names) / LINE), WIDEST * width
+        for _ in range(2):
+            widest = max(self._set_size(text, size, renderer) for text in self.names)
+            if widest <= room:
+                break
+            size *= 0.97 * room / widest
+        return size, widest
+
+    @staticmethod
+    def _set_size(text, size, renderer):
+        """Width in points of a name written in a size."""
+        if text.get_fontsize() != size:
+            text.set_fontsize(size)
+        return 72 * Text.get_window_extent(text, renderer).width / text.figure.dpi
+
+    def _spread(self, ax, gap):
+        """Write each name as high as its point, or the end of the axes next to it."""
+        low, high = sorted(ax.get_ylim())
+        to_axes = ax.transScale + ax.transLimits
+        heights = []
+        for text, score in zip(self.names, self.scores, strict=True):
+            text.xy = text.xy[0], np.nan_to_num(np.clip(score, low, high), nan=low)
+            heights.append(to_axes.transform((1, text.xy[1]))[1])
+        half = min(gap / 2, 0.5)
+        heights = spread(np.clip(heights, half, 1 - half), gap, half, 1 - half)
+        for text, height in zip(self.names, heights, strict=True):
+            text.set_position((1, height))
+
+
+def spread(heights, gap, low=-np.inf, high=np.inf):
     """Move label heights as little as it takes to have them `gap` apart.
 
     Parameters
     ----------
     heights : array-like of shape (n_labels,)
     gap : float
+    low, high : float
+        Where the lowest and the highest label lie at most.
 
     Returns
     -------
@@ -255,5 +347,7 @@ def spread(heights, gap):
     steps = gap * np.arange(len(order))
     moved = np.empty(len(order))
     # What remains once the gaps are taken out must not fall from label to label.
-    moved[order] = isotonic_regression(np.asarray(heights)[order] - steps) + steps
+    slack = np.asarray(heights)[order] - steps
+    most = max(high - steps[-1], low)
+    moved[order] = isotonic_regression(slack, y_min=low, y_max=most) + steps
     return moved

@@ -32,7 +32,7 @@ LEARNERS = (
     AttentionMetaClassifier, AttentionMetaRegressor,
     SelfAttentionMetaClassifier, SelfAttentionMetaRegressor,
 )  # fmt: skip
-NASTY = '<script>alert("&")</script>'
+NASTY = '<script>alert("&")</script> $_{a$'
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +74,7 @@ def make_frame(n_tasks=12, n_rows=9):
     frame["score"] = level + frame.age + 0.1 * rng.normal(size=n)
     frame["passed"] = np.where(frame.score > 0, "yes", "no")
     frame.loc[3, "age"] = np.nan
+    frame[NASTY] = rng.normal(size=n)
     return frame
 
 
@@ -106,6 +107,10 @@ class Page(HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
 
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name == "srcset"]
+
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
@@ -132,7 +137,8 @@ def test_the_report_is_whole_and_asks_nothing_of_a_network(made):
     page = Page(made[0])
     assert page.open == []
     assert {"script", "link", "iframe"}.isdisjoint(page.tags)
-    assert len(page.links) == 3
+    # Scores and columns, each for a phone and for wider pages; nothing is related.
+    assert len(page.links) == 4
     assert "<br>[" in made[0]
     assert all(link.startswith("data:image/png;base64,") for link in page.links)
     assert "http://" not in made[0]
@@ -147,8 +153,8 @@ def test_the_report_says_all_there_is_to_say(made):
     for part in (
         "Scores",
         "Tasks that are alike",
+        "No task is like another one in particular",
         "Columns that matter",
-        "The least familiar tasks",
         "What to do next",
         "The same in Python",
         "'row' numbers the rows and was left out.",
@@ -158,6 +164,7 @@ def test_the_report_says_all_there_is_to_say(made):
         assert part in text
     assert NASTY in text  # as text, that is, escaped
     assert f"Report: {printed.split('Report: ')[1].strip()}" in printed
+    assert "familiar tasks" not in text  # none is more or less so than others
     first = next(
         line for line in printed.splitlines() if line.startswith(("Yes", "No"))
     )

@@ -1,5 +1,10 @@
 """Pictures: what is drawn where, and that it can be read."""
 
+import pickle
+import warnings
+from io import BytesIO
+from unicodedata import combining
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,9 +12,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from skmeta import Task, TaskCollection
-from skmeta._drawing import MAX_LABELS
+from skmeta._drawing import MAX_LABELS, plain, short
 from skmeta._shot_curve_display import HIGHLIGHTED, spread
 from skmeta.inspection import (
     FeatureAttentionDisplay,
@@ -38,10 +44,10 @@ def texts(labels):
     return [label.get_text() for label in labels]
 
 
-def overlapping(figure, labels):
+def overlapping(figure, labels, box=lambda label: label.get_window_extent()):
     """Whether any two labels lie over one another."""
     figure.canvas.draw()
-    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    boxes = [box(label) for label in labels if label.get_text()]
     pairs = ((a, b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
     return any(a.overlaps(b) for a, b in pairs)
 
@@ -144,6 +150,29 @@ def test_names_that_do_not_fit_are_refused():
         TaskRelationDisplay(np.ones((2, 3)), ["a", "b"]).plot()
     with pytest.raises(ValueError, match=r"\[2, 1\]"):
         TaskRelationDisplay(np.ones((2, 2)), ["a", "b"], task_names=["c"]).plot()
+
+
+def test_dark_is_strong_where_few_are_related():
+    relations = np.zeros((60, 60))
+    relations[0, 1], relations[1, 0], relations[2, 3] = 0.9, 0.8, 0.02
+    norm = TaskRelationDisplay(relations, range(60)).plot().im_.norm
+    assert norm(0.9) > 0.95
+    assert norm(0.02) < 0.05
+
+
+@pytest.mark.parametrize("size", [(2.5, 2.5), (6.4, 4.8), (4.4, 7)])
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+def test_names_can_be_read_on_axes_of_any_size(size, layout):
+    names = [f"task {i}" for i in range(60)]
+    relations = np.random.default_rng(0).dirichlet(np.ones(60), size=60)
+    for display in (
+        TaskRelationDisplay(relations, names, task_names=names),
+        TaskAttentionDisplay(60 * relations[0], names),
+    ):
+        ax = plt.figure(figsize=size, layout=layout).add_subplot()
+        display.plot(ax=ax)
+        for axis in (ax.xaxis, ax.yaxis):
+            assert not overlapping(display.figure_, axis.get_ticklabels())
 
 
 # -- attention to tasks and columns -------------------------------------------------
@@ -303,3 +332,202 @@ def test_labels_are_spread_no_further_than_need_be():
     moved = spread([1.0, 1.0, 1.1], 0.5)
     np.testing.assert_allclose(np.diff(moved), 0.5)
     np.testing.assert_allclose(moved.mean(), np.mean([1.0, 1.0, 1.1]))
+    np.testing.assert_allclose(spread([0.9, 1.0], 0.5, 0, 1), [0.5, 1.0])
+    np.testing.assert_allclose(spread([0.0, -1.0, 3.0], 0.5, 0, 1), [0.5, 0.0, 1.0])
+
+
+def made_curves(n_support, n_curves, name="method"):
+    rise = np.linspace(0, 0.1, len(n_support))
+    scores = {f"{name} {i}": 0.5 + 0.03 * i + rise for i in range(n_curves)}
+    bands = {name: (score - 0.05, score + 0.02) for name, score in scores.items()}
+    return ShotCurveDisplay(n_support, scores, intervals=bands)
+
+
+def assert_within(figure):
+    """Assert that names are inside of a figure, and all text where it has a layout."""
+    figure.canvas.draw()
+    for ax in figure.axes:
+        low, high = sorted(ax.get_ylim())
+        ticks = zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)
+        undrawn = [label for label, at in ticks if not low <= at <= high]
+        for text in ax.findobj(Text):
+            drawn = text.get_text() and text.get_visible() and text not in undrawn
+            if text in ax.texts or (drawn and figure.get_layout_engine()):
+                box = text.get_window_extent()
+                for corner in ((box.x0, box.y0), (box.x1, box.y1)):
+                    assert figure.bbox.padded(0.5).contains(*corner), (text, box)
+
+
+@pytest.mark.parametrize("n_support", [(0,), (5,), (0, 5), (3, 5, 10, 20, 40, 80)])
+@pytest.mark.parametrize("n_curves", [1, 6, 10])
+def test_names_of_curves_lie_in_the_figure(n_support, n_curves):
+    display = made_curves(n_support, n_curves, "an estimator with a very long name")
+    own = display.plot().figure_
+    for figure in (own, plt.figure(), plt.figure(figsize=(3, 2), layout="constrained")):
+        if figure is not own:
+            display.plot(ax=figure.add_subplot())
+        assert_within(figure)
+        assert texts(display.ax_.texts) == [short(name) for name in display.scores]
+        assert not overlapping(figure, display.ax_.texts, Text.get_window_extent)
+        assert not overlapping(figure, display.ax_.get_xticklabels())
+        display.figure_.set_size_inches(3, 2)
+        figure.set_dpi(200)  # as savefig does
+        assert_within(figure)
+
+
+@pytest.mark.parametrize("layout", [None, "constrained", "tight"])
+def test_names_of_curves_lie_beside_their_own_axes(layout):
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout=layout)
+    for ax in axes:
+        made_curves((3, 5), 6, "a method with a long name").plot(ax=ax)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert_within(figure)
+    left, right = axes
+    end = max(name.get_window_extent().x1 for name in left.texts)
+    assert end < right.get_window_extent().x0
+
+
+def test_names_lie_beside_axes_that_have_a_locator_or_are_pickled():
+    inset = plt.figure().add_subplot().inset_axes([0.1, 0.1, 0.8, 0.8])
+    display = made_curves((5,), 3).plot(ax=inset)
+    figure = pickle.loads(pickle.dumps(display.figure_))
+    for some in (display.figure_, figure):
+        assert_within(some)
+    end = max(name.get_window_extent().x1 for name in inset.texts)
+    assert end < display.figure_.axes[0].get_window_extent().x1
+
+
+def test_a_saved_picture_has_nothing_at_its_edge():
+    file = BytesIO()
+    made_curves((5,), 6, "an estimator with a long name").plot().figure_.savefig(
+        file, facecolor="white"
+    )
+    image = plt.imread(BytesIO(file.getvalue()))[..., :3]
+    for edge in (image[0], image[-1], image[:, 0], image[:, -1]):
+        assert (edge == 1).all()
+
+
+def test_scores_at_one_k_are_points_side_by_side_with_their_intervals():
+    display = made_curves((5,), 3).plot()
+    display.figure_.canvas.draw()
+    ax, places = display.ax_, []
+    for (name, line), bars in zip(display.lines_.items(), ax.collections, strict=True):
+        assert line.get_xydata().tolist() == [[5, display.scores[name][0]]]
+        ((ends,),) = (bars.get_segments(),)
+        assert ends[:, 1].tolist() == [end[0] for end in display.intervals[name]]
+        assert ends[:, 0].tolist() == [5, 5]
+        places.append(line.get_transform().transform((5, 0.5))[0])
+    assert np.diff(places).min() > 12  # pixels
+    low, high = ax.bbox.x0, ax.bbox.x1
+    assert low < min(places) < (low + high) / 2 < max(places) < high
+
+
+def test_names_of_curves_out_of_the_picture_are_at_its_end():
+    scores = {"bad": [-50.0], "lost": [np.nan], "good": [0.6], "better": [0.7]}
+    display = ShotCurveDisplay((3,), scores).plot()
+    assert_within(display.figure_)
+    low, _ = display.ax_.get_ylim()
+    assert [name.xy[1] for name in display.ax_.texts] == [low, low, 0.6, 0.7]
+    display.ax_.set_ylim(-60, 1)  # names follow
+    display.figure_.canvas.draw()
+    assert display.ax_.texts[0].xy[1] == -50
+
+
+def test_the_last_number_of_rows_is_written_where_not_all_fit():
+    display = made_curves((3, 5, 100, 110, 120), 2).plot()
+    display.figure_.canvas.draw()
+    shown = texts(display.ax_.get_xticklabels())
+    assert shown[:2] == ["3", "5"]
+    assert shown[-1] == "120"
+    assert "" in shown
+    assert display.ax_.get_xticks().tolist() == [3, 5, 100, 110, 120]
+
+
+# -- names as they are --------------------------------------------------------------
+
+AS_THEY_ARE = ["total $_{a$", "fare_$_ to $x$", "_hidden", "50 % \\alpha", "{", "", 7]
+
+
+def drawn_names():
+    """Each display, with the names that it has drawn."""
+    names = AS_THEY_ARE
+    n = len(names)
+    shares = np.full((n, n), 1 / n)
+    scores = {str(name): [0.1 * i, 0.2 * i] for i, name in enumerate(names)}
+    matrix = TaskRelationDisplay(shares, names, task_names=names).plot()
+    yield matrix, matrix.ax_.get_xticklabels()
+    yield matrix, matrix.ax_.get_yticklabels()
+    bars = TaskRelationDisplay(shares[0], names).plot()
+    yield bars, bars.ax_.get_yticklabels()[:n]
+    for display in (
+        TaskAttentionDisplay(np.ones(n), names).plot(),
+        FeatureAttentionDisplay(shares[0], names).plot(),
+        FeatureAttentionDisplay(shares, np.array(names, dtype=object)).plot(),
+    ):
+        yield display, display.ax_.get_yticklabels()
+    curves = ShotCurveDisplay((3, 5), scores).plot()
+    yield curves, curves.ax_.texts
+    one = ShotCurveDisplay((3,), {name: s[:1] for name, s in scores.items()}).plot()
+    yield one, one.ax_.texts
+
+
+def test_names_are_drawn_as_they_are():
+    for display, drawn in drawn_names():
+        display.figure_.canvas.draw()
+        assert sorted(texts(drawn)) == sorted(map(str, AS_THEY_ARE))
+        for text in drawn:
+            assert not text.get_parse_math()
+            assert not text.get_usetex()
+        again = pickle.loads(pickle.dumps(display.figure_))
+        again.savefig(BytesIO(), format="svg")
+
+
+def test_the_measure_is_drawn_as_it_is():
+    display = ShotCurveDisplay((3, 5), {"a": [1, 2]}, score_name="$_{loss$").plot()
+    display.figure_.canvas.draw()
+    assert display.ax_.get_ylabel() == "$_{loss$"
+
+
+def test_names_do_not_pass_through_latex_and_settings_are_left_alone():
+    with plt.rc_context({"text.usetex": True, "text.parse_math": True}):
+        before = dict(plt.rcParams)
+        ax = plt.figure().add_subplot()
+        TaskRelationDisplay([0.5, 0.2], ["$_{a$", "b"]).plot(ax=ax)
+        assert not any(label.get_usetex() for label in ax.get_yticklabels())
+        assert dict(plt.rcParams) == before
+
+
+def test_names_are_on_one_line_and_short_but_whole_in_the_data():
+    long = "a" * 30 + "b" * 30
+    names = ["two\nlines", "a\ttab", long, "学" * 20]
+    display = TaskAttentionDisplay([4, 3, 2, 1], names).plot()
+    assert texts(display.ax_.get_yticklabels()) == [
+        "two lines", "a tab", "a" * 11 + "…" + "b" * 12, "学" * 5 + "…" + "学" * 6,
+    ]  # fmt: skip
+    assert list(display.task_names) == names
+    display.figure_.canvas.draw()
+
+
+def test_short_counts_what_is_seen():
+    assert short("e\u0301" * 24) == "e\u0301" * 24  # marks over letters
+    cut = short("e\u0301" * 60)
+    assert cut.count("e") == 23
+    assert not combining(cut[cut.index("…") + 1])
+    assert short(None) == "None"
+    assert short("a\0b\ud800") == "a b "
+    for n in (5, 10, 23):
+        assert len(short("x" * 50, n)) == n
+
+
+def test_characters_that_the_usual_font_lacks_are_of_another():
+    with plt.rc_context({"font.family": ["cmr10"]}):
+        assert plain("a") == {"parse_math": False, "usetex": False}
+        first, *others = plain("a Ж")["fontfamily"]
+        assert first == "cmr10"
+        assert len(others) == 1
+        plt.figure().text(0, 0, "a Ж", **plain("a Ж"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # no glyph is missing
+            plt.gcf().canvas.draw()
+    plain("\U000f0000")  # that no font has
