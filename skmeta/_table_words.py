@@ -1,0 +1,68 @@
+"""What is said of how the columns of a table are read."""
+
+import calendar
+from math import isnan
+
+from ._table_cells import SORTS, is_mark, shown
+
+CLEAR = "Name its marks: --decimal, --thousands (decimal=, thousands= in Python)."
+CLASSES = "If it is a class, add --classes (classes=True in Python)."
+ORDER = "Say --day-first or --no-day-first (day_first= in Python)."
+
+
+def unread_said(what, unread):
+    """What is said of values that could not be read."""
+    usual = unread[is_mark(unread.index.to_series())]
+    other = unread.drop(usual.index)
+    said = ""
+    if len(usual):
+        said += f"; {_are(usual)} marked as missing, {shown(usual.index[0])} say"
+    if len(other):
+        said += f"; {_are(other)} no {what} and missing, {shown(other.index[0])} say"
+    return said
+
+
+def _are(counts):
+    return f"{counts.sum()} {'is' if counts.sum() == 1 else 'are'}"
+
+
+def two_numbers(survey):
+    """Why numbers that can be read in two ways are not."""
+    text = next(t for w, t in survey.examples.items() if w.either)
+    values = " or ".join(shown(form.value(text)) for form in survey.formats)
+    return (
+        f"can be read in two ways: {survey.n_values} numbers, {shown(text)} say, which "
+        f"is {values}. {CLEAR}"
+    )
+
+
+def no_numbers(counts):
+    """Why what has to be numbers is not."""
+    return (
+        f"has no numbers that can be read: {counts.sum()} values, "
+        f"{shown(counts.index[0])} say"
+    )
+
+
+def of_both(survey, counts):
+    """Counts and examples of the numbers of a column and of what is none."""
+    form = survey.formats[0]
+    is_number = [not isnan(form.value(text)) for text in counts.index]
+    numbers, others = counts[is_number], counts[[not some for some in is_number]]
+    return (
+        f"{numbers.sum()} values are numbers, {shown(numbers.index[0])} say, and "
+        f"{others.sum()} are not, {shown(others.index[0])} say"
+    )
+
+
+def spelled(date):
+    """A date without doubt about its order."""
+    time = "" if date == date.normalize() else f" {date:%H:%M:%S}".removesuffix(":00")
+    return f"{date.day} {calendar.month_name[date.month]} {date.year}{time}"
+
+
+def held(cells):
+    """What the cells of a column are, with an example."""
+    dtype = str(cells.values.dtype).removesuffix("[pyarrow]")
+    sort = f"values of the type {dtype}" if cells.sort == "other" else SORTS[cells.sort]
+    return f"{sort}, {shown(cells.values.iloc[0])} say"
