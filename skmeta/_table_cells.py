@@ -19,9 +19,9 @@ NO_VALUE = frozenset([
 
 MISSING_MARKS = NO_VALUE | {
     "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "x", "/",
-    "#", "n.d.", "n.d", "nd", "n. d.", "n.a.", "n.a", "n. a.", "k.a.", "k. a.", "missing",
-    "unknown", "not available", "not applicable", "no data", "nil", "void", "empty",
-    "(none)", "(missing)", "(blank)",
+    "#", "n.d.", "n.d", "nd", "n. d.", "n.a.", "n.a", "n. a.", "k.a.", "k. a.",
+    "missing", "unknown", "not available", "not applicable", "no data", "nil", "void",
+    "empty", "(none)", "(missing)", "(blank)",
 }
 """Those, and what people write for it."""
 # fmt: on
@@ -65,11 +65,14 @@ def cells_of(column):
         parts = [Cells(s, column[found == s]) for s in found.unique()]
     else:
         parts = [Cells(sort, column)]
-    parts = [
-        Cells("text", part.values[part.values != ""]) if part.sort == "text" else part
-        for part in parts
-    ]
+    parts = [_without_empty(part) if part.sort == "text" else part for part in parts]
     return [part for part in parts if len(part.values)]
+
+
+def _without_empty(cells):
+    """Text as Python's own, without what is empty."""
+    values = cells.values.astype(object)
+    return Cells("text", values[values != ""])
 
 
 def _sort_of_type(dtype):

@@ -109,10 +109,9 @@ class ColumnReading:
 
     def _refuse(self, cells):
         raise ValueError(
-            f"{self.name!r} was read as {NAMES[self.kind]} from cells of "
-            f"{SORTS[self.source]}, and those of these rows are of "
-            f"{SORTS[cells.sort]}, {shown(cells.values.iloc[0])} say. Give them as in that table, which "
-            "read_table does with a file."
+            f"{self.name!r} was read as {NAMES[self.kind]} from {SORTS[self.source]}, "
+            f"and these rows hold {SORTS[cells.sort]}, {shown(cells.values.iloc[0])} "
+            "say. Give the cells as they were there; read_table reads a file so."
         )
 
     def columns(self, values):

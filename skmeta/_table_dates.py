@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from ._table_cells import import_pandas
+from ._table_cells import NO_VALUE
+from ._table_files import import_pandas
 from ._table_numbers import MOST, n_values
 
 SEPARATORS = ("-", "/", ".", " ")
@@ -36,6 +37,7 @@ SHAPE = re.compile(
     r"|\d{0,4}[-/. ]?[a-z]{3}[-/. ]?\d{1,4}(?:[-/. ]\d{1,4})?",
     re.IGNORECASE,
 )
+WORDS = re.compile(r"[A-Za-z,\s]")
 PADDED = re.compile(r"\d\d\.\d\d\.\d\d")
 
 
@@ -51,11 +53,7 @@ class DateFormat:
     @property
     def day_first(self):
         """Whether the day is before the month; None where that is in no doubt."""
-        if (
-            "%b" in self.code
-            or self.code[:2] not in ("%d", "%m")
-            or self.code == "%m/%Y"
-        ):
+        if "%b" in self.code or "%d" not in self.code or self.code[1] in "Yy":
             return None
         return self.code.startswith("%d")
 
@@ -113,6 +111,8 @@ def _plain(day):
     """A day with short names of months, without commas and ordinals."""
     if len(day) > MAX_DAY:
         return ""
+    if not WORDS.search(day):
+        return day
     day = re.sub(r"(?<=\d)(?:st|nd|rd|th)\b|(?<=\d)\.(?=\s)|,", " ", day)
     day = MONTH.sub(lambda match: match[match.lastindex], day)
     day = re.sub(r"(?<=[A-Za-z])\.", " ", day)
@@ -161,11 +161,11 @@ class DateSurvey:
     def __init__(self, counts, day_first=None):
         self.formats, self.share, self.contrary, self.proves = [], 0.0, False, None
         self.n_values, self.day_first = n_values(counts), day_first
-        parts = in_parts(counts.index.to_series())
-        looks = parts["day"].str.fullmatch(SHAPE.pattern, flags=re.IGNORECASE)
-        parts, counts = parts[looks], counts[looks]
-        if counts.sum() < max(MOST * self.n_values, 1):
+        looks = self._like_dates(counts)
+        if not looks:
             return
+        counts = counts[looks]
+        parts = in_parts(counts.index.to_series())
         read = {form: form.dates(parts) for form in _formats(parts["day"], day_first)}
         self.contrary = any(
             (dates.notna() & read[form.swapped].isna()).any()
@@ -190,6 +190,19 @@ class DateSurvey:
                 for form in self.formats
                 if not form.code.startswith("%y") or "-" in form.code
             ]
+
+    def _like_dates(self, counts):
+        """Values that look like dates, a list; empty where these are not most."""
+        looks, n_others = [], 0
+        for text, count in counts.items():
+            match = PARTS.fullmatch(text)
+            if match and SHAPE.fullmatch(_plain(match["day"])):
+                looks.append(text)
+            elif text.casefold() not in NO_VALUE:
+                n_others += count
+                if n_others > (1 - MOST) * self.n_values:
+                    return []
+        return looks
 
     def format(self, day_first):
         """The format of the column; None if undecided.

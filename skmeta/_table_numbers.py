@@ -5,13 +5,12 @@ read in one way, "2.566" in two. All values of a column together, and then the o
 columns of the file, decide.
 """
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-import numpy as np
 
 from ._table_cells import NO_VALUE
 
@@ -35,21 +34,25 @@ NUMBER = re.compile(
     r"(?P<body>[0-9.,](?:[0-9.,' ]*[0-9.,])?)(?P<power>(?:[eE][+-]?[0-9]+)?)"
     r"\s?(?P<unit>(?:(?:[^\W\d_]|[^\w\s.,'])[^\d<>]{0,19}[23]?)?)"
 )
+SIMPLE = re.compile(
+    r"-?(?:0|[1-9][0-9]{0,14}|(?:0|[1-9][0-9]*)(\.)(?:[0-9]{1,2}|[0-9]{4,}))"
+)
+"""What is a number in most files, which `NUMBER` is slower to find."""
+
 EITHER = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 GROUPS = re.compile(r"[1-9][0-9]{0,2}([.,' ])[0-9]{3}(?:\1[0-9]{3})*(?:([.,])[0-9]+)?")
 PLAIN = re.compile(r"[0-9]+(?:(\.)[0-9]*|(,)[0-9]+)?|(?:(\.)|(,))[0-9]+")
 
 
 class Written(NamedTuple):
-    """A number, and how it is written.
+    """How a number is written, its digits aside.
 
     ``decimal`` and ``thousands`` are the marks that are certain, ``either`` one that
     may be the one or the other; ``code`` is whether it is whole and begins with a zero,
     or has too many digits to be an amount.
     """
 
-    text: str
-    affix: tuple
+    affix: tuple = NO_AFFIX
     decimal: str | None = None
     thousands: str | None = None
     either: str | None = None
@@ -57,7 +60,10 @@ class Written(NamedTuple):
 
 
 def take_apart(text):
-    """A value of text as `Written`; None where it is no number."""
+    """``(written, digits)`` of a value of text; None where it is no number."""
+    simple = SIMPLE.fullmatch(text)
+    if simple:
+        return (WHOLE if simple[1] is None else POINT), text
     found = NUMBER.fullmatch(text.translate(SAME).strip())
     if not found or (found["sign"] and found["again"]):
         return None
@@ -68,21 +74,26 @@ def take_apart(text):
         return None
     if len(unit) > 3:
         unit = unit.removesuffix("s")  # 1 month, 2 months
-    affix = before, unit
-    text = found["sign"] + found["again"] + body + found["power"]
-    if not found["power"]:
-        if EITHER.fullmatch(body):
-            return Written(text, affix, either=EITHER.fullmatch(body)[1])
+    marks = _marks(body, bool(found["power"]))
+    digits = found["sign"] + found["again"] + body + found["power"]
+    return marks and (marks._replace(affix=(before, unit)), digits)
+
+
+def _marks(body, power):
+    """The marks between digits, with a power of ten after them or not."""
+    if not power:
+        if either := EITHER.fullmatch(body):
+            return Written(either=either[1])
         groups = GROUPS.fullmatch(body)
         if groups and groups[1] != groups[2]:
-            return Written(text, affix, decimal=groups[2], thousands=groups[1])
+            return Written(decimal=groups[2], thousands=groups[1])
     plain = PLAIN.fullmatch(body)
     if not plain:
         return None
     decimal = next(filter(None, plain.groups()), None)
-    whole = decimal is None and not found["power"]
+    whole = decimal is None and not power
     code = whole and (len(body) > MAX_DIGITS or (len(body) > 1 and body[0] == "0"))
-    return Written(text, affix, decimal=decimal, code=code)
+    return Written(decimal=decimal, code=code)
 
 
 def _is_unit(text):
@@ -90,8 +101,16 @@ def _is_unit(text):
     return first.isalpha() or first in "%‰°" or unicodedata.category(first) == "Sc"
 
 
+WHOLE, POINT = Written(), Written(decimal=".")
+
+
 class _Format:
     """A way to write numbers."""
+
+    def telling(self, text):
+        """How much a text is an example of it, marks of thousands most of all."""
+        said = self.described(text)
+        return len(said), "thousands" in " ".join(said)
 
     def read(self, text):
         """Numbers of a Series of text; NaN where it is none."""
@@ -113,8 +132,16 @@ class NumberFormat(_Format):
 
     def value(self, text):
         """The number that a text is, as float; NaN where it is none."""
-        written = take_apart(text)
-        return self.number(written) if written and self.fits(written) else np.nan
+        apart = take_apart(text)
+        if not apart or not self.fits(apart[0]):
+            return math.nan
+        digits = apart[1]
+        if self.thousands:
+            digits = digits.replace(self.thousands, "")
+        if self.decimal == ",":
+            digits = digits.replace(",", ".")
+        number = float(digits)
+        return number if math.isfinite(number) else math.nan
 
     def fits(self, written):
         """Whether a number is written in this way."""
@@ -126,19 +153,9 @@ class NumberFormat(_Format):
             and (self.codes or not written.code)
         )
 
-    def number(self, written):
-        """The number of what is written in this way."""
-        digits = written.text
-        if self.thousands:
-            digits = digits.replace(self.thousands, "")
-        if self.decimal:
-            digits = digits.replace(self.decimal, ".")
-        number = float(digits)
-        return number if np.isfinite(number) else np.nan
-
     def described(self, text):
         """What makes a number of a text, beyond its digits, as a list of phrases."""
-        written, said = take_apart(text), []
+        (written, _), said = take_apart(text), []
         if self.decimal and (written.decimal == "," or written.either == self.decimal):
             said.append(f"decimal {MARKS[self.decimal]}")
         if self.thousands and self.thousands in (written.thousands, written.either):
@@ -154,7 +171,7 @@ class TruthFormat(_Format):
 
     def value(self, text):
         """1 for true, 0 for false; NaN where it is neither."""
-        return {"true": 1.0, "false": 0.0}.get(text.strip().casefold(), np.nan)
+        return {"true": 1.0, "false": 0.0}.get(text.strip().casefold(), math.nan)
 
     def described(self, text):
         """What makes a number of a text: nothing that has to be said."""
@@ -196,15 +213,19 @@ class NumberSurvey:
         self.forced, self.marks = forced, (decimal, thousands)
         self.n_values = n_values(counts)
         truth = TruthFormat()
-        n_true = sum(n for text, n in counts.items() if truth.value(text) in (0, 1))
+        n_true = sum(
+            count
+            for text, count in counts.items()
+            if len(text) in (4, 5) and truth.value(text) in (0, 1)
+        )
         if n_true and n_true >= MOST * self.n_values:
             self.formats, self.share = [truth], n_true / self.n_values
             return
         sorts = Counter()  # numbers that differ in their digits alone count as one
         for text, count in counts.items():
-            if written := take_apart(text):
-                sorts[sort := written._replace(text="")] += count
-                self.examples.setdefault(sort, text)
+            if apart := take_apart(text):
+                sorts[apart[0]] += count
+                self.examples.setdefault(apart[0], text)
         affix = self._affix(sorts)
         if affix is not None:
             self._decide({w: n for w, n in sorts.items() if w.affix == affix}, affix)
@@ -294,4 +315,5 @@ def _formats(decimal, thousands, affix, codes):
 
 def n_values(counts):
     """How many values there are, those aside that stand for none."""
-    return int(sum(counts[[text.casefold() not in NO_VALUE for text in counts.index]]))
+    none = sum(n for text, n in counts.items() if text.casefold() in NO_VALUE)
+    return int(counts.sum() - none)

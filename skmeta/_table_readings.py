@@ -133,11 +133,9 @@ class TableReadings:
             if forced:
                 raise ValueError(f"{name!r} {why.rstrip('.')}.")
             return why
-        read = [
-            text for text in survey.examples.values() if not isnan(form.value(text))
-        ]
-        read = read or [text for text in counts.index if not isnan(form.value(text))]
-        text = max(read, key=lambda text: len(form.described(text)))
+        read = [t for t in survey.examples.values() if not isnan(form.value(t))]
+        read = read or [t for t in counts.index if not isnan(form.value(t))]
+        text = max(read, key=form.telling)
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
         if len(survey.formats) > 1 and self.decimal and not self.rules.decimal:
             said[-1] += " as in other columns"
@@ -224,7 +222,10 @@ class TableReadings:
             return f"Its numbers are of different units, {first} and {second} say."
         if dates.contrary:
             return "Some of its dates have the day first and some the month."
-        if DateSurvey(counts).formats or NumberSurvey(counts).share >= MOST:
+        rules = self.rules.day_first, self.rules.decimal, self.rules.thousands
+        if rules != (None, None, None) and (
+            DateSurvey(counts).formats or NumberSurvey(counts).share >= MOST
+        ):
             return "It is not written as --day-first, --decimal or --thousands say."
         return ""
 
@@ -299,11 +300,14 @@ def text_reading(name, parts, use="column"):
 
 def _eight_digits(counts):
     """Whether all values, marks of missing ones aside, are dates of eight digits."""
+    for text in counts.index:
+        if (
+            not (len(text) == 8 and text.isdecimal())
+            and text.casefold() not in MISSING_MARKS
+        ):
+            return False
     texts = counts.index.to_series()
-    texts = texts[~is_mark(texts)]
-    if not texts.str.fullmatch(r"[0-9]{8}").all():
-        return False
-    return bool(DateFormat(COMPACT).read(texts).notna().all())
+    return bool(DateFormat(COMPACT).read(texts[~is_mark(texts)]).notna().all())
 
 
 def _are_dates(cells):

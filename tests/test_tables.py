@@ -1,6 +1,8 @@
 """Tables of every sort become tasks, and new rows the same columns."""
 
 import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -119,6 +121,19 @@ def test_what_numbered_the_rows_of_a_larger_table_is_left_out(frame, tmp_path):
     assert table.notes[1].startswith("'id' numbers the rows")
 
 
+def test_columns_that_rise_by_more_than_one_are_numbers(frame, tmp_path):
+    seconds = 1_600_000_000 + np.cumsum(np.arange(60) % 7 * 100 + 1)
+    table = read(frame.assign(seconds=seconds), tmp_path / "a.csv")
+    assert table.kinds["seconds"] == "number"
+    assert "id" not in table.kinds
+    assert (
+        "'id' numbers the rows and was left out. It has 60 whole numbers from 100 to "
+        "159; --number 'id' (number= in Python) keeps it."
+    ) in table.notes
+    kept = read_tasks(tmp_path / "a.csv", task="task", target="y", number=["id"])
+    assert kept.kinds["id"] == "number"
+
+
 def test_targets_of_new_rows_are_checked(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     with pytest.raises(ValueError, match=r"'y' is missing in 2 of the rows"):
@@ -188,3 +203,182 @@ def test_what_is_not_installed_is_named(package, name, frame, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         read_tasks(tmp_path / name, task="task", target="y")
+
+
+def written(path, text, encoding="utf-8"):
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+ROWS = [f"s{i // 5},{i % 3},{i / 8}" for i in range(20)]
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_separators_at_the_ends_of_rows_are_dropped(every, tmp_path):
+    rows = [row + "," * (i % every == 0) for i, row in enumerate(ROWS)]
+    path = written(tmp_path / "a.csv", "shop,x,y\n" + "\n".join(rows))
+    table = read_tasks(path, task="shop", target="y")
+    assert table.tasks.names == ("s0", "s1", "s2", "s3")
+    np.testing.assert_array_equal(table.tasks.y, np.arange(20) / 8)
+    np.testing.assert_array_equal(table.tasks.X[:, 0], np.arange(20) % 3)
+    which = "all" if every == 1 else "10 of 20"
+    assert table.notes[0] == (
+        f"A separator at the end of {which} rows was dropped: no field follows."
+    )
+
+
+def test_a_separator_at_the_end_of_the_header_is_dropped(tmp_path):
+    path = written(tmp_path / "a.csv", "shop,x,y,\n" + "\n".join(ROWS))
+    assert list(read_table(path)) == ["shop", "x", "y"]
+    both = "shop,x,y,\n" + "".join(f"{row},\n" for row in ROWS)
+    assert list(read_table(written(path, both))) == ["shop", "x", "y", "Unnamed: 3"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: [*rows, "Total,20"],
+         r"row 21 \(line 22\) has 2 fields, fewer than the 3 of the header: "
+         r"'Total \| 20'. Fill it up .*; delete it if it is a comment, a total"),
+        (lambda rows: [*rows, "# made in May"],
+         r"row 21 \(line 22\) has 1 field, fewer than the 3 .* '# made in May'"),
+        (lambda rows: [rows[0], rows[1] + ",7", *rows[2:]],
+         r"row 2 \(line 3\) has 4 fields, more than the 3 of the header: "
+         r"'s0 \| 1 \| 0.125 \| 7'. Put cells that hold the separator in quotes"),
+        (lambda rows: [f'"{i}",{row}' for i, row in enumerate(rows)],
+         r"row 1 \(line 2\) has 4 fields.* and so on in 20 rows. Name its first field"),
+        (lambda rows: [*rows, 's3,"1,2'], "line 22: unexpected end of data"),
+        (lambda rows: [*rows, 's3,"1" x,2'], "line 22: ',' expected after"),
+    ],
+)  # fmt: skip
+def test_rows_of_another_width_are_refused(change, said, tmp_path):
+    text = "shop,x,y\n" + "\n".join(change(ROWS))
+    with pytest.raises(ValueError, match=f"'a.csv' cannot be read as csv: {said}"):
+        read_table(written(tmp_path / "a.csv", text))
+
+
+def test_names_of_columns_are_of_one_column_each(tmp_path):
+    path = written(tmp_path / "a.csv", "shop, x ,x\na,1,2\n")
+    with pytest.raises(ValueError, match="two columns are called 'x'"):
+        read_table(path)
+    frame = read_table(written(path, ",shop,\n1,a,2\n"))
+    assert list(frame) == ["Unnamed: 0", "shop", "Unnamed: 2"]
+    days = "".join(f"s{i // 5},2021-01-{i + 1:02d},{i % 3},{i}\n" for i in range(20))
+    with pytest.raises(ValueError, match=r"would be called 'day \(month\)'"):
+        read_tasks(
+            written(path, "shop,day,day (month),y\n" + days), task="shop", target="y"
+        )
+    text = "".join(f"s{i // 5},{'bc'[i % 2]},{i % 3},{i}\n" for i in range(20))
+    with pytest.raises(ValueError, match="would be called 'a = b'"):
+        read_tasks(written(path, "shop,a,a = b,y\n" + text), task="shop", target="y")
+
+
+def test_cells_are_as_they_are_written(tmp_path):
+    text = 'a;"b; c"\r\n NA;"1;""2"""\r\n\r\n007;\r\n"two\nlines";1,50\r\n'
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        for first in ("", "sep=;\r\n"):
+            frame = read_table(written(tmp_path / "a.csv", first + text, encoding))
+            assert list(frame) == ["a", "b; c"]
+            assert frame["a"].to_list() == [" NA", "007", "two\nlines"]
+            assert frame["b; c"].to_list() == ['1;"2"', "", "1,50"]
+
+
+def test_letters_that_are_not_utf8_are_said_to_be_guessed(tmp_path):
+    text = "shop,x,y\n" + "\n".join(ROWS).replace("s1", "\u20ac\u00e9")
+    path = written(tmp_path / "a.csv", text, "cp1252")
+    table = read_tasks(path, task="shop", target="y")
+    assert "\u20ac\u00e9" in table.tasks.names
+    assert table.notes[0] == "The file is not UTF-8: its letters were read as cp1252."
+
+
+NAMES = ["NA", "None", "nan", "3.0", "3", "1e3", "1000", " a", "a", "007", "07", "1.10",
+         "-", "true"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_tasks_and_classes_are_what_their_cells_say(name, tmp_path):
+    path = tmp_path / name
+    frame = pd.DataFrame({"task": NAMES * 8, "label": NAMES[:7] * 16})
+    frame["x"] = np.arange(len(frame)) % 5 / 4
+    if name == "a.csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    table = read_tasks(path, task="task", target="label", classes=True)
+    assert set(table.tasks.names) == set(NAMES)
+    for task in table.tasks:
+        same = frame[frame.task == task.name]
+        np.testing.assert_array_equal(task.X[:, 0], same.x)
+        np.testing.assert_array_equal(task.y, same.label)
+    assert "'task' (task): 14 tasks, \" a\" say" in table.notes
+    assert "'label' (target, classes): 7 values, \"NA\" say" in table.notes
+    np.testing.assert_array_equal(table.targets(read_table(path)), frame.label)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([7, 8], ["7", "8"]),
+        ([3.0, 0.1], ["3.0", "0.1"]),
+        ([True, False], ["True", "False"]),
+        ([Decimal("1.50"), Decimal("2.00")], ["1.50", "2.00"]),
+        (pd.to_datetime(["2021-01-31", "2021-02-01"]), ["2021-01-31", "2021-02-01"]),
+        ([datetime(2021, 1, 31), datetime(2021, 2, 1, 10, 30)],
+         ["2021-01-31T00:00:00", "2021-02-01T10:30:00"]),
+        ([date(2021, 1, 31), date(2021, 2, 1)], ["2021-01-31", "2021-02-01"]),
+        (pd.Categorical(["b", "a"]), ["b", "a"]),
+    ],
+)  # fmt: skip
+def test_tasks_of_files_with_types(cells, names, tmp_path):
+    frame = pd.DataFrame({"task": list(cells) * 10})
+    frame["x"], frame["y"] = np.arange(20) % 7 / 4, np.arange(20) / 4
+    frame.to_parquet(tmp_path / "a.parquet")
+    tasks = read_tasks(tmp_path / "a.parquet", task="task", target="y").tasks
+    assert dict(zip(tasks.names, (t.y[0] for t in tasks), strict=True)) == dict(
+        zip(names, [0, 0.25], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [([[1], [2]], "type list"), ([b"a", b"b"], "binary, b'a' say"),
+     ([time(10), time(11)], "time64"), ([timedelta(1), timedelta(2)], "durations, 1 d"),
+     ([None, None], "'task', the task, has no value"),
+     (["a\0", "a"], "ends in a null character")],
+)  # fmt: skip
+def test_tasks_that_are_refused(cells, said, tmp_path):
+    frame = pd.DataFrame({"task": cells * 10, "x": np.arange(20) % 7, "y": range(20)})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=said):
+        read_tasks(tmp_path / "a.parquet", task="task", target="y")
+
+
+def test_the_index_of_a_frame_is_a_column_of_its_file(frame, tmp_path):
+    frame.set_index("task").to_parquet(tmp_path / "a.parquet")
+    assert read_tasks(tmp_path / "a.parquet", task="task", target="y").tasks.names == (
+        "1", "2", "3",
+    )  # fmt: skip
+
+
+def test_tasks_of_one_row_are_left_out(frame, tmp_path):
+    frame["task"] = [*frame.task[:-2].astype(str), "total", "new"]
+    frame.loc[frame.task == "1", "y"] = [np.nan] * 19 + [1.0]
+    table = read(frame, tmp_path / "a.csv")
+    assert table.tasks.names == ("2", "3")
+    assert table.notes[:2] == [
+        "19 of 60 rows without 'task' or 'y' were left out.",
+        '3 of 5 tasks have one row alone and were left out, "1" say.',
+    ]
+    with pytest.raises(ValueError, match="Every row has a 'task' of its own"):
+        read(frame.drop_duplicates("task"), tmp_path / "a.csv")
+
+
+def test_each_column_is_said_to_be_read(frame, tmp_path):
+    table = read(frame, tmp_path / "a.csv")
+    assert [(r.name, r.label) for r in table.readings] == [
+        ("task", "task"), ("y", "target, number"), ("x", "number"), ("flag", "number"),
+        ("grade", "text"), ("day", "date"), ("mark", "number"),
+    ]  # fmt: skip
+    assert table.notes[-7:] == list(map(str, table.readings))
+    assert str(table.readings[3]) == "'flag' (number): \"False\" as 0"
+    assert str(table.readings[5]) == "'day' (date): \"2024-02-26\" as 26 February 2024"
