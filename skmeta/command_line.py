@@ -106,7 +106,7 @@ def _compare(options):
     lines = LINES.format(
         learner=f"AttentionMeta{'Classifier' if options.classes else 'Regressor'}",
         path=str(options.table),
-        arguments=_arguments(options.table, how),
+        arguments=read_arguments(options.table, how),
         shots=comparison.n_support,
         seed=options.seed,
     )
@@ -124,16 +124,15 @@ def described(table):
     return "".join(f"  {line}\n" for line in [*lines, *table.remarks])
 
 
-def _arguments(path, how):
-    """Arguments of `read_tasks`, those aside that are as by default."""
-    given = {name: value for name, value in how.items() if value or value is False}
-    if not how["classes"]:
-        del given["classes"]
-    said = [repr(str(path)), *(f"{name}={value!r}" for name, value in given.items())]
-    together = ", ".join(said)
-    if len(together) <= MAX_LINE:
-        return together
-    return "".join(f"\n    {argument}," for argument in said) + "\n"
+def read_arguments(path, how):
+    """Arguments of `read_tasks` as Python, those aside that are as by default."""
+    default = {"classes": False, "drop": [], "text": [], "number": []}
+    said = [repr(str(path))]
+    for name, value in how.items():
+        if value != default.get(name):
+            said.append(f"{name}={value!r}")
+    line = ", ".join(said)
+    return line if len(line) <= MAX_LINE else "\n    " + ",\n    ".join(said) + ",\n"
 
 
 def _parser():

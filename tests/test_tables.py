@@ -310,7 +310,7 @@ def test_tasks_and_classes_are_what_their_cells_say(name, tmp_path):
         same = frame[frame.task == task.name]
         np.testing.assert_array_equal(task.X[:, 0], same.x)
         np.testing.assert_array_equal(task.y, same.label)
-    assert "'task' (task): 14 tasks, \" a\" say" in table.notes
+    assert "'task' (task): 14 tasks, \"NA\" say" in table.notes
     assert "'label' (target, classes): 7 values, \"NA\" say" in table.notes
     np.testing.assert_array_equal(table.targets(read_table(path)), frame.label)
 
