@@ -178,13 +178,13 @@ def _separator(text):
 
 
 def _without_last_separator(header, rows):
-    """``(header, rows, notes)`` without a field that is empty wherever there is one.
+    """``(header, rows, notes)`` without fields that are empty wherever they are.
 
-    Separators at the end of a row make it, of all rows, of some, or of the header.
+    Separators at the end of a row make them, of all rows, of some, or of the header.
     """
     width = len(header)
-    longer = [row for row in rows if len(row) > width]
-    if longer and all(len(row) == width + 1 and not row[-1].strip() for row in longer):
+    longer = [row[width:] for row in rows if len(row) > width]
+    if longer and not any(field.strip() for more in longer for field in more):
         rows = [row[:width] for row in rows]
         which = "all" if len(longer) == len(rows) else f"{len(longer)} of {len(rows)}"
         note = f"A separator at the end of {which} rows was dropped: no field follows."

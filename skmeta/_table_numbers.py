@@ -41,6 +41,7 @@ SIMPLE = re.compile(
 
 EITHER = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 GROUPS = re.compile(r"[1-9][0-9]{0,2}([.,' ])[0-9]{3}(?:\1[0-9]{3})*(?:([.,])[0-9]+)?")
+PADDED = re.compile("0[0-9]")
 PLAIN = re.compile(r"[0-9]+(?:(\.)[0-9]*|(,)[0-9]+)?|(?:(\.)|(,))[0-9]+")
 
 
@@ -48,8 +49,8 @@ class Written(NamedTuple):
     """How a number is written, its digits aside.
 
     ``decimal`` and ``thousands`` are the marks that are certain, ``either`` one that
-    may be the one or the other; ``code`` is whether it is whole and begins with a zero,
-    or has too many digits to be an amount.
+    may be the one or the other; ``code`` is whether a zero is in front of other digits,
+    or a whole number has too many of them to be an amount.
     """
 
     affix: tuple = NO_AFFIX
@@ -91,9 +92,8 @@ def _marks(body, power):
     if not plain:
         return None
     decimal = next(filter(None, plain.groups()), None)
-    whole = decimal is None and not power
-    code = whole and (len(body) > MAX_DIGITS or (len(body) > 1 and body[0] == "0"))
-    return Written(decimal=decimal, code=code)
+    long = decimal is None and not power and len(body) > MAX_DIGITS
+    return Written(decimal=decimal, code=long or bool(PADDED.match(body)))
 
 
 def _is_unit(text):
@@ -198,7 +198,7 @@ class NumberSurvey:
     share : float
         Of the values that are numbers then.
     code : str or None
-        A value that makes these codes: whole, with a zero in front or many digits.
+        A value that makes these codes: with a zero in front, or of many digits.
     units : sequence of str
         Two values, where units differ and these are no numbers for it.
     examples : dict of Written -> str
@@ -246,14 +246,15 @@ class NumberSurvey:
         return None
 
     def _decide(self, sorts, affix):
+        codes = [written for written in sorts if written.code and not self.forced]
+        amounts = [written for written in sorts if written not in codes]
         decimals, thousands, either = (
-            {getattr(written, role) for written in sorts} - {None}
+            {getattr(written, role) for written in amounts} - {None}
             for role in ("decimal", "thousands", "either")
         )
         self.either = either
-        codes = [self.examples[written] for written in sorts if written.code]
-        if codes and not decimals and not self.forced:
-            self.code = codes[0]
+        if sum(sorts[w] for w in codes) > sum(sorts[w] for w in amounts if w.decimal):
+            self.code = self.examples[codes[0]]
         # A mark that is certain to be the one is not taken for the other elsewhere.
         no_decimal = (thousands & either) - {self.marks[0]}
         no_thousands = (decimals & either) - {self.marks[1]}
@@ -270,7 +271,7 @@ class NumberSurvey:
         for form, count in fitting.items():
             if count == most:
                 best.setdefault(form.decimal, form)
-        if len(best) > 1 and not either:  # no value has a decimal mark
+        if len(best) > 1 and not either | decimals:
             self.formats = [replace(best["."], decimal=None)]
             return
         self.formats = list(best.values())

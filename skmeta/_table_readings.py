@@ -1,6 +1,7 @@
 """How each column of a table is read, decided from all of its rows and columns."""
 
 from dataclasses import replace
+from decimal import Decimal
 from math import isnan
 
 from ._table_cells import (
@@ -19,6 +20,7 @@ from ._table_numbers import MAX_DIGITS, MOST, NumberSurvey, TruthFormat
 from ._table_words import (
     CLASSES,
     ORDER,
+    codes_said,
     held,
     no_numbers,
     of_both,
@@ -98,6 +100,8 @@ class TableReadings:
         if cells.sort == "date":
             return self._dates_of_a_type(name, cells), ""
         if cells.sort != "text":
+            if name not in self.rules.number and _are_long(cells):
+                return text_reading(name, parts), codes_said(name, cells.values.iloc[0])
             return self._numbers_of_a_type(name, cells), ""
         if name in self.rules.number:
             return self._number(name), ""
@@ -138,7 +142,7 @@ class TableReadings:
         text = max(read, key=form.telling)
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
         if len(survey.formats) > 1 and self.decimal and not self.rules.decimal:
-            said[-1] += " as in other columns"
+            said.append("as in other columns")
         unread = counts[[isnan(form.value(text)) for text in counts.index]]
         return ColumnReading(
             name,
@@ -168,7 +172,7 @@ class TableReadings:
         text = telling.index[0]
         said = [f"{shown(text)} as {spelled(telling.iloc[0])}", *form.described]
         if len(survey.formats) > 1 and self.rules.day_first is None:
-            said[-1] += " as in other columns"
+            said.append("as in other columns")
         unread = counts[dates.isna()]
         return ColumnReading(
             name, "date", ", ".join(said) + unread_said("dates", unread), format=form
@@ -210,17 +214,13 @@ class TableReadings:
 
     def _text_hint(self, name):
         """Why text is not of numbers or dates, where that may be asked."""
-        numbers, dates, counts = self.numbers[name], self.dates[name], self.counts[name]
+        numbers, counts = self.numbers[name], self.counts[name]
         if numbers.code:
-            return (
-                f"Whole numbers such as {shown(numbers.code)} are codes: they begin "
-                f"with a zero or have more than {MAX_DIGITS} digits. --number {name!r} "
-                "(number= in Python) takes them as numbers."
-            )
+            return codes_said(name, numbers.code)
         if numbers.units:
             first, second = map(shown, numbers.units)
             return f"Its numbers are of different units, {first} and {second} say."
-        if dates.contrary:
+        if self.dates[name].contrary:
             return "Some of its dates have the day first and some the month."
         rules = self.rules.day_first, self.rules.decimal, self.rules.thousands
         if rules != (None, None, None) and (
@@ -260,20 +260,18 @@ class TableReadings:
                 f"numbers. {CLASSES}"
             )
         form = survey.format(self.decimal, self.otherwise)
-        bad = counts[
-            [
-                text.casefold() not in MISSING_MARKS
-                and (form is None or isnan(form.value(text)) or form == TruthFormat())
-                for text in counts.index
-            ]
-        ]
-        if form is None and survey.share == 1:
-            raise ValueError(f"The target {name!r} {two_numbers(survey)}")
+        tried = form or next(iter(survey.formats), TruthFormat())
+        bad = counts[~is_mark(counts.index.to_series())]
+        if not isinstance(tried, TruthFormat):
+            bad = bad[[isnan(tried.value(text)) for text in bad.index]]
         if len(bad):
             raise ValueError(
                 f"The target {name!r} holds what is no number in {bad.sum()} of "
                 f"{counts.sum()} rows, {shown(bad.index[0])} say. {CLASSES}"
             )
+        if form is None:
+            why = two_numbers(survey) if survey.formats else no_numbers(counts) + "."
+            raise ValueError(f"The target {name!r} {why}")
         return self._number(name)
 
 
@@ -308,6 +306,14 @@ def _eight_digits(counts):
             return False
     texts = counts.index.to_series()
     return bool(DateFormat(COMPACT).read(texts[~is_mark(texts)]).notna().all())
+
+
+def _are_long(cells):
+    """Whether numbers are whole, and too long for a float to tell them apart."""
+    values = cells.values
+    if cells.sort != "number" or isinstance(values.iloc[0], float | Decimal):
+        return False
+    return bool(max(values.max(), -values.min()) >= 10**MAX_DIGITS)
 
 
 def _are_dates(cells):

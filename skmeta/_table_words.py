@@ -4,6 +4,7 @@ import calendar
 from math import isnan
 
 from ._table_cells import SORTS, is_mark, shown
+from ._table_numbers import MAX_DIGITS
 
 CLEAR = "Name its marks: --decimal, --thousands (decimal=, thousands= in Python)."
 CLASSES = "If it is a class, add --classes (classes=True in Python)."
@@ -26,13 +27,24 @@ def _are(counts):
     return f"{counts.sum()} {'is' if counts.sum() == 1 else 'are'}"
 
 
+def codes_said(name, value):
+    """Why digits are not a number."""
+    return (
+        f"Digits such as {shown(value)} are codes: they begin with a zero or are more "
+        f"than {MAX_DIGITS}. --number {name!r} (number= in Python) makes them numbers."
+    )
+
+
 def two_numbers(survey):
     """Why numbers that can be read in two ways are not."""
-    text = next(t for w, t in survey.examples.items() if w.either)
-    values = " or ".join(shown(form.value(text)) for form in survey.formats)
+    for text in survey.examples.values():
+        values = [form.value(text) for form in survey.formats]
+        if len(set(values)) > 1:
+            break
+    first, second = ("no number" if isnan(v) else shown(v) for v in values)
     return (
         f"can be read in two ways: {survey.n_values} numbers, {shown(text)} say, which "
-        f"is {values}. {CLEAR}"
+        f"is {first} or {second}. {CLEAR}"
     )
 
 

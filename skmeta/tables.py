@@ -255,6 +255,8 @@ def _usable_rows(groups, y):
             f"{(~known).sum()} of {len(y)} rows without {task!r} or {target!r} "
             "were left out."
         )
+    if not known.any():
+        raise ValueError(f"No row has both {task!r} and {target!r}.")
     counts = groups[known].value_counts(sort=False)
     single = counts[counts < 2].index
     if len(single) == len(counts):
@@ -284,7 +286,8 @@ def _useful_columns(frame, readings, known, groups):
         if why_not:
             remarks.append(f"{name!r} {why_not} {hint}".strip())
             continue
-        note = f"was taken as text. {hint}" if hint else note
+        if hint:
+            remarks.append(f"{name!r} was taken as text. {hint}")
         if note:
             remarks.append(f"{name!r} {note}")
         used.append(reading)

@@ -120,11 +120,11 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_by_name(read):
 def test_the_other_columns_of_the_file_decide(read):
     dates = {"d": FIRSTS.strftime("%d/%m/%Y")}
     table = read(dates | {"e": DAYS.strftime("%d.%m.%Y")})
-    assert line(table, "d").endswith("day first as in other columns")
+    assert line(table, "d").endswith("day first, as in other columns")
     X = table.columns(read_table(read.path))
     np.testing.assert_array_equal(X["d (day)"], since_2000(FIRSTS))
     table = read(dates | {"e": DAYS.strftime("%m/%d/%Y")})
-    assert line(table, "d").endswith("month first as in other columns")
+    assert line(table, "d").endswith("month first, as in other columns")
     both = {"e": DAYS.strftime("%m/%d/%Y"), "f": DAYS.strftime("%d/%m/%Y")}
     assert "two ways" in line(read(dates | both), "d")
 

@@ -88,7 +88,7 @@ def test_a_way_of_writing_is_read_as_a_whole(read, texts, numbers, said):
         ["007", "07", "7"], ["01", "10", "11"], ["1_000", "2_000", "3"],
         ["12345678901234567", "12345678901234568", "1"], ["1,00,000", "2,00,000", "5"],
         ["10:30", "11:45", "9:15"], ["1-2", "3-4", "5-6"], ["1/2", "3/4", "5/6"],
-        ["0x1", "0x2", "0x3"],
+        ["0x1", "0x2", "0x3"], ["01.02", "03.04", "05.12"],
     ],
 )  # fmt: skip
 def test_what_is_text_stays_text_to_the_character(read, texts):
@@ -99,7 +99,7 @@ def test_what_is_text_stays_text_to_the_character(read, texts):
 
 def test_codes_are_said_to_be_codes(read):
     notes = " ".join(read({"c": cycle("007", "07", "7")}).notes)
-    assert 'Whole numbers such as "007" are codes' in notes
+    assert 'Digits such as "007" are codes' in notes
     assert "--number 'c'" in notes
     notes = " ".join(read({"c": cycle("5 kg", "500 g")}).notes)
     assert 'different units, "5 kg" and "500 g" say' in notes
@@ -169,6 +169,26 @@ def test_the_user_overrules(read, options, numbers):
     np.testing.assert_array_equal(table.columns(read_table(read.path)).c, numbers)
     table = read({"c": cycle("1", "2"), "y": AMBIGUOUS}, separator=";", **options)
     np.testing.assert_array_equal(table.tasks.y, numbers)
+
+
+def test_few_values_of_another_way_of_writing_are_missing(read):
+    ints = [str(i) for i in range(38)]
+    table = read({"c": ["1.5", "2,5", *ints], "z": cycle("0,5", "7")}, separator=";")
+    assert 'is no numbers and missing, "1.5" say' in line(table, "c")
+    table = read({"c": ["1.5", "2,5", *ints], "z": cycle("1", "2")}, separator=";")
+    assert 'two ways: 40 numbers, "1.5" say, which is 1.5 or no number' in line(
+        table, "c"
+    )
+
+
+def test_long_whole_numbers_are_codes_by_their_type_too(read):
+    long = [10**17 + 3 * (i % 3) for i in range(N)]
+    table = read({"c": long}, suffix=".parquet")
+    assert set(table.tasks.feature_names) == {f"c = {value}" for value in set(long)}
+    X = table.columns(pd.DataFrame({"c": [10**17 + 3]}))
+    assert X[f"c = {10**17 + 3}"].to_list() == [1]
+    long = [10**17 + 300 * (i % 3) for i in range(N)]
+    assert read({"c": long}, suffix=".parquet", number=["c"]).kinds == {"c": "number"}
 
 
 def test_a_mark_that_is_both_decides_nothing(read):
