@@ -10,7 +10,7 @@ from ._table_numbers import DECIMALS, MOST, THOUSANDS, NumberSurvey
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """What the user says of how columns are read, as in `read_tasks`."""
+    """How the user wants columns to be read, as in `read_tasks`."""
 
     text: tuple = ()
     number: tuple = ()

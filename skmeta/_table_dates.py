@@ -137,7 +137,7 @@ def _time(match):
 
 
 class DateSurvey:
-    """What the values of a column of text say of how its dates are written.
+    """How the dates of a column of text are written, as its values show.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ class DateSurvey:
                 looks.append(text)
             elif text.casefold() not in NO_VALUE:
                 n_others += count
-                if n_others > (1 - MOST) * self.n_values:
+                if self.n_values - n_others < MOST * self.n_values:
                     return []
         return looks
 

@@ -26,7 +26,7 @@ MAX_SHOWN = 60
 class TableFile:
     """A table as it is in a file.
 
-    ``separator`` is None where the file itself says of what type a column is.
+    ``separator`` is None where the file itself gives its columns types.
     """
 
     frame: object
@@ -106,7 +106,7 @@ def import_pandas():
 
 
 def _read_typed(path, kind):
-    """A file that says of what type its columns are."""
+    """A file whose columns have types."""
     from pyarrow import feather, parquet
 
     pd = import_pandas()

@@ -179,7 +179,7 @@ class TruthFormat(_Format):
 
 
 class NumberSurvey:
-    """What the values of a column of text say of how its numbers are written.
+    """How the numbers of a column of text are written, as its values show.
 
     Parameters
     ----------

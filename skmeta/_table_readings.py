@@ -41,7 +41,7 @@ class TableReadings:
     cells : dict of str -> list of Cells
         Of all columns but those that are dropped, the task and a target of classes.
     separator : str or None
-        Of the file; None where it says itself of what type its columns are.
+        Of the file; None where its columns have types.
     rules : ReadingRules
     target : str or None
         The column that has to be of numbers.
@@ -158,7 +158,7 @@ class TableReadings:
         texts = counts.index.to_series()
         if form is None:
             first, second = (f.read(texts) for f in survey.formats[:2])
-            text = texts[(first != second) & first.notna() & second.notna()].iloc[0]
+            text = texts[~(first.eq(second) | first.isna() & second.isna())].iloc[0]
             return (
                 f"can be read in two ways: {counts.sum()} dates, {shown(text)} say, "
                 f"which is {spelled(first[text])} or {spelled(second[text])}. {ORDER}"
@@ -186,10 +186,9 @@ class TableReadings:
 
     def _numbers_of_a_type(self, name, cells):
         value, number = cells.values.iloc[0], float(as_numbers(cells).iloc[0])
-        if name not in self.rules.number and _are_dates(cells):
-            form = DateFormat(COMPACT)
-            date = spelled(form.read(import_pandas().Series([str(value)])).iloc[0])
-            said = f"{value} as {date}"
+        if name not in (*self.rules.number, self.target) and _are_dates(cells):
+            form, text = DateFormat(COMPACT), f"{number:.0f}"
+            said = f"{text} as {spelled(form.read(import_pandas().Series([text]))[0])}"
             return ColumnReading(name, "date", said, source="number", format=form)
         said = f"{shown(number)} say"
         if cells.sort != "number":
@@ -309,7 +308,7 @@ def _eight_digits(counts):
 
 
 def _are_long(cells):
-    """Whether numbers are whole, and too long for a float to tell them apart."""
+    """Whether numbers are whole, and too long for a float to hold exactly."""
     values = cells.values
     if cells.sort != "number" or isinstance(values.iloc[0], float | Decimal):
         return False

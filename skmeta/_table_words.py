@@ -69,6 +69,8 @@ def of_both(survey, counts):
 
 def spelled(date):
     """A date without doubt about its order."""
+    if date != date:
+        return "no date"
     time = "" if date == date.normalize() else f" {date:%H:%M:%S}".removesuffix(":00")
     return f"{date.day} {calendar.month_name[date.month]} {date.year}{time}"
 

@@ -3,8 +3,8 @@
 A table is read as it is. Each column is read in one way as a whole, as numbers, dates
 or text, decided from all of its rows; what cannot be read for certain is left out by
 name, or refused. The task and classes are what their cells say, to the character. Dates
-become numbers, and text one column for each of its values. What tells rows apart, and
-nothing else, is left out. Values are learned from all rows, targets aside.
+become numbers, and text one column for each of its values. What only names the
+rows is left out. Values are learned from all rows, targets aside.
 """
 
 import warnings
@@ -63,7 +63,7 @@ class TaskTable:
 
     @property
     def notes(self):
-        """All there is to say of the table: `remarks`, and a line for each reading."""
+        """All there is to say: `remarks`, and a line for each reading."""
         return [*self.remarks, *map(str, self.readings)]
 
     def columns(self, frame):
@@ -160,8 +160,8 @@ def read_tasks(
     Parameters
     ----------
     path : str or Path
-        A .csv, .tsv, .txt, .parquet or .feather file. Parquet and feather say of what
-        type a column is; of text files the values of a whole column decide.
+        A .csv, .tsv, .txt, .parquet or .feather file. Columns of
+        parquet and feather have types; of text files the values of a column decide.
     task : str
         The column that says which task a row belongs to.
     target : str

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta.tables import read_table, read_tasks
+from skmeta.tables import read_table
 
 N = 40
 DAYS = pd.date_range("2021-01-01", periods=N)
@@ -16,25 +16,13 @@ def since_2000(dates):
 
 
 @pytest.fixture
-def read(tmp_path):
-    """Reads columns from a file as a table; ``read.path`` is the file."""
+def read(in_file):
+    """Reads columns from a file as a table, beside one of numbers."""
 
     def read(columns, suffix=".csv", **options):
-        read.path = tmp_path / f"table{suffix}"
-        frame = {"shop": [f"s{i // 10}" for i in range(N)], "x": np.arange(N) % 7 / 7}
-        frame = pd.DataFrame(frame | {"y": np.arange(N) % 11 / 7} | columns)
-        if suffix == ".parquet":
-            frame.to_parquet(read.path)
-        else:
-            frame.to_csv(read.path, index=False)
-        return read_tasks(read.path, task="shop", target="y", **options)
+        return in_file({"x": np.arange(N) % 7 / 7} | columns, suffix, **options)
 
     return read
-
-
-def line(table, name):
-    (said,) = (note for note in table.notes if note.startswith(f"'{name}'"))
-    return said
 
 
 @pytest.mark.parametrize(
@@ -64,11 +52,11 @@ def line(table, name):
         ("%a, %d %b %Y", '"Fri, 01 Jan 2021" as 1 January 2021'),
     ],
 )
-def test_a_format_is_read_as_a_whole(read, code, said):
+def test_a_format_is_read_as_a_whole(read, in_file, code, said):
     table = read({"d": DAYS.strftime(code)})
     assert table.kinds == {"x": "number", "d": "date"}
-    assert line(table, "d").startswith(f"'d' (date): {said}")
-    X = table.columns(read_table(read.path))
+    assert in_file.line(table, "d").startswith(f"'d' (date): {said}")
+    X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["d (day)"], since_2000(DAYS))
     np.testing.assert_array_equal(X["d (month)"], DAYS.month)
     np.testing.assert_array_equal(X["d (weekday)"], DAYS.day_of_week)
@@ -94,17 +82,17 @@ def test_a_format_is_read_as_a_whole(read, code, said):
         ("9999-12-31", "9999-12-31"),
     ],
 )
-def test_times_zones_and_months(read, text, stamp):
+def test_times_zones_and_months(read, in_file, text, stamp):
     dates = [text] * 20 + [text.replace("2021", "2020").replace("9999", "2020")] * 20
-    X = read({"d": dates}).columns(read_table(read.path))
+    X = read({"d": dates}).columns(read_table(in_file.path))
     day = since_2000(pd.Timestamp(stamp))
     assert X["d (day)"].iloc[0] == pytest.approx(day, abs=1e-9)
 
 
-def test_dates_that_can_be_read_in_two_ways_are_left_out_by_name(read):
+def test_dates_that_can_be_read_in_two_ways_are_left_out_by_name(read, in_file):
     table = read({"d": FIRSTS.strftime("%d/%m/%Y")})
     assert table.kinds == {"x": "number"}
-    assert line(table, "d") == (
+    assert in_file.line(table, "d") == (
         "'d' was left out: it can be read in two ways: 40 dates, \"01/02/2021\" say, "
         "which is 1 February 2021 or 2 January 2021. Say --day-first or --no-day-first "
         "(day_first= in Python)."
@@ -113,49 +101,49 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_by_name(read):
         FIRSTS.strftime("%d/%m/%Y"), format="%m/%d/%Y"
     ))):  # fmt: skip
         table = read({"d": FIRSTS.strftime("%d/%m/%Y")}, day_first=day_first)
-        X = table.columns(read_table(read.path))
+        X = table.columns(read_table(in_file.path))
         np.testing.assert_array_equal(X["d (day)"], since_2000(dates))
 
 
-def test_the_other_columns_of_the_file_decide(read):
+def test_the_other_columns_of_the_file_decide(read, in_file):
     dates = {"d": FIRSTS.strftime("%d/%m/%Y")}
     table = read(dates | {"e": DAYS.strftime("%d.%m.%Y")})
-    assert line(table, "d").endswith("day first, as in other columns")
-    X = table.columns(read_table(read.path))
+    assert in_file.line(table, "d").endswith("day first, as in other columns")
+    X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["d (day)"], since_2000(FIRSTS))
     table = read(dates | {"e": DAYS.strftime("%m/%d/%Y")})
-    assert line(table, "d").endswith("month first, as in other columns")
+    assert in_file.line(table, "d").endswith("month first, as in other columns")
     both = {"e": DAYS.strftime("%m/%d/%Y"), "f": DAYS.strftime("%d/%m/%Y")}
-    assert "two ways" in line(read(dates | both), "d")
+    assert "two ways" in in_file.line(read(dates | both), "d")
 
 
-def test_years_between_hyphens_may_be_first(read):
+def test_years_between_hyphens_may_be_first(read, in_file):
     dates = pd.date_range("2013-02-01", periods=N)
     table = read({"d": dates.strftime("%y-%m-%d")})
-    assert "two ways" in line(table, "d")
+    assert "two ways" in in_file.line(table, "d")
     X = read({"d": dates.strftime("%d-%m-%y")}, day_first=True).columns(
-        read_table(read.path)
+        read_table(in_file.path)
     )
     np.testing.assert_array_equal(X["d (day)"], since_2000(dates))
     dates = pd.date_range("1999-02-01", periods=N)
-    X = read({"d": dates.strftime("%y-%m-%d")}).columns(read_table(read.path))
+    X = read({"d": dates.strftime("%y-%m-%d")}).columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["d (day)"], since_2000(dates))
 
 
-def test_days_and_months_first_in_one_column_are_no_dates(read):
+def test_days_and_months_first_in_one_column_are_no_dates(read, in_file):
     half = [*DAYS[:20].strftime("%d/%m/%Y"), *DAYS[20:].strftime("%m/%d/%Y")]
     table = read({"d": half})
     assert "d" not in table.kinds
     said = "Some of its dates have the day first and some the month."
-    assert line(table, "d").endswith(said)
+    assert in_file.line(table, "d").endswith(said)
     one = [*DAYS[:39].strftime("%d/%m/%Y"), "01/31/2021"]
-    assert line(read({"d": one}), "d").endswith(said)
+    assert in_file.line(read({"d": one}), "d").endswith(said)
 
 
-def test_what_is_written_otherwise_than_the_user_says_is_left_out(read):
+def test_what_is_written_otherwise_than_the_user_says_is_left_out(read, in_file):
     table = read({"d": DAYS.strftime("%d/%m/%Y")}, day_first=False)
     assert "d" not in table.kinds
-    assert "not written as --day-first, --decimal or" in line(table, "d")
+    assert "not written as --day-first, --decimal or" in in_file.line(table, "d")
 
 
 @pytest.mark.parametrize(
@@ -169,11 +157,11 @@ def test_what_is_no_date(read, texts):
     assert table.kinds["d"] == "text"
 
 
-def test_numbers_of_eight_digits_are_dates_if_each_is_one(read):
+def test_numbers_of_eight_digits_are_dates_if_each_is_one(read, in_file):
     for suffix in (".csv", ".parquet"):
         numbers = DAYS.strftime("%Y%m%d").astype(int)
         table = read({"d": numbers}, suffix)
-        assert line(table, "d") == "'d' (date): {} as 1 January 2021".format(
+        assert in_file.line(table, "d") == "'d' (date): {} as 1 January 2021".format(
             '"20210101"' if suffix == ".csv" else "20210101"
         )
         X = table.columns(pd.DataFrame({"x": 1, "d": [20210301, 20210302]}))
@@ -181,27 +169,38 @@ def test_numbers_of_eight_digits_are_dates_if_each_is_one(read):
         table = read({"d": [20211301, *numbers[1:]]}, suffix)
         assert table.kinds["d"] == "number"
         assert read({"d": numbers}, suffix, number=["d"]).kinds["d"] == "number"
+    floats = numbers.astype(float).where(np.arange(N) > 0)
+    assert in_file.line(read({"d": floats}, ".parquet"), "d").endswith(
+        "20210102 as 2 January 2021"
+    )
+    np.testing.assert_array_equal(read({"y": numbers}, ".parquet").tasks.y, numbers)
     table = read({"d": ["-", "NA", *numbers[2:].astype(str)]})
-    assert line(table, "d") == (
+    assert in_file.line(table, "d") == (
         '\'d\' (date): "20210103" as 3 January 2021; 2 are marked as missing, "-" say'
     )
 
 
-def test_values_that_are_no_dates_are_missing_and_counted(read):
+def test_four_fifths_of_dates_are_enough(read):
+    dates = DAYS[:32].strftime("%d.%m.%Y")
+    assert read({"d": [*dates, *"abcdefgh"]}).kinds["d"] == "date"
+    assert "d" not in read({"d": [*dates[:31], *"abcdefghi"]}).kinds
+
+
+def test_values_that_are_no_dates_are_missing_and_counted(read, in_file):
     dates = ["unknown", "31.02.2021", "later", *DAYS[3:].strftime("%d.%m.%Y")]
     table = read({"d": dates})
-    assert line(table, "d") == (
+    assert in_file.line(table, "d") == (
         "'d' (date): \"04.01.2021\" as 4 January 2021, day first; 1 is marked as "
         'missing, "unknown" say; 2 are no dates and missing, "31.02.2021" say'
     )
     with pytest.warns(UserWarning, match="2 of 40 values are no date"):
-        X = table.columns(read_table(read.path))
+        X = table.columns(read_table(in_file.path))
     missing = X["d (day)"].isna()
     assert np.flatnonzero(missing).tolist() == [0, 1, 2]
     np.testing.assert_array_equal(X["d (day)"][3:], since_2000(DAYS[3:]))
 
 
-def test_types_of_a_file_are_believed(read):
+def test_types_of_a_file_are_believed(read, in_file):
     table = read(
         {
             "stamp": DAYS + pd.Timedelta(hours=6),
@@ -215,11 +214,13 @@ def test_types_of_a_file_are_believed(read):
         "x": "number",
         **dict.fromkeys(["stamp", "day", "zone"], "date"),
     }
-    X = table.columns(read_table(read.path))
+    X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["stamp (day)"], since_2000(DAYS) + 0.25)
     np.testing.assert_array_equal(X["day (day)"], since_2000(DAYS))
     np.testing.assert_allclose(X["zone (day)"], since_2000(DAYS) - 1 / 24)
-    assert "each value reads as a date: save the column as dates" in line(table, "text")
+    assert "each value reads as a date: save the column as dates" in in_file.line(
+        table, "text"
+    )
 
 
 def test_new_rows_are_read_as_the_table_was(read):

@@ -7,40 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta.tables import read_table, read_tasks
+from skmeta.tables import read_table
 
 N = 40
-Y = [f"{(7 * i) % 11}" for i in range(N)]
-
-
-def write(path, columns, separator=","):
-    """A table of four tasks of ten rows, whose own columns prove no decimal mark."""
-    frame = pd.DataFrame({"shop": [f"s{i // 10}" for i in range(N)], "y": Y} | columns)
-    if path.suffix == ".parquet":
-        frame.to_parquet(path)
-    else:
-        frame.to_csv(path, index=False, sep=separator)
-
-
-@pytest.fixture
-def read(tmp_path):
-    """Reads columns from a file as a table; ``read.path`` is the file."""
-
-    def read(columns, separator=",", suffix=".csv", **options):
-        read.path = tmp_path / f"table{suffix}"
-        write(read.path, columns, separator)
-        return read_tasks(read.path, **{"task": "shop", "target": "y"} | options)
-
-    return read
 
 
 def cycle(*values):
     return [values[i % len(values)] for i in range(N)]
-
-
-def line(table, name):
-    (said,) = (note for note in table.notes if note.startswith(f"'{name}'"))
-    return said
 
 
 @pytest.mark.parametrize(
@@ -73,11 +46,11 @@ def line(table, name):
         (["TRUE", "false", "True"], [1, 0, 1], '"TRUE" as 1'),
     ],
 )  # fmt: skip
-def test_a_way_of_writing_is_read_as_a_whole(read, texts, numbers, said):
-    table = read({"c": cycle(*texts)}, separator=";")
-    X = table.columns(read_table(read.path))
+def test_a_way_of_writing_is_read_as_a_whole(in_file, texts, numbers, said):
+    table = in_file({"c": cycle(*texts)}, separator=";")
+    X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X.c, cycle(*numbers))
-    assert line(table, "c") == f"'c' (number): {said}"
+    assert in_file.line(table, "c") == f"'c' (number): {said}"
 
 
 @pytest.mark.parametrize(
@@ -91,17 +64,17 @@ def test_a_way_of_writing_is_read_as_a_whole(read, texts, numbers, said):
         ["0x1", "0x2", "0x3"], ["01.02", "03.04", "05.12"],
     ],
 )  # fmt: skip
-def test_what_is_text_stays_text_to_the_character(read, texts):
-    table = read({"c": cycle(*texts)})
+def test_what_is_text_stays_text_to_the_character(in_file, texts):
+    table = in_file({"c": cycle(*texts)})
     assert table.kinds == {"c": "text"}
     assert set(table.tasks.feature_names) == {f"c = {text}" for text in texts}
 
 
-def test_codes_are_said_to_be_codes(read):
-    notes = " ".join(read({"c": cycle("007", "07", "7")}).notes)
+def test_codes_are_said_to_be_codes(in_file):
+    notes = " ".join(in_file({"c": cycle("007", "07", "7")}).notes)
     assert 'Digits such as "007" are codes' in notes
     assert "--number 'c'" in notes
-    notes = " ".join(read({"c": cycle("5 kg", "500 g")}).notes)
+    notes = " ".join(in_file({"c": cycle("5 kg", "500 g")}).notes)
     assert 'different units, "5 kg" and "500 g" say' in notes
 
 
@@ -112,47 +85,53 @@ IN_THOUSANDS, IN_UNITS = (
 )
 
 
-def test_numbers_that_can_be_read_in_two_ways_are_left_out_by_name(read):
-    table = read({"c": AMBIGUOUS, "z": cycle("1", "2", "3")}, separator=";")
+def test_numbers_that_can_be_read_in_two_ways_are_left_out_by_name(in_file):
+    table = in_file({"c": AMBIGUOUS, "z": cycle("1", "2", "3")}, separator=";")
     assert table.kinds == {"z": "number"}
-    said = line(table, "c")
+    said = in_file.line(table, "c")
     assert said.startswith("'c' was left out: it can be read in two ways: 40 numbers")
     assert '"2.566" say, which is 2.566 or 2566.' in said
     assert "--decimal, --thousands" in said
 
 
-def test_the_other_columns_of_the_file_decide(read):
+def test_the_other_columns_of_the_file_decide(in_file):
     for proof, numbers in (
         (cycle("10,25", "7"), IN_THOUSANDS),
         (cycle("1.234.567", "7"), IN_THOUSANDS),
         (cycle("10.25", "7"), IN_UNITS),
         (cycle("1,234,567", "7"), IN_UNITS),
     ):
-        table = read({"c": AMBIGUOUS, "z": proof}, separator=";")
-        assert line(table, "c").endswith("as in other columns")
-        np.testing.assert_array_equal(table.columns(read_table(read.path)).c, numbers)
+        table = in_file({"c": AMBIGUOUS, "z": proof}, separator=";")
+        assert in_file.line(table, "c").endswith("as in other columns")
+        np.testing.assert_array_equal(
+            table.columns(read_table(in_file.path)).c, numbers
+        )
     two = {"c": AMBIGUOUS, "a": cycle("10,25", "7"), "b": cycle("10.25", "7")}
-    assert "two ways" in line(read(two, separator=";"), "c")
+    assert "two ways" in in_file.line(in_file(two, separator=";"), "c")
 
 
-def test_the_target_is_proof_and_takes_it(read):
-    table = read({"c": AMBIGUOUS, "y": cycle("0,5", "1,5", "7")}, separator=";")
+def test_the_target_is_proof_and_takes_it(in_file):
+    table = in_file({"c": AMBIGUOUS, "y": cycle("0,5", "1,5", "7")}, separator=";")
     np.testing.assert_array_equal(table.tasks.y, cycle(0.5, 1.5, 7))
-    np.testing.assert_array_equal(table.columns(read_table(read.path)).c, IN_THOUSANDS)
-    table = read({"c": cycle("10,25", "7"), "y": AMBIGUOUS}, separator=";")
+    np.testing.assert_array_equal(
+        table.columns(read_table(in_file.path)).c, IN_THOUSANDS
+    )
+    table = in_file({"c": cycle("10,25", "7"), "y": AMBIGUOUS}, separator=";")
     np.testing.assert_array_equal(table.tasks.y, IN_THOUSANDS)
     with pytest.raises(ValueError, match=r"target 'y' can be read in two ways.*--deci"):
-        read({"c": cycle("1", "7"), "y": AMBIGUOUS}, separator=";")
+        in_file({"c": cycle("1", "7"), "y": AMBIGUOUS}, separator=";")
 
 
-def test_between_commas_a_point_is_the_decimal_mark(read):
-    table = read({"c": AMBIGUOUS, "d": [v.replace(".", ",") for v in AMBIGUOUS]})
-    np.testing.assert_array_equal(table.columns(read_table(read.path)).c, IN_UNITS)
-    assert "two ways" in line(table, "d")
-    proven = read(
+def test_between_commas_a_point_is_the_decimal_mark(in_file):
+    table = in_file({"c": AMBIGUOUS, "d": [v.replace(".", ",") for v in AMBIGUOUS]})
+    np.testing.assert_array_equal(table.columns(read_table(in_file.path)).c, IN_UNITS)
+    assert "two ways" in in_file.line(table, "d")
+    proven = in_file(
         {"d": [v.replace(".", ",") for v in AMBIGUOUS], "z": cycle("0.5", "1")}
     )
-    np.testing.assert_array_equal(proven.columns(read_table(read.path)).d, IN_THOUSANDS)
+    np.testing.assert_array_equal(
+        proven.columns(read_table(in_file.path)).d, IN_THOUSANDS
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,101 +143,106 @@ def test_between_commas_a_point_is_the_decimal_mark(read):
         ({"thousands": " "}, IN_UNITS),
     ],
 )  # fmt: skip
-def test_the_user_overrules(read, options, numbers):
-    table = read({"c": AMBIGUOUS}, separator=";", **options)
-    np.testing.assert_array_equal(table.columns(read_table(read.path)).c, numbers)
-    table = read({"c": cycle("1", "2"), "y": AMBIGUOUS}, separator=";", **options)
+def test_the_user_overrules(in_file, options, numbers):
+    table = in_file({"c": AMBIGUOUS}, separator=";", **options)
+    np.testing.assert_array_equal(table.columns(read_table(in_file.path)).c, numbers)
+    table = in_file({"c": cycle("1", "2"), "y": AMBIGUOUS}, separator=";", **options)
     np.testing.assert_array_equal(table.tasks.y, numbers)
 
 
-def test_few_values_of_another_way_of_writing_are_missing(read):
+def test_few_values_of_another_way_of_writing_are_missing(in_file):
     ints = [str(i) for i in range(38)]
-    table = read({"c": ["1.5", "2,5", *ints], "z": cycle("0,5", "7")}, separator=";")
-    assert 'is no numbers and missing, "1.5" say' in line(table, "c")
-    table = read({"c": ["1.5", "2,5", *ints], "z": cycle("1", "2")}, separator=";")
-    assert 'two ways: 40 numbers, "1.5" say, which is 1.5 or no number' in line(
+    table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("0,5", "7")}, separator=";")
+    assert 'is no numbers and missing, "1.5" say' in in_file.line(table, "c")
+    table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("1", "2")}, separator=";")
+    assert 'two ways: 40 numbers, "1.5" say, which is 1.5 or no number' in in_file.line(
         table, "c"
     )
 
 
-def test_long_whole_numbers_are_codes_by_their_type_too(read):
+def test_long_whole_numbers_are_codes_by_their_type_too(in_file):
     long = [10**17 + 3 * (i % 3) for i in range(N)]
-    table = read({"c": long}, suffix=".parquet")
+    table = in_file({"c": long}, suffix=".parquet")
     assert set(table.tasks.feature_names) == {f"c = {value}" for value in set(long)}
     X = table.columns(pd.DataFrame({"c": [10**17 + 3]}))
     assert X[f"c = {10**17 + 3}"].to_list() == [1]
     long = [10**17 + 300 * (i % 3) for i in range(N)]
-    assert read({"c": long}, suffix=".parquet", number=["c"]).kinds == {"c": "number"}
+    assert in_file({"c": long}, suffix=".parquet", number=["c"]).kinds == {
+        "c": "number"
+    }
 
 
-def test_a_mark_that_is_both_decides_nothing(read):
-    table = read({"c": cycle("0.5", "1.234.567", "2.555"), "z": cycle("1", "2")})
+def test_a_mark_that_is_both_decides_nothing(in_file):
+    table = in_file({"c": cycle("0.5", "1.234.567", "2.555"), "z": cycle("1", "2")})
     assert table.kinds["c"] == "text"
     few_commas = ["1,5"] + 35 * ["1.5", "2.25"][:1] + ["1,234"] + 3 * ["2.25"]
-    table = read({"c": few_commas})
+    table = in_file({"c": few_commas})
     with pytest.warns(UserWarning, match=r"2 of 40 values are no number, \"1,5\" say"):
-        X = table.columns(read_table(read.path)).c
+        X = table.columns(read_table(in_file.path)).c
     assert np.flatnonzero(X.isna()).tolist() == [0, 36]
-    assert '2 are no numbers and missing, "1,5" say' in line(table, "c")
+    assert '2 are no numbers and missing, "1,5" say' in in_file.line(table, "c")
 
 
-def test_some_values_that_are_no_numbers_are_missing_and_counted(read):
+def test_some_values_that_are_no_numbers_are_missing_and_counted(in_file):
     values = [f"{i / 7:.2f}" for i in range(N)]
-    table = read({"c": ["n.d.", "n.d.", *values[2:]]})
-    assert line(table, "c").endswith('; 2 are marked as missing, "n.d." say')
+    table = in_file({"c": ["n.d.", "n.d.", *values[2:]]})
+    assert in_file.line(table, "c").endswith('; 2 are marked as missing, "n.d." say')
     assert table.notes[0].startswith("2 values are missing")
-    X = table.columns(read_table(read.path)).c
+    X = table.columns(read_table(in_file.path)).c
     np.testing.assert_array_equal(X, [np.nan, np.nan, *map(float, values[2:])])
-    table = read({"c": ["<0.1", "<0.1", *values[2:]]})
-    assert line(table, "c").endswith('; 2 are no numbers and missing, "<0.1" say')
+    table = in_file({"c": ["<0.1", "<0.1", *values[2:]]})
+    assert in_file.line(table, "c").endswith(
+        '; 2 are no numbers and missing, "<0.1" say'
+    )
     with pytest.warns(UserWarning, match=r"2 of 40 values are no number, \"<0.1\" say"):
-        X = table.columns(read_table(read.path)).c
+        X = table.columns(read_table(in_file.path)).c
     np.testing.assert_array_equal(X, [np.nan, np.nan, *map(float, values[2:])])
-    half = read({"c": [v if i % 2 else "NA" for i, v in enumerate(values)]})
-    assert '20 are marked as missing, "NA" say' in line(half, "c")
+    half = in_file({"c": [v if i % 2 else "NA" for i, v in enumerate(values)]})
+    assert '20 are marked as missing, "NA" say' in in_file.line(half, "c")
 
 
-def test_a_column_that_is_neither_is_left_out_with_both_counts(read):
+def test_a_column_that_is_neither_is_left_out_with_both_counts(in_file):
     values = [f"{i / 7:.2f}" if i % 2 else f"w{i}" for i in range(N)]
-    table = read({"c": values, "z": cycle("1", "2", "low")})
-    assert '20 values are numbers, "0.14" say, and 20 are not, "w0" say' in line(
-        table, "c"
+    table = in_file({"c": values, "z": cycle("1", "2", "low")})
+    assert (
+        '20 values are numbers, "0.14" say, and 20 are not, "w0" say'
+        in in_file.line(table, "c")
     )
     assert table.kinds == {"z": "text"}
-    forced = read({"c": values}, number=["c"])
+    forced = in_file({"c": values}, number=["c"])
     missing = forced.tasks.X[:, 0] != forced.tasks.X[:, 0]
     np.testing.assert_array_equal(missing, [i % 2 == 0 for i in range(N)])
-    assert "20 are no numbers and missing" in line(forced, "c")
+    assert "20 are no numbers and missing" in in_file.line(forced, "c")
 
 
-def test_codes_are_numbers_if_the_user_says_so(read):
-    table = read({"c": cycle("007", "12", "07")}, number=["c"])
+def test_codes_are_numbers_if_the_user_says_so(in_file):
+    table = in_file({"c": cycle("007", "12", "07")}, number=["c"])
     np.testing.assert_array_equal(
-        table.columns(read_table(read.path)).c, cycle(7, 12, 7)
+        table.columns(read_table(in_file.path)).c, cycle(7, 12, 7)
     )
     with pytest.raises(ValueError, match=r"'y' holds codes, \"007\" say"):
-        read({"c": cycle("1", "2"), "y": cycle("007", "12")})
-    table = read({"c": cycle("1", "2"), "y": cycle("007", "12")}, number=["y"])
+        in_file({"c": cycle("1", "2"), "y": cycle("007", "12")})
+    table = in_file({"c": cycle("1", "2"), "y": cycle("007", "12")}, number=["y"])
     np.testing.assert_array_equal(table.tasks.y, cycle(7, 12))
     with pytest.raises(ValueError, match=r"'c' has no numbers that can be read: 40"):
-        read({"c": cycle("a", "b")}, number=["c"])
+        in_file({"c": cycle("a", "b")}, number=["c"])
     with pytest.raises(ValueError, match="'c' can be read in two ways"):
-        read({"c": AMBIGUOUS}, separator=";", number=["c"])
+        in_file({"c": AMBIGUOUS}, separator=";", number=["c"])
 
 
-def test_numbers_are_categories_if_the_user_says_so(read):
+def test_numbers_are_categories_if_the_user_says_so(in_file):
     for suffix, values in ((".csv", cycle("1", "2.50")), (".parquet", cycle(1, 2))):
-        table = read({"c": values}, suffix=suffix, text=["c"])
+        table = in_file({"c": values}, suffix=suffix, text=["c"])
         assert table.kinds == {"c": "text"}
         names = {f"c = {value}" for value in values}
         assert set(table.tasks.feature_names) == names
-        X = table.columns(read_table(read.path))
+        X = table.columns(read_table(in_file.path))
         np.testing.assert_array_equal(X["c = 1"], cycle(1, 0))
 
 
-def test_types_of_a_file_are_believed(read):
+def test_types_of_a_file_are_believed(in_file):
     hour = datetime.timedelta(hours=1)
-    table = read(
+    table = in_file(
         {
             "decimal": [Decimal(i % 7) / 4 for i in range(N)],
             "duration": [i % 5 * hour for i in range(N)],
@@ -277,7 +261,7 @@ def test_types_of_a_file_are_believed(read):
     assert table.kinds == {
         "decimal": "number", "duration": "number", "flag": "number", "text": "text",
     }  # fmt: skip
-    X = table.columns(read_table(read.path))
+    X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["decimal"], [i % 7 / 4 for i in range(N)])
     np.testing.assert_array_equal(X["duration"], [i % 5 / 24 for i in range(N)])
     np.testing.assert_array_equal(X["flag"], cycle(1, 0, np.nan))
@@ -288,14 +272,14 @@ def test_types_of_a_file_are_believed(read):
         ("dicts", "struct"), ("bytes", "binary"), ("clock", "time64"),
         ("nothing", "has no value"),
     ):  # fmt: skip
-        assert said in line(table, name)
+        assert said in in_file.line(table, name)
     np.testing.assert_array_equal(
-        read(
+        in_file(
             {"unlike": [f"{i / 7:.2f}" for i in range(N)]},
             suffix=".parquet",
             number=["unlike"],
         )
-        .columns(read_table(read.path))
+        .columns(read_table(in_file.path))
         .unlike,
         [float(f"{i / 7:.2f}") for i in range(N)],
     )
@@ -310,9 +294,9 @@ def test_types_of_a_file_are_believed(read):
         ([[i] for i in range(N)], r"type list<element: int64>, \[0\] say"),
     ],
 )  # fmt: skip
-def test_targets_that_are_no_numbers_are_refused(read, values, said):
+def test_targets_that_are_no_numbers_are_refused(in_file, values, said):
     with pytest.raises(ValueError, match=f"target 'y' holds no numbers: .*{said}"):
-        read({"c": cycle(1, 2), "y": values}, suffix=".parquet")
+        in_file({"c": cycle(1, 2), "y": values}, suffix=".parquet")
 
 
 @pytest.mark.parametrize(
@@ -325,122 +309,15 @@ def test_targets_that_are_no_numbers_are_refused(read, values, said):
         (cycle("5 kg", "500 g"), '40 of 40 rows, "5 kg" say'),
     ],
 )
-def test_targets_of_text_that_are_no_numbers_are_refused(read, values, said):
+def test_targets_of_text_that_are_no_numbers_are_refused(in_file, values, said):
     with pytest.raises(ValueError, match=f"'y' holds what is no number in {said}"):
-        read({"c": cycle("1", "2"), "y": values})
+        in_file({"c": cycle("1", "2"), "y": values})
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_marks_of_missing_targets_leave_their_rows_out(read, suffix):
+def test_marks_of_missing_targets_leave_their_rows_out(in_file, suffix):
     y = ["NA", "?", None, *(f"{i},5" for i in range(3, N))]
-    table = read({"c": cycle("1", "2", "3"), "y": y}, suffix=suffix)
+    table = in_file({"c": cycle("1", "2", "3"), "y": y}, suffix=suffix)
     assert table.notes[0] == "3 of 40 rows without 'shop' or 'y' were left out."
-    assert line(table, "y").endswith('2 are marked as missing, "NA" say')
+    assert in_file.line(table, "y").endswith('2 are marked as missing, "NA" say')
     np.testing.assert_array_equal(table.tasks.y, np.arange(3, N) + 0.5)
-
-
-def test_new_rows_are_read_as_the_table_was(read):
-    table = read(
-        {"c": cycle("1.234,5", "7"), "u": cycle("5 kg", "7 kg"),
-         "code": cycle("01", "1"), "day": cycle("20210131", "20211231"),
-         "i": cycle("1", "2", "3")},
-        separator=";",
-    )  # fmt: skip
-    rows = {"c": ["2.566", "7,25"], "u": ["8 kg", "9"], "code": ["01", "new"],
-            "day": ["20210201", "?"], "i": ["5", "5,5"]}  # fmt: skip
-    with pytest.warns(
-        UserWarning, match=r"'u': 1 of 2 values are no number, \"9\" say"
-    ):
-        X = table.columns(pd.DataFrame(rows))
-    np.testing.assert_array_equal(X.c, [2566, 7.25])
-    np.testing.assert_array_equal(X.u, [8, np.nan])
-    np.testing.assert_array_equal(X["code = 01"], [1, 0])
-    np.testing.assert_array_equal(X["code = 1"], [0, 0])
-    np.testing.assert_array_equal(X["day (month)"], [2, np.nan])
-    np.testing.assert_array_equal(X.i, [5, 5.5])
-    typed = pd.DataFrame(
-        {
-            "c": pd.Categorical([2566.5, 7.25]),
-            "u": pd.array([8, None], dtype="Int64"),
-            "code": pd.Categorical(["01", "1"]),
-            "day": [20210201, 20211231],
-            "i": pd.Series([5, "5,5"], dtype=object),
-        }
-    ).set_axis(["a", "b"])
-    X = table.columns(typed)
-    assert list(X.index) == ["a", "b"]
-    np.testing.assert_array_equal(X.c, [2566.5, 7.25])
-    np.testing.assert_array_equal(X.u, [8, np.nan])
-    np.testing.assert_array_equal(X["code = 1"], [0, 1])
-    np.testing.assert_array_equal(X["day (month)"], [2, 12])
-    np.testing.assert_array_equal(X.i, [5, 5.5])
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        (
-            {"code": [1, 7]},
-            "'code' was read as text from text, and these rows hold numb",
-        ),
-        (
-            {"c": pd.date_range("2021", periods=2)},
-            "'c' was read as numbers .* hold dates",
-        ),
-        ({"c": [[1], {"a": 1}]}, r"'c' .* hold a type that is not read, \[1\] say"),
-        (
-            {"day": [1.5, 2.5]},
-            "'day' was read as dates from text, .* hold numbers, 1.5",
-        ),
-    ],
-)
-def test_new_rows_of_another_sort_are_refused(read, changed, said):
-    table = read(
-        {"c": cycle("1,5", "7"), "code": cycle("01", "1"),
-         "day": cycle("2021-01-31", "2021-12-31")},
-    )  # fmt: skip
-    rows = {"c": ["1,5", "7"], "code": ["01", "1"], "day": ["2021-01-31", "2021-01-30"]}
-    with pytest.raises(ValueError, match=said):
-        table.columns(pd.DataFrame(rows | changed))
-    twice = pd.DataFrame(rows)[["c", "code", "day", "c"]]
-    with pytest.raises(ValueError, match="2 columns 'c'"):
-        table.columns(twice)
-
-
-def test_new_targets_are_read_as_the_table_was(read):
-    table = read({"c": cycle("1", "2"), "y": cycle("1.234,5", "7")}, separator=";")
-
-    def targets(*y):
-        return table.targets(pd.DataFrame({"y": y}))
-
-    np.testing.assert_array_equal(targets("2.566", "7,25"), [2566, 7.25])
-    np.testing.assert_array_equal(targets(2.5, 7), [2.5, 7])
-    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, \"7.25\" say"):
-        targets("2.566", "7.25")
-    with pytest.raises(ValueError, match="missing in 1 of the rows"):
-        targets("n.d.", "7,25")
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (
-            {"decimal": ",", "thousands": ","},
-            "decimal=',' and thousands=',' are the same",
-        ),
-        ({"decimal": "comma"}, r"decimal='comma' has to be one of the marks '.', ','"),
-        ({"thousands": ""}, "thousands='' has to be one of"),
-        ({"day_first": "yes"}, "day_first='yes' has to be True, False or None"),
-        ({"drop": ["c"], "text": ["c"]}, "'c' is in drop and text"),
-        ({"number": ["c"], "text": ["c"]}, "'c' is in text and number"),
-        ({"number": ["d"]}, r"no column 'd' to read as numbers. There are 'shop'"),
-        ({"text": ["C"]}, "no column 'C' to take as text. Did you mean 'c'?"),
-        ({"text": "c"}, r"Give a list: text=\['c'\]"),
-        ({"text": ["y"]}, r"'y' is for the target.*add --classes"),
-        ({"number": ["shop"]}, "'shop' is for the task, which is always text"),
-        ({"number": ["y"], "classes": True}, "'y' is for classes, which are text"),
-    ],
-)
-def test_options_that_contradict_are_refused(read, options, said):
-    with pytest.raises(ValueError, match=said):
-        read({"c": cycle("1", "2")}, **options)
