@@ -78,27 +78,36 @@ def _without_empty(cells):
 def _sort_of_type(dtype):
     """The sort of cells of a type; None if each cell is of a type of its own."""
     pd = import_pandas()
+    if isinstance(dtype, pd.ArrowDtype):
+        return _sort_of_arrow(dtype.pyarrow_dtype)
     types = pd.api.types
     if types.is_object_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
         return None
-    if isinstance(dtype, pd.ArrowDtype):
-        from pyarrow import types as arrow
-
-        if arrow.is_dictionary(dtype.pyarrow_dtype):
-            return None
-        if arrow.is_date(dtype.pyarrow_dtype):
-            return "date"
-        if arrow.is_null(dtype.pyarrow_dtype):
-            return "other"
     if types.is_bool_dtype(dtype):
         return "truth"
     if types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
         return "number"
     if types.is_datetime64_any_dtype(dtype):
         return "date"
-    if types.is_timedelta64_dtype(dtype) or getattr(dtype, "kind", "") == "m":
+    if types.is_timedelta64_dtype(dtype):
         return "duration"
     return "text" if types.is_string_dtype(dtype) else "other"
+
+
+def _sort_of_arrow(dtype):
+    from pyarrow import types
+
+    if types.is_dictionary(dtype):
+        return None
+    if types.is_string(dtype) or types.is_large_string(dtype):
+        return "text"
+    if types.is_boolean(dtype):
+        return "truth"
+    if types.is_integer(dtype) or types.is_floating(dtype) or types.is_decimal(dtype):
+        return "number"
+    if types.is_date(dtype) or types.is_timestamp(dtype):
+        return "date"
+    return "duration" if types.is_duration(dtype) else "other"
 
 
 def _sort_of_value(value):

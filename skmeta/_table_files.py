@@ -107,10 +107,15 @@ def import_pandas():
 
 def _read_typed(path, kind):
     """A file whose columns have types."""
+    import pyarrow as pa
     from pyarrow import feather, parquet
 
     pd = import_pandas()
     table = {"parquet": parquet, "feather": feather}[kind].read_table(path)
+    for j, column in enumerate(table.columns):
+        if str(column.type) == "string_view":  # which pandas does not know
+            text = column.cast(pa.large_string())
+            table = table.set_column(j, table.column_names[j], text)
     names = _column_names(table.column_names)
     frame = table.rename_columns(names).to_pandas(
         types_mapper=pd.ArrowDtype, ignore_metadata=True

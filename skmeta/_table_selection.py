@@ -50,7 +50,8 @@ def usefulness(reading, values, known, groups, forced):
     there = values.dropna()
     n_values, n_rows = there.nunique(), len(values)
     example = f"{n_values:,} values, {shown(there.iloc[0])} say" if n_values else ""
-    if n_values < 2:
+    none = reading.kind == "text" and len(there) < n_rows  # a value of its own
+    if n_values + none < 2 or not n_values:
         only = f", {shown(there.iloc[0])} in {len(there)} rows" if n_values else ""
         return f"has no more than one value{only}, and was left out.", ""
     own = reading.kind == "number" and n_values == n_rows and not forced

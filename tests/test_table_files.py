@@ -1,6 +1,8 @@
 """Text files are read cell by cell, and rows of another width are refused."""
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from skmeta.tables import read_table, read_tasks
@@ -90,3 +92,31 @@ def test_letters_that_are_not_utf8_are_said_to_be_guessed(tmp_path):
     table = read_tasks(path, task="shop", target="y")
     assert "\u20ac\u00e9" in table.tasks.names
     assert table.notes[0] == "The file is not UTF-8: its letters were read as cp1252."
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_types_of_files_that_polars_writes(suffix, tmp_path):
+    n, path = 20, tmp_path / f"a{suffix}"
+    frame = pl.DataFrame(
+        {
+            "shop": [f"s{i // 5}" for i in range(n)],
+            "y": [i / 4 for i in range(n)],
+            "grade": pl.Series(["low", "high"] * 10, dtype=pl.Enum(["low", "high"])),
+            "sort": pl.Series(["a", None] * 10, dtype=pl.Categorical),
+            "count": pl.Series([i % 5 for i in range(n)], dtype=pl.UInt8),
+            "part": [float("nan") if i % 3 else i / 8 for i in range(n)],
+            "pair": pl.Series([[1, 2]] * n, dtype=pl.Array(pl.Int64, 2)),
+        }
+    )
+    frame.write_parquet(path) if suffix == ".parquet" else frame.write_ipc(path)
+    table = read_tasks(path, task="shop", target="y")
+    assert table.kinds == {
+        "grade": "text", "sort": "text", "count": "number", "part": "number",
+    }  # fmt: skip
+    for rows in (read_table(path), frame.to_pandas()):
+        X = table.columns(rows)
+        np.testing.assert_array_equal(X["grade = low"], [1, 0] * 10)
+        np.testing.assert_array_equal(X["sort = (none)"], [0, 1] * 10)
+        np.testing.assert_array_equal(X["count"], np.arange(n) % 5)
+        np.testing.assert_array_equal(X["part"], frame["part"].to_numpy())
+    assert isinstance(read_table(path).dtypes["count"], pd.ArrowDtype)
