@@ -35,6 +35,7 @@ SORTS = {
     "other": "a type that is not read",
 }
 
+MIDNIGHT = "T00:00:00"
 MAX_EXAMPLE = 40
 
 
@@ -138,17 +139,17 @@ def as_dates(cells):
     return import_pandas().to_datetime(cells.values, utc=True)
 
 
-def as_text(cells):
+def as_text(cells, with_time=False):
     """Text, numbers, truth and dates as text, exactly as they are: a Series.
 
-    Dates are without a time where all are at midnight.
+    Dates are without a time where all are at midnight, unless ``with_time`` is True.
     """
     pd = import_pandas()
     values = cells.values
     if cells.sort == "date":
         text = [pd.Timestamp(value).isoformat() for value in values]
-        if all(value.endswith("T00:00:00") for value in text):
-            text = [value.removesuffix("T00:00:00") for value in text]
+        if not with_time and all(value.endswith(MIDNIGHT) for value in text):
+            text = [value.removesuffix(MIDNIGHT) for value in text]
     else:
         text = [str(value) for value in values.tolist()]
     return pd.Series(text, index=values.index, dtype=object)

@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from ._table_cells import SORTS, as_dates, as_numbers, as_text, cells_of, shown
+from ._table_cells import (
+    MIDNIGHT,
+    SORTS,
+    as_dates,
+    as_numbers,
+    as_text,
+    cells_of,
+    shown,
+)
 from ._table_dates import COMPACT, DateFormat
 from ._table_files import import_pandas
 from ._table_numbers import NumberFormat
@@ -57,6 +65,11 @@ class ColumnReading:
             return f"target, {'classes' if self.kind == 'text' else self.kind}"
         return self.kind
 
+    @property
+    def _with_time(self):
+        """Whether text made of dates has a time, those at midnight too."""
+        return any(value.endswith(MIDNIGHT) for value in self.known)
+
     def __str__(self):
         return f"{self.name!r} ({self.label}): {self.example}"
 
@@ -96,7 +109,7 @@ class ColumnReading:
         if cells.sort not in (*TAKES[self.kind], self.source) and not compact:
             self._refuse(cells)
         if self.kind == "text":
-            text = as_text(cells)
+            text = as_text(cells, self._with_time)
             if cells.sort != self.source and not self.known.issuperset(text):
                 self._refuse(cells)
             return text

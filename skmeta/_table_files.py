@@ -18,6 +18,9 @@ FORMATS = {
     ".arrow": "feather",
 }
 
+MAX_HEADER = 1 << 20
+"""Characters that separators are looked for in."""
+
 MAX_SHOWN = 60
 """Characters of a row of a file that a message repeats, at most."""
 
@@ -178,7 +181,7 @@ def _separator(text):
     said = re.match(r'"?sep=([,;\t])"?\r?\n', text)
     if said:
         return said[1], text[said.end() :]
-    header = re.sub(r'"[^"]*"', "", text).lstrip("\r\n").split("\n", 1)[0]
+    header = re.sub(r'"[^"]*"', "", text[:MAX_HEADER]).lstrip("\r\n").split("\n", 1)[0]
     return max([",", ";", "\t"], key=header.count), text
 
 
@@ -189,15 +192,20 @@ def _without_last_separator(header, rows):
     """
     width = len(header)
     longer = [row[width:] for row in rows if len(row) > width]
-    if longer and not any(field.strip() for more in longer for field in more):
+    if longer and _are_empty(longer):
         rows = [row[:width] for row in rows]
         which = "all" if len(longer) == len(rows) else f"{len(longer)} of {len(rows)}"
         note = f"A separator at the end of {which} rows was dropped: no field follows."
         return header, rows, (note,)
-    if rows and not header[-1].strip() and all(len(row) == width - 1 for row in rows):
+    last = [row[width - 1 :] for row in rows]
+    if [] in last and _are_empty([header[-1:], *last]):
         note = "A separator at the end of the header was dropped: no name follows."
-        return header[:-1], rows, (note,)
+        return header[:-1], [row[: width - 1] for row in rows], (note,)
     return header, rows, ()
+
+
+def _are_empty(ends):
+    return not any(field.strip() for fields in ends for field in fields)
 
 
 def _check_widths(header, rows, at):

@@ -33,6 +33,8 @@ def test_separators_at_the_ends_of_rows_are_dropped(every, tmp_path):
 def test_a_separator_at_the_end_of_the_header_is_dropped(tmp_path):
     path = written(tmp_path / "a.csv", "shop,x,y,\n" + "\n".join(ROWS))
     assert list(read_table(path)) == ["shop", "x", "y"]
+    some = "shop,x,y,\n" + "".join(f"{r}{',' * (i % 2)}\n" for i, r in enumerate(ROWS))
+    assert list(read_table(written(path, some))) == ["shop", "x", "y"]
     both = "shop,x,y,\n" + "".join(f"{row},\n" for row in ROWS)
     assert list(read_table(written(path, both))) == ["shop", "x", "y", "Unnamed: 3"]
 

@@ -116,3 +116,11 @@ def test_new_targets_are_read_as_the_table_was(in_file):
 def test_options_that_contradict_are_refused(in_file, options, said):
     with pytest.raises(ValueError, match=said):
         in_file({"c": cycle("1", "2")}, **options)
+
+
+def test_dates_as_text_have_a_time_where_those_of_the_table_do(in_file):
+    days = [pd.Timestamp(day) for day in ("2021-01-31", "2021-02-01", "2021-02-01T10")]
+    for stamps, name in ((days[:2], "2021-01-31"), (days, "2021-01-31T00:00:00")):
+        table = in_file({"c": cycle(*stamps)}, ".parquet", text=["c"])
+        X = table.columns(pd.DataFrame({"c": days[:1]}))
+        assert X[f"c = {name}"].to_list() == [1]
