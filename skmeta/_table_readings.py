@@ -147,7 +147,7 @@ class TableReadings:
         return ColumnReading(
             name,
             "number",
-            ", ".join(said) + unread_said("numbers", unread),
+            ", ".join(said) + unread_said("number", unread),
             format=form,
         )
 
@@ -175,7 +175,7 @@ class TableReadings:
             said.append("as in other columns")
         unread = counts[dates.isna()]
         return ColumnReading(
-            name, "date", ", ".join(said) + unread_said("dates", unread), format=form
+            name, "date", ", ".join(said) + unread_said("date", unread), format=form
         )
 
     def _dates_of_a_type(self, name, cells):

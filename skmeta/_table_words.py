@@ -12,19 +12,17 @@ ORDER = "Say --day-first or --no-day-first (day_first= in Python)."
 
 
 def unread_said(what, unread):
-    """What is said of values that could not be read."""
+    """What to say about values that are no ``what``, "number" or "date"."""
     usual = unread[is_mark(unread.index.to_series())]
     other = unread.drop(usual.index)
     said = ""
-    if len(usual):
-        said += f"; {_are(usual)} marked as missing, {shown(usual.index[0])} say"
-    if len(other):
-        said += f"; {_are(other)} no {what} and missing, {shown(other.index[0])} say"
+    if n := usual.sum():
+        are = "is" if n == 1 else "are"
+        said += f"; {n} {are} marked as missing, {shown(usual.index[0])} say"
+    if n := other.sum():
+        are = f"is no {what}" if n == 1 else f"are no {what}s"
+        said += f"; {n} {are} and missing, {shown(other.index[0])} say"
     return said
-
-
-def _are(counts):
-    return f"{counts.sum()} {'is' if counts.sum() == 1 else 'are'}"
 
 
 def codes_said(name, value):

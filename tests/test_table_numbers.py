@@ -153,7 +153,7 @@ def test_the_user_overrules(in_file, options, numbers):
 def test_few_values_of_another_way_of_writing_are_missing(in_file):
     ints = [str(i) for i in range(38)]
     table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("0,5", "7")}, separator=";")
-    assert 'is no numbers and missing, "1.5" say' in in_file.line(table, "c")
+    assert 'is no number and missing, "1.5" say' in in_file.line(table, "c")
     table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("1", "2")}, separator=";")
     assert 'two ways: 40 numbers, "1.5" say, which is 1.5 or no number' in in_file.line(
         table, "c"
