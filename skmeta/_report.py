@@ -53,7 +53,7 @@ def write_report(path, comparison, model, table, lines, name):
         sections="\n".join(f"<h2>{title}</h2>\n{body}" for title, body in sections),
         version=__version__,
     )
-    with open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8", errors="replace") as file:
         file.write(page)
 
 
@@ -154,6 +154,9 @@ def _features(model, tasks):
 
 
 def _about(table):
-    kinds = ", ".join(f"{name} ({kind})" for name, kind in table.kinds.items())
-    how = "Values of text are columns, as learned from all rows, targets aside."
-    return [f"Predicted from: {kinds}.", *table.notes, how]
+    how = (
+        "Dates are columns of their days, counted from 2000 on, of their month and "
+        "their weekday (from 0, Monday); values of text are columns, as learned from "
+        "all rows, targets aside."
+    )
+    return [*map(str, table.readings), *table.remarks, how]

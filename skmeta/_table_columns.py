@@ -1,129 +1,158 @@
-"""What the columns of a table hold, and how they become numbers."""
+"""A column of a table, read in one way: of these rows, and of all that come after."""
 
-import warnings
+from dataclasses import dataclass, field
 
-import numpy as np
-from sklearn.compose import ColumnTransformer
-from sklearn.preprocessing import OneHotEncoder
-
-from ._table_files import import_pandas
-
-MAX_VALUES = 30
-"""Columns made of a column of text, at most; rarer values share one."""
-
-RARE = "infrequent_sklearn"
-"""What `OneHotEncoder` calls the values that share a column."""
-
-NUMERIC = 0.95
-"""Share of the values of a column of text that makes it one of numbers, or of dates."""
-
-DATE_NOTE = (
-    "was read as dates: its days, counted from 2000 on, its month and its weekday "
-    "(from 0, Monday) are columns."
+from ._table_cells import (
+    MIDNIGHT,
+    SORTS,
+    as_dates,
+    as_numbers,
+    as_text,
+    cells_of,
+    shown,
 )
+from ._table_dates import COMPACT, DateFormat
+from ._table_files import import_pandas
+from ._table_numbers import NumberFormat
 
-DATE = r"^\s*\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+NAMES = {"number": "numbers", "date": "dates", "text": "text"}
+TAKES = {
+    "number": ("text", "number", "truth"),
+    "date": ("text", "date"),
+    "text": ("text", "number", "truth", "date"),
+}
+"""Sorts of cells that a reading takes, whatever those of the table were."""
+
+ISO = DateFormat("%Y-%m-%d")
+NONE = "(none)"
+"""What a missing value of a column of text is called."""
 
 
-def numbers_rows(column):
-    """Whether a column of a table, as it was read, counts its rows.
+@dataclass(frozen=True, eq=False)
+class ColumnReading:
+    """How a column of a table is read.
 
-    Its whole numbers are all there from the first to the last, or rise from row to row,
-    as those do of a table that rows were taken out of.
+    Attributes
+    ----------
+    name : str
+        Of the column.
+    kind : {"number", "date", "text"}
+    example : str
+        How it is read, with a value of the table.
+    source : str
+        The sort of its cells in the table, as `cells_of` says.
+    format : NumberFormat, TruthFormat, DateFormat or None
+        Of what is written as text.
+    known : frozenset of str
+        Values, where the kind is text.
+    use : {"column", "task", "target"}
     """
-    pd = import_pandas()
-    is_number = pd.api.types.is_numeric_dtype(column)
-    if not is_number or pd.api.types.is_bool_dtype(column) or column.isna().any():
-        return False
-    numbers = column.astype(float)
-    if not numbers.is_unique or (numbers % 1 != 0).any():
-        return False
-    dense = numbers.max() - numbers.min() + 1 == len(numbers)
-    return bool(dense or numbers.is_monotonic_increasing)
 
+    name: str
+    kind: str
+    example: str
+    source: str = "text"
+    format: object = None
+    known: frozenset = field(default=frozenset(), repr=False)
+    use: str = "column"
 
-def kind_of(column, groups):
-    """``(kind, note)`` of a column: None where it is left out."""
-    pd = import_pandas()
-    there = column.dropna()
-    n_values = there.nunique()
-    if n_values < 2:
-        return None, "has no more than one value and was left out."
-    if pd.api.types.is_datetime64_any_dtype(column):
-        return "date", DATE_NOTE
-    if pd.api.types.is_numeric_dtype(column):
-        there = there.astype(float)
-        if n_values < len(column) or (there % 1 != 0).any():
-            return "number", None
-        return "number", (
-            "has a whole number of its own in every row, and was taken as a number. If "
-            "it only names the rows, drop it (--drop, drop= in Python)."
+    @property
+    def label(self):
+        """What the column is, in a word or two."""
+        if self.use == "task":
+            return "task"
+        if self.use == "target":
+            return f"target, {'classes' if self.kind == 'text' else self.kind}"
+        return self.kind
+
+    @property
+    def _with_time(self):
+        """Whether text made of dates has a time, those at midnight too."""
+        return any(value.endswith(MIDNIGHT) for value in self.known)
+
+    def __str__(self):
+        return f"{self.name!r} ({self.label}): {self.example}"
+
+    def read(self, column):
+        """Values of a column, of a table of the same kind.
+
+        Parameters
+        ----------
+        column : Series of shape (n_rows,)
+
+        Returns
+        -------
+        values : Series of shape (n_rows,)
+            Numbers, time stamps or text; missing where there is nothing to read.
+        unread : Series
+            Text that is neither a number nor a date, where it has to be.
+
+        Raises
+        ------
+        ValueError
+            If the cells are of another sort than those of the table.
+        """
+        pd = import_pandas()
+        values, unread = [pd.Series(dtype=object)], [pd.Series(dtype=object)]
+        for cells in cells_of(column):
+            values.append(self._values(cells))
+            if cells.sort == "text":
+                text = cells.values[values[-1].isna()]
+                unread.append(text[text.str.strip() != ""])
+        values = pd.concat(values[1:] or values).reindex(pd.RangeIndex(len(column)))
+        values = values.set_axis(column.index).rename(column.name)
+        return values, pd.concat(unread[1:] or unread)
+
+    def _values(self, cells):
+        """Cells as what they are read as."""
+        compact = self.format == DateFormat(COMPACT) and cells.sort == "number"
+        if cells.sort not in (*TAKES[self.kind], self.source) and not compact:
+            self._refuse(cells)
+        if self.kind == "text":
+            text = as_text(cells, self._with_time)
+            if cells.sort != self.source and not self.known.issuperset(text):
+                self._refuse(cells)
+            return text
+        if compact:
+            return self.format.read(cells.values.map("{:.0f}".format))
+        if cells.sort == "text":
+            form = self.format or {"number": NumberFormat(), "date": ISO}[self.kind]
+            return form.read(cells.values)
+        return (as_numbers if self.kind == "number" else as_dates)(cells)
+
+    def _refuse(self, cells):
+        raise ValueError(
+            f"{self.name!r} was read as {NAMES[self.kind]} from {SORTS[self.source]}, "
+            f"and these rows hold {SORTS[cells.sort]}, {shown(cells.values.iloc[0])} "
+            "say. Give the cells as they were there; read_table reads a file so."
         )
-    text = there.astype(str)
-    if pd.to_numeric(text, errors="coerce").notna().mean() >= NUMERIC:
-        return "number", "was read as numbers."
-    if text.str.match(DATE).mean() >= NUMERIC:
-        return "date", DATE_NOTE
-    if text.nunique() > 0.5 * len(column):
-        return None, "differs from row to row, as names and free text do; left out."
-    per_task = text.groupby(groups[text.index]).nunique()
-    if (per_task == 1).all() and text.nunique() == groups.nunique():
-        return None, "is another name of the task and was left out."
-    if text.nunique() > MAX_VALUES:
-        return "text", f"has {text.nunique()} values; the rarest count as one."
-    return "text", None
+
+    def columns(self, values):
+        """Columns for a meta-learner of what was read: numbers, or text.
+
+        Parameters
+        ----------
+        values : Series of shape (n_rows,)
+            As `read` gives them.
+
+        Returns
+        -------
+        columns : dict of str -> Series of shape (n_rows,)
+        """
+        if self.kind == "number":
+            return {self.name: values.astype(float)}
+        if self.kind == "text":
+            return {self.name: values.astype(object).where(values.notna(), NONE)}
+        return _date_parts(self.name, values)
 
 
-def typed_columns(frame, kinds):
-    """The columns of a table, each of the type of its kind."""
-    pd = import_pandas()
-    absent = [name for name in kinds if name not in frame.columns]
-    if absent:
-        raise ValueError(f"The table has no column {absent}, which the tasks have.")
-    typed = {}
-    for name, kind in kinds.items():
-        column = frame[name]
-        if kind == "number":
-            numbers = pd.to_numeric(column, errors="coerce").astype(float)
-            typed[name] = numbers.replace([np.inf, -np.inf], np.nan)
-        elif kind == "date":
-            typed |= _date_parts(name, column)
-        else:
-            typed[name] = column.astype(object).where(column.notna(), "(none)").map(str)
-    return pd.DataFrame(typed)
-
-
-def _date_parts(name, column):
+def _date_parts(name, dates):
     """Of each date its day, counted on, and its month and weekday."""
     pd = import_pandas()
-    with warnings.catch_warnings():  # of formats that are guessed
-        warnings.simplefilter("ignore", UserWarning)
-        dates = pd.to_datetime(column, errors="coerce", format="mixed", utc=True)
+    dates = pd.to_datetime(dates, utc=True)
     days = (dates - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta(days=1)
     return {
         f"{name} (day)": days,
         f"{name} (month)": dates.dt.month.astype(float),
         f"{name} (weekday)": dates.dt.day_of_week.astype(float),
     }
-
-
-def make_transformer(typed):
-    """What makes a column of each value of a text, and keeps numbers as they are."""
-    numbers = list(typed.select_dtypes("number"))
-    one_hot = OneHotEncoder(
-        handle_unknown="infrequent_if_exist",
-        max_categories=MAX_VALUES,
-        sparse_output=False,
-        feature_name_combiner=_name_of_value,
-    )
-    steps = [
-        ("numbers", "passthrough", numbers),
-        ("text", one_hot, [name for name in typed if name not in numbers]),
-    ]
-    return ColumnTransformer(
-        [step for step in steps if step[-1]], verbose_feature_names_out=False
-    ).set_output(transform="pandas")
-
-
-def _name_of_value(column, value):
-    return f"{column} (rare)" if value == RARE else f"{column} = {value}"

@@ -1,6 +1,11 @@
-"""Tables in files: text between commas, parquet and feather."""
+"""Tables in files, as they are: text between separators, parquet and feather."""
 
-from codecs import getincrementaldecoder
+import csv
+import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections import Counter
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -13,9 +18,27 @@ FORMATS = {
     ".arrow": "feather",
 }
 
+MAX_HEADER = 1 << 20
+"""Characters that separators are looked for in."""
+
+MAX_SHOWN = 60
+"""Characters of a row of a file that a message repeats, at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile:
+    """A table as it is in a file.
+
+    ``separator`` is None where the file itself gives its columns types.
+    """
+
+    frame: object
+    separator: str | None
+    notes: tuple = ()
+
 
 def read_table(path):
-    """Read a table from a file.
+    """Read a table from a file, as it is.
 
     Parameters
     ----------
@@ -24,15 +47,34 @@ def read_table(path):
     Returns
     -------
     frame : pandas.DataFrame
+        Of parquet and feather, columns of the file's types, as pandas' Arrow types. Of
+        text files, every cell is text, exactly as it is written, and an empty cell is
+        the empty text.
 
     Raises
     ------
     ValueError
-        If the file is not there, is of no known format, cannot be read or is empty.
+        If the file is not there, is of no known format, cannot be read or is empty, if
+        two columns have the same name, or a row has fewer or more fields than the
+        header.
     ImportError
         If pandas is not installed, or pyarrow for parquet and feather.
+
+    Examples
+    --------
+    >>> from importlib.resources import files
+    >>> from skmeta.tables import read_table
+    >>> frame = read_table(files("skmeta") / "data" / "suzuki.csv.gz")
+    >>> frame["yield"].head(2).to_list()
+    ['0.0476', '0.0412']
     """
-    pd, path = import_pandas(), Path(path)
+    return read_file(path).frame
+
+
+def read_file(path):
+    """A `TableFile`."""
+    import_pandas()
+    path = Path(path)
     if not path.is_file():
         raise ValueError(f"There is no file {str(path)!r}.")
     suffixes = [s.lower() for s in path.suffixes if s.lower() not in COMPRESSED]
@@ -45,9 +87,7 @@ def read_table(path):
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name!r} is empty.")
     try:
-        frame = (
-            _read_csv(pd, path) if kind == "csv" else getattr(pd, f"read_{kind}")(path)
-        )
+        table = _read_text(path) if kind == "csv" else _read_typed(path, kind)
     except ImportError as error:
         raise ImportError(
             f"Reading {path.name!r} takes pyarrow: pip install pyarrow."
@@ -55,9 +95,9 @@ def read_table(path):
     except Exception as error:  # readers raise whatever they meet in a bad file
         reason = str(error).strip().split("\n")[0]
         raise ValueError(f"{path.name!r} cannot be read as {kind}: {reason}") from error
-    if frame.empty:
+    if table.frame.empty:
         raise ValueError(f"{path.name!r} holds no rows.")
-    return frame.rename(columns=lambda name: str(name).strip())
+    return table
 
 
 def import_pandas():
@@ -68,30 +108,146 @@ def import_pandas():
     return pd
 
 
-def _read_csv(pd, path):
-    """A text file of columns between commas, semicolons or tabs."""
+def _read_typed(path, kind):
+    """A file whose columns have types."""
+    import pyarrow as pa
+    from pyarrow import feather, parquet
+
+    pd = import_pandas()
+    table = {"parquet": parquet, "feather": feather}[kind].read_table(path)
+    for j, column in enumerate(table.columns):
+        if str(column.type) == "string_view":  # which pandas does not know
+            text = column.cast(pa.large_string())
+            table = table.set_column(j, table.column_names[j], text)
+    names = _column_names(table.column_names)
+    frame = table.rename_columns(names).to_pandas(
+        types_mapper=pd.ArrowDtype, ignore_metadata=True
+    )
+    return TableFile(frame, None)
+
+
+def _read_text(path):
+    """A file of cells between commas, semicolons or tabs."""
+    text, notes = _decoded(path)
+    separator, text = _separator(text)
+    lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows, at = [], []
+    try:
+        for row in lines:
+            if len(row) > 1 or "".join(row).strip():
+                rows.append(row)
+                at.append(lines.line_num)
+    except csv.Error as error:
+        raise ValueError(f"line {lines.line_num}: {error}") from error
+    header, rows = (rows or [[]])[0], rows[1:]
+    header, rows, more = _without_last_separator(header, rows)
+    _check_widths(header, rows, at[1:])
+    names = _column_names(header)
+    cells = zip(*rows, strict=True) if rows else [()] * len(names)
+    frame = import_pandas().DataFrame(
+        dict(zip(names, cells, strict=True)), columns=names, dtype=str
+    )
+    return TableFile(frame, separator, (*notes, *more))
+
+
+def _decoded(path):
+    """``(text, notes)`` of a text file, by its byte order mark, as UTF-8 or cp1252."""
     from pandas.io.common import get_handle
 
     with get_handle(path, "rb", compression="infer", is_text=False) as handles:
-        beginning = handles.handle.read(1 << 16)
-    if b"\0" in beginning:
+        content = handles.handle.read()
+    notes = ()
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        text = content.decode("utf-16")
+    else:
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError:  # spreadsheets write cp1252 where it is not UTF-8
+            try:
+                text, encoding = content.decode("cp1252"), "cp1252"
+            except UnicodeDecodeError:
+                text, encoding = content.decode("latin-1"), "latin-1"
+            notes = (f"The file is not UTF-8: its letters were read as {encoding}.",)
+    if "\0" in text:
         raise ValueError("it is not text")
-    try:
-        # Incremental, as the last character may be cut off.
-        getincrementaldecoder("utf-8")().decode(beginning)
-        encoding = "utf-8-sig"
-    except UnicodeDecodeError:
-        encoding = "cp1252"  # what spreadsheets write where it is not UTF-8
-    header = beginning.split(b"\n")[0]
-    separator = max([b",", b";", b"\t"], key=header.count).decode()
-    read = {
-        "sep": separator,
-        "encoding": encoding,
-        "encoding_errors": "replace",
-        "low_memory": False,
-    }
-    frame = pd.read_csv(path, **read)
-    if separator == ";":  # then decimals may be commas
-        other = pd.read_csv(path, decimal=",", **read)
-        frame = max(frame, other, key=lambda f: f.select_dtypes("number").shape[1])
-    return frame
+    return text, notes
+
+
+def _separator(text):
+    """``(separator, text)``: what is in the header most often, outside of quotes.
+
+    A first line such as ``sep=;``, which spreadsheets write, says so and is taken off.
+    """
+    said = re.match(r'"?sep=([,;\t])"?\r?\n', text)
+    if said:
+        return said[1], text[said.end() :]
+    header = re.sub(r'"[^"]*"', "", text[:MAX_HEADER]).lstrip("\r\n").split("\n", 1)[0]
+    return max([",", ";", "\t"], key=header.count), text
+
+
+def _without_last_separator(header, rows):
+    """``(header, rows, notes)`` without fields that are empty wherever they are.
+
+    Separators at the end of a row make them, of all rows, of some, or of the header.
+    """
+    width = len(header)
+    longer = [row[width:] for row in rows if len(row) > width]
+    if longer and _are_empty(longer):
+        rows = [row[:width] for row in rows]
+        which = "all" if len(longer) == len(rows) else f"{len(longer)} of {len(rows)}"
+        note = f"A separator at the end of {which} rows was dropped: no field follows."
+        return header, rows, (note,)
+    last = [row[width - 1 :] for row in rows]
+    if [] in last and _are_empty([header[-1:], *last]):
+        note = "A separator at the end of the header was dropped: no name follows."
+        return header[:-1], [row[: width - 1] for row in rows], (note,)
+    return header, rows, ()
+
+
+def _are_empty(ends):
+    return not any(field.strip() for fields in ends for field in fields)
+
+
+def _check_widths(header, rows, at):
+    """Whether each row has the fields of the header, and no more."""
+    width = len(header)
+    wrong = [i for i, row in enumerate(rows) if len(row) != width]
+    if not wrong:
+        return
+    first = wrong[0]
+    row = rows[first]
+    others = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
+    if len(row) < width:
+        way_out = (
+            "Fill it up with separators if it is a row of the table; delete it if it "
+            "is a comment, a total or the end of a cell that has to be in quotes."
+        )
+    elif all(len(row) == width + 1 for row in rows):
+        way_out = (
+            "Name its first field in the header if rows have names (R writes one with "
+            "write.csv, or write.table(..., col.names=NA)); put cells that hold the "
+            "separator in quotes."
+        )
+    else:
+        way_out = "Put cells that hold the separator in quotes."
+    content = " | ".join(row)
+    if len(content) > MAX_SHOWN:
+        content = content[:MAX_SHOWN] + "..."
+    sort = "fewer" if len(row) < width else "more"
+    raise ValueError(
+        f"row {first + 1} (line {at[first]}) has {len(row)} "
+        f"field{'s' * (len(row) > 1)}, {sort} than the {width} of the header: "
+        f"{content!r}{others}. {way_out}"
+    )
+
+
+def _column_names(header):
+    """Names without spaces around them, each of one column."""
+    names = [str(name).strip() for name in header]
+    names = [name or f"Unnamed: {j}" for j, name in enumerate(names)]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(
+            f"two columns are called {twice[0]!r}. Give each a name of its own."
+        )
+    return names

@@ -7,9 +7,12 @@ from pathlib import Path
 from ._comparison_inputs import MIN_TASKS
 from ._report import write_report
 from .comparison import compare
-from .demonstration import seed_number, writable_path
+from .demonstration import replace_what_cannot_be_shown, seed_number, writable_path
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
 from .tables import read_tasks
+
+MAX_WIDTH, MAX_LINE = 30, 60
+"""Characters of a name in a table that is printed, and of arguments on one line."""
 
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C has ended, by convention."""
@@ -19,7 +22,7 @@ from skmeta import {learner}
 from skmeta.model_selection import compare
 from skmeta.tables import read_table, read_tasks
 
-table = read_tasks({path!r}, task={task!r}, target={target!r}{options})
+table = read_tasks({arguments})
 comparison = compare(
     None, table.tasks, n_support={shots}, n_jobs=-1, random_state={seed}
 )
@@ -46,6 +49,7 @@ def main(arguments):
     SystemExit
         With status 2 where the arguments or the table are not what they have to be.
     """
+    replace_what_cannot_be_shown()
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -59,25 +63,30 @@ def main(arguments):
 
 
 def _compare(options):
-    table = read_tasks(
-        options.table,
-        task=options.task,
-        target=options.target,
-        classes=options.classes,
-        drop=options.drop,
-    )
+    how = {
+        "task": options.task,
+        "target": options.target,
+        "classes": options.classes,
+        "drop": options.drop,
+        "text": options.text,
+        "number": options.number,
+        "day_first": options.day_first,
+        "decimal": options.decimal,
+        "thousands": options.thousands,
+    }
+    table = read_tasks(options.table, **how)
     tasks = table.tasks
+    print(
+        f"{len(tasks):,} tasks, {len(tasks.y):,} rows, {tasks.n_features} columns to "
+        f"predict from, made of {len(table.kinds)}:"
+    )
+    print(described(table), flush=True)
     if len(tasks) < MIN_TASKS:
         raise ValueError(
             f"{options.task!r} has {len(tasks)} values, so there are {len(tasks)} "
             f"tasks. It takes {MIN_TASKS} to learn from some and compare on others, "
             "better 50."
         )
-    print(
-        f"{len(tasks):,} tasks, {len(tasks.y):,} rows, {tasks.n_features} columns to "
-        f"predict from, made of {len(table.kinds)}: {', '.join(table.kinds)}"
-    )
-    print("".join(f"  {note}\n" for note in table.notes), flush=True)
     comparison = compare(
         None,
         tasks,
@@ -97,15 +106,33 @@ def _compare(options):
     lines = LINES.format(
         learner=f"AttentionMeta{'Classifier' if options.classes else 'Regressor'}",
         path=str(options.table),
-        task=options.task,
-        target=options.target,
-        options=(", classes=True" if options.classes else "")
-        + (f", drop={options.drop}" if options.drop else ""),
+        arguments=read_arguments(options.table, how),
         shots=comparison.n_support,
         seed=options.seed,
     )
     write_report(options.out, comparison, model, table, lines, options.table.name)
     print(f"Report: {options.out}")
+
+
+def described(table):
+    """How a table was read, a line for each of its columns, and what was left out."""
+    rows = [(str(r.name), r.label, r.example) for r in table.readings]
+    wide = [min(max(len(row[j]) for row in rows), MAX_WIDTH) for j in range(2)]
+    lines = [
+        f"{name:<{wide[0]}}  {label:<{wide[1]}}  {how}" for name, label, how in rows
+    ]
+    return "".join(f"  {line}\n" for line in [*lines, *table.remarks])
+
+
+def read_arguments(path, how):
+    """Arguments of `read_tasks` as Python, those aside that are as by default."""
+    default = {"classes": False, "drop": [], "text": [], "number": []}
+    said = [repr(str(path))]
+    for name, value in how.items():
+        if value != default.get(name):
+            said.append(f"{name}={value!r}")
+    line = ", ".join(said)
+    return line if len(line) <= MAX_LINE else "\n    " + ",\n    ".join(said) + ",\n"
 
 
 def _parser():
@@ -140,6 +167,7 @@ def _parser():
         help="a column to leave out, such as one that nobody knows yet when the target "
         "is to be predicted; may be given again",
     )
+    _add_rules(parser)
     parser.add_argument(
         "--shots",
         type=shot_numbers,
@@ -168,6 +196,44 @@ def _parser():
         help="splits the tasks and draws the rows (default: %(default)s)",
     )
     return parser
+
+
+def _add_rules(parser):
+    """Options that overrule how a column is read."""
+    rules = parser.add_argument_group(
+        "how columns are read",
+        "Each column is read in one way, which is printed with an example. What cannot "
+        "be read for certain is left out, or ends the run if it is the target.",
+    )
+    rules.add_argument(
+        "--text",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column to take as text, a category, whatever it holds; may be given "
+        "again",
+    )
+    rules.add_argument(
+        "--number",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column to read as numbers, codes such as 007 too; what is none is "
+        "missing; may be given again",
+    )
+    rules.add_argument(
+        "--day-first",
+        action=argparse.BooleanOptionalAction,
+        help="01/02/2021 is 1 February, or January 2",
+    )
+    rules.add_argument(
+        "--decimal", metavar="MARK", help="the decimal mark of numbers: . or ,"
+    )
+    rules.add_argument(
+        "--thousands",
+        metavar="MARK",
+        help="the mark of thousands: . or , or a space or '",
+    )
 
 
 def shot_numbers(text):

@@ -6,6 +6,7 @@ never seen, and compares with what one would do without meta-learning.
 
 import argparse
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -211,8 +212,16 @@ def seed_number(text):
     return int(text)
 
 
+def replace_what_cannot_be_shown():
+    """Let characters that a terminal, pipe or file has no code for end no run."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
 def main(arguments=None):
     """Run ``python -m skmeta``."""
+    replace_what_cannot_be_shown()
     parser = argparse.ArgumentParser(
         prog="python -m skmeta",
         description=(

@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import erf
@@ -25,6 +26,7 @@ from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.gaussian_process import GaussianProcessPrior
 from skmeta.held_out import held_out_batches
 from skmeta.prior_fitting import JUDGED_EVERY, fit_prior
+from skmeta.tables import read_tasks
 from skmeta.task_encoder import Rows, TaskEncoding
 
 N_META_TASKS, N_FEATURES = 12, 3
@@ -355,3 +357,28 @@ def gp():
         formula=formula,
         randomise=randomise,
     )
+
+
+@pytest.fixture
+def in_file(tmp_path):
+    """Columns of 40 rows, written to a file and read as tasks, four shops of ten rows.
+
+    ``path`` is the file, and ``line(table, name)`` the note on a column.
+    """
+
+    def read(columns, suffix=".csv", separator=",", **options):
+        frame = {"shop": [f"s{i // 10}" for i in range(40)], "y": np.arange(40) % 11}
+        frame = pd.DataFrame(frame | columns)
+        read.path = tmp_path / f"table{suffix}"
+        if suffix == ".parquet":
+            frame.to_parquet(read.path)
+        else:
+            frame.to_csv(read.path, index=False, sep=separator)
+        return read_tasks(read.path, **{"task": "shop", "target": "y"} | options)
+
+    def line(table, name):
+        (said,) = (note for note in table.notes if note.startswith(f"'{name}'"))
+        return said
+
+    read.line = line
+    return read

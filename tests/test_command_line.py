@@ -1,6 +1,7 @@
 """``python -m skmeta compare``: the report, and a sentence for whatever goes wrong."""
 
 import html
+import io
 import re
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from skmeta import (
     SelfAttentionMetaRegressor,
     command_line,
     comparison,
+    demonstration,
 )
 from skmeta.baselines import (
     MixedEffectsClassifier,
@@ -158,11 +160,17 @@ def test_the_report_says_all_there_is_to_say(made):
         "What to do next",
         "The same in Python",
         "'row' numbers the rows and was left out.",
+        "'school' (task): 12 tasks, \"school 0\" say",
+        "'sex' (text): 2 values, ",
         "gain over the best rival",
         "mixed-effects model",
     ):
         assert part in text
     assert NASTY in text  # as text, that is, escaped
+    lines = {line.split()[0]: line for line in printed.splitlines() if line.split()}
+    assert lines["school"].endswith('12 tasks, "school 0" say')
+    assert re.fullmatch(r"  sex +text +2 values, \"\w\" say", lines["sex"])
+    assert lines["age"].index("number") == lines["sex"].index("text")
     assert f"Report: {printed.split('Report: ')[1].strip()}" in printed
     assert "familiar tasks" not in text  # none is more or less so than others
     first = next(
@@ -261,6 +269,103 @@ def test_ctrl_c_ends_it_quietly(folder, monkeypatch, capsys):
         main(arguments(folder))
     assert end.value.code == 130
     assert "Stopped" in capsys.readouterr().err
+
+
+OPTIONS = ["--drop", "a", "--text", "b", "--text", "c", "--number", "d", "--decimal",
+           ",", "--thousands", ".", "--no-day-first"]  # fmt: skip
+RULES = {"drop": ["a"], "text": ["b", "c"], "number": ["d"], "decimal": ",",
+         "thousands": ".", "day_first": False}  # fmt: skip
+
+
+def test_options_say_how_columns_are_read(folder, monkeypatch):
+    given = []
+
+    def read_tasks(path, **how):
+        given.append(how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "read_tasks", read_tasks)
+    names = {"task": "school", "target": "score", "classes": False}
+    plain = dict.fromkeys(["decimal", "thousands", "day_first"])
+    for more, rules in (
+        (OPTIONS, RULES),
+        ([], plain | {"drop": [], "text": [], "number": []}),
+        (["--day-first"], RULES | plain | {"day_first": True, "drop": [], "text": [],
+                                           "number": []}),
+    ):  # fmt: skip
+        with pytest.raises(SystemExit):
+            main(arguments(folder, *more))
+        assert given[-1] == names | rules
+
+
+def test_the_python_of_the_report_reads_the_table_in_the_same_way():
+    names = {"task": "school", "target": "score", "classes": True}
+    plain = {"drop": [], "text": [], "number": [], "decimal": None, "thousands": None,
+             "day_first": None}  # fmt: skip
+    for rules in (RULES, plain | {"day_first": True}, plain):
+        code = command_line.read_arguments("a.csv", names | rules)
+        given = eval(f"(lambda path, **how: (path, how))({code})")
+        kept = {name: v for name, v in rules.items() if v is not None and v != []}
+        assert given == ("a.csv", names | kept)
+    assert code == "'a.csv', task='school', target='score', classes=True"
+
+
+def ascii_streams(monkeypatch):
+    """Make streams show nothing but ASCII; gives what will be written on them."""
+    streams = {}
+    for name in ("stdout", "stderr"):
+        streams[name] = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, name, streams[name])
+
+    def written(name):
+        streams[name].flush()
+        return streams[name].buffer.getvalue().decode("ascii")
+
+    return written
+
+
+def test_names_that_cannot_be_shown_end_no_run(tmp_path, monkeypatch):
+    written = ascii_streams(monkeypatch)
+    make_frame().rename(columns={"age": "\u4ef7\u683c"}).to_csv(
+        tmp_path / "scores.csv", index=False
+    )
+    reached = []
+    monkeypatch.setattr(
+        command_line, "compare", lambda *_, **__: reached.append(1) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        main(arguments(tmp_path))
+    assert reached == [1]
+    assert "  ??      number" in written("stdout")
+    with pytest.raises(SystemExit):
+        main(arguments(tmp_path, target="\u4ef7"))
+    assert "There is no column '?' for the target" in written("stderr")
+
+
+def test_the_demonstration_shows_what_it_can(monkeypatch):
+    written = ascii_streams(monkeypatch)
+    monkeypatch.setattr(demonstration, "demonstrate", lambda *_, **__: print("R\u00b2"))
+    demonstration.main([])
+    assert written("stdout") == "R?\n"
+
+
+def test_tables_that_cannot_be_used_end_with_a_sentence_and_2(tmp_path, capsys):
+    frame = make_frame()
+    frame["tags"] = [[1, i % 3] for i in range(len(frame))]
+    frame.to_parquet(tmp_path / "scores.parquet")
+    for name in ("task", "target"):
+        error = refused(
+            capsys, arguments(tmp_path, table="scores.parquet", **{name: "tags"})
+        )
+        assert "'tags' holds" in error
+        assert "type list<element: int64>, [1, 0] say" in error
+    frame["score"] = (1000 * (frame.score - frame.score.min() + 1.1)).map(
+        "{:.0f}".format
+    )
+    frame["score"] = frame.score.str.replace(r"(\d{3})$", r".\1", regex=True)
+    frame[["school", "sex", "score"]].to_csv(tmp_path / "scores.csv", sep=";")
+    error = refused(capsys, arguments(tmp_path))
+    assert "The target 'score' can be read in two ways: 108 numbers" in error
 
 
 def test_the_module_runs_from_a_shell(tmp_path):

@@ -1,6 +1,8 @@
 """Tables of every sort become tasks, and new rows the same columns."""
 
 import sys
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ def frame():
     n = 60
     return pd.DataFrame(
         {
-            "task": np.repeat([3.0, 1.0, 2.0], 20),
+            "task": np.repeat([3, 1, 2], 20),
             "x": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
             "flag": rng.random(n) < 0.5,
             "grade": rng.choice(["low", "high", None], n),
@@ -31,10 +33,10 @@ def frame():
 
 
 def read(frame, path, **how):
-    if path.suffix in (".parquet", ".feather"):
+    if path.suffix in (".parquet", ".feather"):  # they say that "mark" is text
         getattr(frame, f"to_{path.suffix[1:]}")(path)
-    else:
-        frame.to_csv(path, index=False, **how)
+        return read_tasks(path, task="task", target="y", number=["mark"])
+    frame.to_csv(path, index=False, **how)
     return read_tasks(path, task="task", target="y")
 
 
@@ -49,7 +51,8 @@ def test_kinds_of_columns(frame, tmp_path):
     }
     notes = " ".join(table.notes)
     for said in ("'id' numbers", "'note' differs", "'place' is another name",
-                 "'constant' has no more", "'mark' was read as numbers"):  # fmt: skip
+                 "'constant' has no more",
+                 '\'mark\' (number): "0" as 0; 1 is marked'):  # fmt: skip
         assert said in notes
     assert table.tasks.names == ("1", "2", "3")
     np.testing.assert_array_equal(table.tasks[2].y, frame.y[:20])
@@ -116,6 +119,19 @@ def test_what_numbered_the_rows_of_a_larger_table_is_left_out(frame, tmp_path):
     table = read(frame.drop(index=[5, 6]), tmp_path / "a.csv")
     assert {"row", "Unnamed: 0", "id"}.isdisjoint(table.kinds)
     assert table.notes[1].startswith("'id' numbers the rows")
+
+
+def test_columns_that_rise_by_more_than_one_are_numbers(frame, tmp_path):
+    seconds = 1_600_000_000 + np.cumsum(np.arange(60) % 7 * 100 + 1)
+    table = read(frame.assign(seconds=seconds), tmp_path / "a.csv")
+    assert table.kinds["seconds"] == "number"
+    assert "id" not in table.kinds
+    assert (
+        "'id' numbers the rows and was left out. It has 60 whole numbers from 100 to "
+        "159; --number 'id' (number= in Python) keeps it."
+    ) in table.notes
+    kept = read_tasks(tmp_path / "a.csv", task="task", target="y", number=["id"])
+    assert kept.kinds["id"] == "number"
 
 
 def test_targets_of_new_rows_are_checked(frame, tmp_path):
@@ -187,3 +203,96 @@ def test_what_is_not_installed_is_named(package, name, frame, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=f"pip install {package}"):
         read_tasks(tmp_path / name, task="task", target="y")
+
+
+NAMES = ["NA", "None", "nan", "3.0", "3", "1e3", "1000", " a", "a", "007", "07", "1.10",
+         "-", "true"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_tasks_and_classes_are_what_their_cells_say(name, tmp_path):
+    path = tmp_path / name
+    frame = pd.DataFrame({"task": NAMES * 8, "label": NAMES[:7] * 16})
+    frame["x"] = np.arange(len(frame)) % 5 / 4
+    if name == "a.csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    table = read_tasks(path, task="task", target="label", classes=True)
+    assert set(table.tasks.names) == set(NAMES)
+    for task in table.tasks:
+        same = frame[frame.task == task.name]
+        np.testing.assert_array_equal(task.X[:, 0], same.x)
+        np.testing.assert_array_equal(task.y, same.label)
+    assert "'task' (task): 14 tasks, \"NA\" say" in table.notes
+    assert "'label' (target, classes): 7 values, \"NA\" say" in table.notes
+    np.testing.assert_array_equal(table.targets(read_table(path)), frame.label)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ([7, 8], ["7", "8"]),
+        ([3.0, 0.1], ["3.0", "0.1"]),
+        ([True, False], ["True", "False"]),
+        ([Decimal("1.50"), Decimal("2.00")], ["1.50", "2.00"]),
+        (pd.to_datetime(["2021-01-31", "2021-02-01"]), ["2021-01-31", "2021-02-01"]),
+        ([datetime(2021, 1, 31), datetime(2021, 2, 1, 10, 30)],
+         ["2021-01-31T00:00:00", "2021-02-01T10:30:00"]),
+        ([date(2021, 1, 31), date(2021, 2, 1)], ["2021-01-31", "2021-02-01"]),
+        (pd.Categorical(["b", "a"]), ["b", "a"]),
+    ],
+)  # fmt: skip
+def test_tasks_of_files_with_types(cells, names, tmp_path):
+    frame = pd.DataFrame({"task": list(cells) * 10})
+    frame["x"], frame["y"] = np.arange(20) % 7 / 4, np.arange(20) / 4
+    frame.to_parquet(tmp_path / "a.parquet")
+    tasks = read_tasks(tmp_path / "a.parquet", task="task", target="y").tasks
+    assert dict(zip(tasks.names, (t.y[0] for t in tasks), strict=True)) == dict(
+        zip(names, [0, 0.25], strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [([[1], [2]], "type list"), ([b"a", b"b"], "binary, b'a' say"),
+     ([time(10), time(11)], "time64"), ([timedelta(1), timedelta(2)], "durations, 1 d"),
+     ([None, None], "'task', the task, has no value"),
+     (["a\0", "a"], "ends in a null character")],
+)  # fmt: skip
+def test_tasks_that_are_refused(cells, said, tmp_path):
+    frame = pd.DataFrame({"task": cells * 10, "x": np.arange(20) % 7, "y": range(20)})
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=said):
+        read_tasks(tmp_path / "a.parquet", task="task", target="y")
+
+
+def test_the_index_of_a_frame_is_a_column_of_its_file(frame, tmp_path):
+    frame.set_index("task").to_parquet(tmp_path / "a.parquet")
+    assert read_tasks(tmp_path / "a.parquet", task="task", target="y").tasks.names == (
+        "1", "2", "3",
+    )  # fmt: skip
+
+
+def test_tasks_of_one_row_are_left_out(frame, tmp_path):
+    frame["task"] = [*frame.task[:-2].astype(str), "total", "new"]
+    frame.loc[frame.task == "1", "y"] = [np.nan] * 19 + [1.0]
+    table = read(frame, tmp_path / "a.csv")
+    assert table.tasks.names == ("2", "3")
+    assert table.notes[:2] == [
+        "19 of 60 rows without 'task' or 'y' were left out.",
+        '3 of 5 tasks have one row alone and were left out, "1" say.',
+    ]
+    with pytest.raises(ValueError, match="Every row has a 'task' of its own"):
+        read(frame.drop_duplicates("task"), tmp_path / "a.csv")
+
+
+def test_each_column_is_said_to_be_read(frame, tmp_path):
+    table = read(frame, tmp_path / "a.csv")
+    assert [(r.name, r.label) for r in table.readings] == [
+        ("task", "task"), ("y", "target, number"), ("x", "number"), ("flag", "number"),
+        ("grade", "text"), ("day", "date"), ("mark", "number"),
+    ]  # fmt: skip
+    assert table.notes[-7:] == list(map(str, table.readings))
+    assert str(table.readings[3]) == "'flag' (number): \"False\" as 0"
+    assert str(table.readings[5]) == "'day' (date): \"2024-02-26\" as 26 February 2024"

@@ -1,0 +1,126 @@
+"""New rows are read as the table was, in what its columns are and the user says."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+N = 40
+
+
+def cycle(*values):
+    return [values[i % len(values)] for i in range(N)]
+
+
+def test_new_rows_are_read_as_the_table_was(in_file):
+    table = in_file(
+        {"c": cycle("1.234,5", "7"), "u": cycle("5 kg", "7 kg"),
+         "code": cycle("01", "1"), "day": cycle("20210131", "20211231"),
+         "i": cycle("1", "2", "3")},
+        separator=";",
+    )  # fmt: skip
+    rows = {"c": ["2.566", "7,25"], "u": ["8 kg", "9"], "code": ["01", "new"],
+            "day": ["20210201", "?"], "i": ["5", "5,5"]}  # fmt: skip
+    with pytest.warns(
+        UserWarning, match=r"'u': 1 of 2 values are no number, \"9\" say"
+    ):
+        X = table.columns(pd.DataFrame(rows))
+    np.testing.assert_array_equal(X.c, [2566, 7.25])
+    np.testing.assert_array_equal(X.u, [8, np.nan])
+    np.testing.assert_array_equal(X["code = 01"], [1, 0])
+    np.testing.assert_array_equal(X["code = 1"], [0, 0])
+    np.testing.assert_array_equal(X["day (month)"], [2, np.nan])
+    np.testing.assert_array_equal(X.i, [5, 5.5])
+    typed = pd.DataFrame(
+        {
+            "c": pd.Categorical([2566.5, 7.25]),
+            "u": pd.array([8, None], dtype="Int64"),
+            "code": pd.Categorical(["01", "1"]),
+            "day": [20210201, 20211231],
+            "i": pd.Series([5, "5,5"], dtype=object),
+        }
+    ).set_axis(["a", "b"])
+    X = table.columns(typed)
+    assert list(X.index) == ["a", "b"]
+    np.testing.assert_array_equal(X.c, [2566.5, 7.25])
+    np.testing.assert_array_equal(X.u, [8, np.nan])
+    np.testing.assert_array_equal(X["code = 1"], [0, 1])
+    np.testing.assert_array_equal(X["day (month)"], [2, 12])
+    np.testing.assert_array_equal(X.i, [5, 5.5])
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"code": [1, 7]},
+            "'code' was read as text from text, and these rows hold numb",
+        ),
+        (
+            {"c": pd.date_range("2021", periods=2)},
+            "'c' was read as numbers .* hold dates",
+        ),
+        ({"c": [[1], {"a": 1}]}, r"'c' .* hold a type that is not read, \[1\] say"),
+        (
+            {"day": [1.5, 2.5]},
+            "'day' was read as dates from text, .* hold numbers, 1.5",
+        ),
+    ],
+)
+def test_new_rows_of_another_sort_are_refused(in_file, changed, said):
+    table = in_file(
+        {"c": cycle("1,5", "7"), "code": cycle("01", "1"),
+         "day": cycle("2021-01-31", "2021-12-31")},
+    )  # fmt: skip
+    rows = {"c": ["1,5", "7"], "code": ["01", "1"], "day": ["2021-01-31", "2021-01-30"]}
+    with pytest.raises(ValueError, match=said):
+        table.columns(pd.DataFrame(rows | changed))
+    twice = pd.DataFrame(rows)[["c", "code", "day", "c"]]
+    with pytest.raises(ValueError, match="2 columns 'c'"):
+        table.columns(twice)
+
+
+def test_new_targets_are_read_as_the_table_was(in_file):
+    table = in_file({"c": cycle("1", "2"), "y": cycle("1.234,5", "7")}, separator=";")
+
+    def targets(*y):
+        return table.targets(pd.DataFrame({"y": y}))
+
+    np.testing.assert_array_equal(targets("2.566", "7,25"), [2566, 7.25])
+    np.testing.assert_array_equal(targets(2.5, 7), [2.5, 7])
+    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, \"7.25\" say"):
+        targets("2.566", "7.25")
+    with pytest.raises(ValueError, match="missing in 1 of the rows"):
+        targets("n.d.", "7,25")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"decimal": ",", "thousands": ","},
+            "decimal=',' and thousands=',' are the same",
+        ),
+        ({"decimal": "comma"}, r"decimal='comma' has to be one of the marks '.', ','"),
+        ({"thousands": ""}, "thousands='' has to be one of"),
+        ({"day_first": "yes"}, "day_first='yes' has to be True, False or None"),
+        ({"drop": ["c"], "text": ["c"]}, "'c' is in drop and text"),
+        ({"number": ["c"], "text": ["c"]}, "'c' is in text and number"),
+        ({"number": ["d"]}, r"no column 'd' to read as numbers. There are 'shop'"),
+        ({"text": ["C"]}, "no column 'C' to take as text. Did you mean 'c'?"),
+        ({"text": "c"}, r"Give a list: text=\['c'\]"),
+        ({"text": ["y"]}, r"'y' is for the target.*add --classes"),
+        ({"number": ["shop"]}, "'shop' is for the task, which is always text"),
+        ({"number": ["y"], "classes": True}, "'y' is for classes, which are text"),
+    ],
+)
+def test_options_that_contradict_are_refused(in_file, options, said):
+    with pytest.raises(ValueError, match=said):
+        in_file({"c": cycle("1", "2")}, **options)
+
+
+def test_dates_as_text_have_a_time_where_those_of_the_table_do(in_file):
+    days = [pd.Timestamp(day) for day in ("2021-01-31", "2021-02-01", "2021-02-01T10")]
+    for stamps, name in ((days[:2], "2021-01-31"), (days, "2021-01-31T00:00:00")):
+        table = in_file({"c": cycle(*stamps)}, ".parquet", text=["c"])
+        X = table.columns(pd.DataFrame({"c": days[:1]}))
+        assert X[f"c = {name}"].to_list() == [1]
