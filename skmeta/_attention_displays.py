@@ -4,7 +4,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
+from ._column_names import check_learned
 from ._drawing import MAX_LABELS, draw_bars, short
+from ._not_tasks import takes_tasks
+from .pipelines import known_columns
 from .tasks import check_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
@@ -154,6 +157,7 @@ class FeatureAttentionDisplay:
         self.feature_names = feature_names
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks=None, *, n_bars=20, ax=None, **style):
         """Draw the feature attention of a meta-learner.
 
@@ -177,9 +181,11 @@ class FeatureAttentionDisplay:
         if tasks is None:
             attention = estimator.feature_attention_
         else:
+            tasks = check_tasks(tasks)
+            check_learned(tasks._kind, known_columns(estimator), estimator)
             attention = [
                 clone(estimator).fit(task.X, task.y).feature_attention_
-                for task in check_tasks(tasks)
+                for task in tasks
             ]
         names = getattr(estimator, "feature_names_in_", None)
         return cls(attention, names).plot(n_bars=n_bars, ax=ax, **style)

@@ -9,7 +9,14 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from ._validation import validate_rows
+from ._not_tasks import takes_tasks
+from ._task import VALIDATION, check_same_kind
+from ._validation import (
+    check_label_type,
+    refuse_text_tasks,
+    validate_rows,
+    warn_of_one_class,
+)
 from ._versions import Versioned
 from .exceptions import NotMetaFittedWarning
 from .tasks import LazyTasks, SampledTasks, check_tasks
@@ -31,12 +38,17 @@ class MetaState:
         are left out.
     n_features : int
     feature_names : tuple of str or None
+    row_shape : tuple of int
     """
 
     prior: Any
     params: dict
     n_features: int
     feature_names: tuple | None
+
+    @property
+    def row_shape(self):
+        return (self.n_features,)
 
 
 class Baseline(Versioned):
@@ -48,6 +60,7 @@ class Baseline(Versioned):
     possibly none, say about it.
     """
 
+    @takes_tasks
     def meta_fit(self, tasks, *, validation_tasks=None):
         """Learn across tasks.
 
@@ -64,6 +77,13 @@ class Baseline(Versioned):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        TypeError
+            If X and y are given in place of tasks.
+        ValueError
+            If a task is not valid, or `validation_tasks` have other columns.
         """
         self._check_params()
         tasks = _collect(tasks, seed=0)
@@ -74,6 +94,8 @@ class Baseline(Versioned):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
+            check_same_kind(validation_tasks._kind, tasks._kind, VALIDATION)
+        self._check_targets(tasks)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
         prior = self._learn(tasks, validation_tasks)
@@ -81,6 +103,7 @@ class Baseline(Versioned):
         self._take(
             MetaState(prior, self._printed(), tasks.n_features, tasks.feature_names)
         )
+        self._warn_of_classes()
         return self
 
     def fit(self, X, y):
@@ -217,6 +240,12 @@ class RegressorBaseline(RegressorMixin, Baseline):
         mean, variance = self._mean_and_variance(*self._current(X))
         return (mean, np.sqrt(variance)) if return_std else mean
 
+    def _check_targets(self, tasks):
+        refuse_text_tasks(tasks)
+
+    def _warn_of_classes(self):
+        """Regression has nothing to warn of."""
+
     def _validated(self, X, y, reset):
         return validate_rows(self, X, y, reset=reset, dtype=np.float64, numeric=True)
 
@@ -258,10 +287,17 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    def _check_targets(self, tasks):
+        check_classification_targets(tasks.y)
+
+    def _warn_of_classes(self):
+        warn_of_one_class(self, self.classes_)
+
     def _validated(self, X, y, reset):
         X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)
         check_classification_targets(y)
         if not reset:
+            check_label_type(y, self.classes_)
             unknown = np.setdiff1d(y, self.classes_)
             if len(unknown):
                 raise ValueError(

@@ -6,6 +6,7 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_consistent_length
 
+from ._not_tasks import takes_tasks
 from ._drawing import MAX_LABELS, draw_bars, labels, short
 from .tasks import check_tasks
 
@@ -62,6 +63,7 @@ class TaskRelationDisplay:
         self.task_names = task_names
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks=None, *, n_strongest=10, ax=None, **style):
         """Draw the relations that a self-attention meta-learner finds.
 

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.ticker import NullLocator
 from sklearn.isotonic import isotonic_regression
 
+from ._not_tasks import takes_tasks
 from .few_shot import few_shot_scores
 
 HIGHLIGHTED = {"color": "#0b3c8c", "marker": "o", "linewidth": 2.8, "zorder": 5}
@@ -103,6 +104,7 @@ class ShotCurveDisplay:
         return display.plot(ax=ax)
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks, *, name=None, ax=None, **how):
         """Score an estimator on tasks and draw it.
 

@@ -25,6 +25,7 @@ from ._comparison_inputs import (
     roles,
     shots_of,
 )
+from ._not_tasks import takes_tasks
 from ._rivals import default_rivals, reference
 from ._threads import single_pool_thread
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
@@ -36,6 +37,7 @@ SHARES = (0.25, 0.5)
 """Shares of the meta-training tasks that show whether more would help."""
 
 
+@takes_tasks
 def compare(
     estimators,
     tasks,

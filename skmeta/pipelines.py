@@ -11,8 +11,11 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from ._task import numbered, refuse_table
-from ._task_arrays import check_sizes, is_frame, named, read_target
+from ._column_names import Columns, check_columns, refuse_duplicates
+from ._not_tasks import refuse_table, takes_tasks
+from ._task import VALIDATION, numbered
+from ._task_arrays import check_sizes, named, read_target
+from ._values import is_frame, to_array
 from .columns import in_columns
 from .sources import MAX_EXAMPLES
 from .tasks import SampledTasks, Task, TaskCollection, check_tasks
@@ -29,6 +32,7 @@ class GivenTask(NamedTuple):
     weight: float | None = None
 
 
+@takes_tasks
 def meta_fit(estimator, tasks, *, validation_tasks=None):
     """Meta-fit an estimator, or the meta-learner in a pipeline.
 
@@ -57,10 +61,10 @@ def meta_fit(estimator, tasks, *, validation_tasks=None):
     Raises
     ------
     TypeError
-        If there is nothing in it that learns across tasks, or a transformer makes
-        sparse rows.
+        If there is nothing in it that learns across tasks, a transformer makes sparse
+        rows, or X and y are given in place of tasks.
     ValueError
-        If a task is not valid.
+        If a task is not valid, or the columns are not the same in all tasks.
 
     Examples
     --------
@@ -125,8 +129,11 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
     tasks = given_tasks(tasks)
     if validation_tasks is not None:
         validation_tasks = given_tasks(validation_tasks)
+    some = _some(tasks)
+    if validation_tasks is not None:
+        check_columns(columns_of(validation_tasks), columns_of(some), VALIDATION)
     steps = list(estimator.steps)
-    X, y = _pooled(_some(tasks))
+    X, y = _pooled(some)
     for i, (name, transformer) in enumerate(steps[:at]):
         if transformer in SKIPPED:
             continue
@@ -202,6 +209,10 @@ def given_tasks(tasks):
     given = [_given(name, item) for name, item in entries]
     if not given:
         check_tasks([])  # says that there are none
+    known = columns_of(given)
+    for task in given:
+        words = (f"task {one.name!r} has" for one in (task, given[0]))
+        check_columns(_columns(task.X), known, tuple(words), alike=True)
     return given
 
 
@@ -214,8 +225,10 @@ def _given(name, item):
     if not isinstance(item, list | tuple) or len(item) != 2:
         return _given(name, TaskCollection({name: item})[0])  # says what is wrong
     X, y = item
-    if not is_frame(X):
-        X = np.asarray(X)
+    if is_frame(X):
+        refuse_duplicates(list(X.columns), f"{named(name)}X")
+    else:
+        X = to_array(X, "X", named(name))
     y = read_target(y, named(name))
     if len(X) != len(y):
         raise ValueError(
@@ -224,6 +237,32 @@ def _given(name, item):
         )
     check_sizes((0, len(y)), (name,))
     return GivenTask(X, y, name)
+
+
+def columns_of(tasks):
+    """The columns of tasks, whatever holds them."""
+    if isinstance(tasks, list):
+        return _columns(tasks[0].X)
+    if isinstance(tasks, SampledTasks):
+        tasks = tasks.draw(1, 0)
+    return tasks._kind
+
+
+def _columns(X):
+    names = tuple(X.columns) if is_frame(X) else None
+    return Columns(X.shape[1:], names)
+
+
+def known_columns(estimator):
+    """The columns that a meta-fitted estimator, or pipeline, takes; None if unknown."""
+    if isinstance(estimator, Pipeline):
+        steps = (step for _, step in estimator.steps if step not in SKIPPED)
+        return known_columns(next(steps, None))
+    if isinstance(estimator, FrozenEstimator):
+        names = getattr(estimator, "feature_names_in_", None)
+        return None if names is None else Columns((len(names),), tuple(names))
+    state = getattr(estimator, "meta_state_", None)
+    return state if hasattr(state, "row_shape") else None
 
 
 def framed(X, names):
@@ -258,13 +297,6 @@ def _some(tasks):
 def _pooled(tasks):
     """The rows and the targets of all tasks, one after the other."""
     first = tasks[0]
-    for task in tasks:
-        known, found = _columns_of(first.X), _columns_of(task.X)
-        if known != found:
-            raise ValueError(
-                f"Task {task.name!r} has {found}, but task {first.name!r} has {known}. "
-                "All tasks must have the same columns, in the same order."
-            )
     Xs = [task.X for task in tasks]
     if hasattr(first.X, "iloc"):
         import pandas as pd
@@ -277,12 +309,6 @@ def _pooled(tasks):
     else:
         X = np.concatenate(Xs)
     return X, np.concatenate([task.y for task in tasks])
-
-
-def _columns_of(X):
-    if is_frame(X):
-        return f"the columns {list(X.columns)}"
-    return f"rows of shape {X.shape[1:]}"
 
 
 def _dense(X, name):

@@ -8,15 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._task import (
-    NO_TASKS,
-    Task,
-    check_same_kind,
-    flatten,
-    numbered,
-    refuse_table,
-    width,
-)
+from ._column_names import width
+from ._not_tasks import refuse_table
+from ._task import NO_TASKS, Task, check_same_kind, flatten, numbered
 from ._task_collection import TaskCollection, positions
 
 __all__ = ["LazyTasks", "SampledTasks", "Task", "TaskCollection", "check_tasks"]
