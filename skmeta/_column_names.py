@@ -77,11 +77,11 @@ def check_columns(found, known, words, *, alike=False, otherwise=""):
     if names[0] == names[1] or (unnamed and not alike):
         if found.row_shape == known.row_shape:
             return
-        said, way_out = (width(c.row_shape) for c in (found, known)), "the same features"
+        of_found, of_known = width(found.row_shape), width(known.row_shape)
+        way_out = "the same features"
     else:
-        said = (_named(some) for some in names)
+        of_found, of_known = map(_named, names)
         way_out = "the same columns in the same order, X[names]"
-    of_found, of_known = said
     one = words[0][0].upper() + words[0][1:]
     difference = "" if unnamed else _difference(*names)
     raise ValueError(
@@ -100,9 +100,16 @@ def check_learned(found, known, estimator):
         None where it was not meta-fitted.
     estimator : estimator
     """
-    if known is not None:
-        name = type(estimator).__name__
-        check_columns(found, known, ("the tasks have", f"{name} was meta-fitted on"))
+    if known is None:
+        return
+    name, shapes = type(estimator).__name__, (found.row_shape, known.row_shape)
+    unnamed = None in (found.feature_names, known.feature_names)
+    if unnamed and shapes[0] != shapes[1] and len(shapes[0]) == len(shapes[1]) == 1:
+        raise ValueError(  # as scikit-learn says it
+            f"X has {shapes[0][0]} features, but {name} is expecting {shapes[1][0]} "
+            "features, as in meta_fit."
+        )
+    check_columns(found, known, ("the tasks have", f"{name} was meta-fitted on"))
 
 
 def width(row_shape):

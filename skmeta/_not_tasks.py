@@ -32,11 +32,10 @@ def takes_tasks(function):
             signature.bind(*args, **kwargs)
         except TypeError as error:
             n_more = len(args) - len(names)
-            if n_more <= 0 and kwargs.keys().isdisjoint(IN_PLACE):
-                raise
-            first = args[at] if len(args) > at else kwargs.get("X")
-            grouped = n_more > 1 or "groups" in kwargs
-            raise TypeError(_meant(function, first, grouped)) from error
+            if n_more > 0 or not kwargs.keys().isdisjoint(IN_PLACE):
+                first = args[at] if len(args) > at else kwargs.get("X")
+                grouped = n_more > 1 or "groups" in kwargs
+                raise TypeError(_meant(function, first, grouped)) from error
         return function(*args, **kwargs)
 
     return checked
@@ -52,19 +51,16 @@ def _meant(function, first, grouped):
     """The message for X, y and groups in place of tasks."""
     *_, owner, name = f".{function.__qualname__}".split(".")
     name = owner if name == "__init__" else name
-    if is_frame(first):
-        way_out = f"of a data frame with a column that names the task, {FROM_FRAME}"
-    else:
-        way_out = f"of rows of many tasks, {FROM_ARRAYS}"
-    if not grouped:
-        way_out += "; or a list of (X, y) pairs, one for each task"
-    if "validation_tasks" in inspect.signature(function).parameters:
-        way_out += f". Others to validate on are a keyword, {name}(tasks, "
-        way_out += "validation_tasks=...)"
     got = "X, y and groups" if grouped else "X and y"
+    way_out = f"Make them by {FROM_FRAME if is_frame(first) else FROM_ARRAYS}"
+    if not grouped:
+        way_out += ", or give a list of (X, y) pairs, one for each task"
+    if "validation_tasks" in inspect.signature(function).parameters:
+        way_out += ". Tasks to validate on have a keyword: "
+        way_out += f"{name}(tasks, validation_tasks=...)"
     return (
         f"{name} takes tasks, each of which has its own X and y, and got {got} in "
-        f"their place. Give {way_out}."
+        f"their place. {way_out}."
     )
 
 
@@ -76,7 +72,7 @@ def refuse_table(tasks):
             f"Got a {kind}, which does not say where a task ends. Use {FROM_FRAME}."
         )
     if "GroupBy" in kind and type(tasks).__module__.startswith(("pandas", "polars")):
-        raise TypeError(groups_of_a_frame(kind))
+        raise TypeError(_of_groups(f"a {kind}"))
     if hasattr(tasks, "__array__"):
         what = "an array" if isinstance(tasks, np.ndarray) else f"a {kind}"
         raise TypeError(
@@ -87,12 +83,17 @@ def refuse_table(tasks):
         raise TypeError(not_tasks(tasks))
 
 
-def groups_of_a_frame(kind):
-    """The message for groups of a data frame's rows, X and y in one."""
+def refuse_group(name, rows):
+    """Raise for a pair that is a group of a data frame's rows, and its name."""
+    if is_frame(rows) and (np.ndim(name) == 0 or isinstance(name, tuple)):
+        raise TypeError(_of_groups(f"the group {name!r} of a data frame"))
+
+
+def _of_groups(what):
     return (
-        f"Got a {kind}, which does not say what is to be predicted. Use {FROM_FRAME}, "
-        "or a dict of its groups: {name: (rows[features], rows[target]) for name, rows "
-        "in frame.groupby(task)}."
+        f"Got {what}, which does not say what is to be predicted. Use {FROM_FRAME}, or "
+        "a dict of its groups: {name: (rows[features], rows[target]) for name, rows in "
+        "frame.groupby(task)}."
     )
 
 

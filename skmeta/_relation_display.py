@@ -6,8 +6,8 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import pdist
 from sklearn.utils import check_consistent_length
 
-from ._not_tasks import takes_tasks
 from ._drawing import MAX_LABELS, draw_bars, labels, short
+from ._not_tasks import takes_tasks
 from .tasks import check_tasks
 
 

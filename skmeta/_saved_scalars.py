@@ -6,6 +6,7 @@ the same hash. Some of pandas take pandas to be read, the others nothing but Pyt
 
 import datetime
 import decimal
+import fractions
 import uuid
 
 import numpy as np
@@ -19,7 +20,10 @@ PARTS = {
     datetime.timedelta: lambda value: [value.days, value.seconds, value.microseconds],
     uuid.UUID: str,
     decimal.Decimal: str,
+    fractions.Fraction: lambda value: [value.numerator, value.denominator],
+    complex: lambda value: [value.real, value.imag],
     bytes: bytes.hex,
+    frozenset: list,
     np.datetime64: lambda value: [int(value.view(np.int64)), value.dtype.str],
     np.timedelta64: lambda value: [int(value.view(np.int64)), value.dtype.str],
 }
@@ -39,7 +43,10 @@ FROM_PARTS = {
     "timedelta": lambda parts: datetime.timedelta(*parts),
     "UUID": uuid.UUID,
     "Decimal": decimal.Decimal,
+    "Fraction": lambda parts: fractions.Fraction(*parts),
+    "complex": lambda parts: complex(*parts),
     "bytes": bytes.fromhex,
+    "frozenset": frozenset,
     "datetime64": lambda parts: times(np.int64(parts[0]), parts[1]),
     "timedelta64": lambda parts: times(np.int64(parts[0]), parts[1]),
 }
@@ -75,7 +82,12 @@ def scalar_of(kind, parts):
             return pd.Timedelta(parts, "ns")
         case "Period":
             return pd.Period(ordinal=parts[0], freq=parts[1])
-    return pd.Interval(parts[0], parts[1], closed=parts[2])
+    *ends, closed = parts
+    if isinstance(ends[0], datetime.datetime):
+        ends = map(pd.Timestamp, ends)
+    elif isinstance(ends[0], datetime.timedelta):
+        ends = map(pd.Timedelta, ends)
+    return pd.Interval(*ends, closed=closed)
 
 
 def times(numbers, dtype):

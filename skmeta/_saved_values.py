@@ -94,6 +94,11 @@ class Writer:
             }
         if isinstance(value, np.ndarray):
             return self._array(value, name)
+        if isinstance(value, str):  # of a class of its own, as members of StrEnum are
+            return str.__str__(value)
+        scalar = scalar_parts(value)
+        if scalar is not None:
+            return {scalar[0]: self.value(scalar[1], name)}
         if isinstance(value, np.bool_ | np.number):
             return {"scalar": self.keep(np.asarray(value), name)}
         if kind is torch.Tensor:
@@ -102,11 +107,6 @@ class Writer:
             return {"device": str(value)}
         if kind in NAMES:
             return {NAMES[kind]: self.fields(value, name)}
-        if isinstance(value, str):  # of a class of its own, as members of StrEnum are
-            return str.__str__(value)
-        scalar = scalar_parts(value)
-        if scalar is not None:
-            return {scalar[0]: self.value(scalar[1], name)}
         return self._object(value, name, fitted=True)
 
     def fields(self, value, name, but=()):
@@ -163,7 +163,6 @@ class Writer:
                 "keep none, as linear models and trees are."
             )
         return {"skops": self.keep(np.frombuffer(data, np.uint8), name)}
-
 
     @staticmethod
     def _check_loads(value, name, data, trusted):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ._column_names import check_columns, width
-from ._not_tasks import groups_of_a_frame
+from ._not_tasks import refuse_group
 from ._task_arrays import check_finite, named, read_only, read_task
-from ._values import float_dtype, is_frame
+from ._values import float_dtype
 
 NO_TASKS = "Got no tasks. Pass at least one."
 VALIDATION = "the validation_tasks have", "the tasks have"
@@ -199,9 +199,7 @@ def _read_item(item, name):
             f"Task {name!r} is a {type(item).__name__}{items}; each task must be a "
             "Task or an (X, y) pair. Write a single dataset as [(X, y)]."
         )
-    of_group, rows = item
-    if is_frame(rows) and (np.ndim(of_group) == 0 or isinstance(of_group, tuple)):
-        raise TypeError(groups_of_a_frame(f"group {of_group!r} of a data frame"))
+    refuse_group(*item)
     return *read_task(*item, name), None
 
 

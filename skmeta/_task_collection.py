@@ -6,7 +6,15 @@ import numpy as np
 
 from ._column_names import refuse_duplicates, width
 from ._not_tasks import not_tasks, refuse_table, takes_tasks
-from ._task import Immutable, Kind, Task, check_same_kind, flatten, names_array, numbered
+from ._task import (
+    Immutable,
+    Kind,
+    Task,
+    check_same_kind,
+    flatten,
+    names_array,
+    numbered,
+)
 from ._task_arrays import (
     check_finite,
     check_sizes,

@@ -62,9 +62,9 @@ def validate_rows(
     X : ndarray, or (X, y) where ``y`` was given
     """
     given = X
+    column_names(X)  # refuses those that are there twice
     if not reset and _get_feature_names(X) is not None:
         _check_feature_names(estimator, X, reset=False)
-    column_names(X)  # refuses those that are there twice
     X = numbers(X)
     settings = {
         "dtype": dtype,
@@ -127,12 +127,12 @@ def check_label_type(y, known):
         sorts = ("numbers", "text")
         raise ValueError(
             f"Labels {np.unique(y)[:5].tolist()} are {sorts[text[0]]}, and the classes "
-            f"are {np.unique(known)[:5].tolist()}, {sorts[text[1]]}. Give labels of the "
-            "same type: convert them with y.astype."
+            f"are {np.unique(known)[:5].tolist()}, {sorts[text[1]]}. Give labels of "
+            "one type: convert them with y.astype."
         )
 
 
-def warn_of_one_class(estimator, classes):
+def warn_of_one_class(estimator, classes, stacklevel):
     """Warn of a meta-training that has seen one class."""
     if len(classes) == 1:
         warnings.warn(
@@ -140,5 +140,5 @@ def warn_of_one_class(estimator, classes):
             f"{type(estimator).__name__} has nothing to distinguish, and predicts it "
             "with probability 1 for every row. Give tasks that show other classes too.",
             UserWarning,
-            stacklevel=5,
+            stacklevel=stacklevel,
         )

@@ -64,7 +64,9 @@ def _unmasked(values):
         return values.data
     if values.dtype.kind in NUMERIC:
         return values.astype(float_dtype([values.dtype])).filled(np.nan)
-    return values.astype(object).filled(None)
+    objects = values.data.astype(object)
+    objects[np.ma.getmaskarray(values)] = None
+    return objects
 
 
 def first_missing(values):

@@ -14,6 +14,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from ._baseline import Baseline
 from ._column_names import check_learned
+from ._given_tasks import columns_of, given_tasks
 from ._not_tasks import takes_tasks
 from ._scoring import already_predicted, check_scoring
 from ._shot_scores import FewShotScores
@@ -21,13 +22,7 @@ from ._threads import single_pool_thread
 from .base import MetaLearner
 from .class_tasks import has_own_classes, learned_own_classes
 from .exceptions import NotMetaFittedWarning
-from .pipelines import (
-    columns_of,
-    given_tasks,
-    known_columns,
-    learner_of,
-    learns_across_tasks,
-)
+from .pipelines import known_columns, learner_of, learns_across_tasks
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
 TASKS_AT_ONCE = 64

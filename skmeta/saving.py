@@ -65,10 +65,11 @@ def save(estimator, path, *, include_rows=True):
 
     Notes
     -----
-    Names of tasks, columns and classes are in the file, dates, times, UUIDs and
-    decimals among them as such (times of pandas as Python's, which are equal), and so is what was learned:
-    weights, the fitted pooled estimator, an embedding of each meta-training task. Of a
-    torch module as ``embedding`` only the weights are, and `load` asks for the module.
+    Names of tasks, columns and classes are in the file, and so is what was learned:
+    weights, the fitted pooled estimator, an embedding of each meta-training task. Names
+    may be dates, times, UUIDs or decimals; times of pandas come back as Python's, which
+    are equal to them. Of a torch module as ``embedding`` only the weights are saved,
+    and `load` asks for the module.
 
     Examples
     --------

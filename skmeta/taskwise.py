@@ -6,7 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupportMixin, with_callbacks
-from ._not_tasks import refuse_targets
+from ._not_tasks import refuse_table, refuse_targets
 from .few_shot import few_shot_scores
 from .pipelines import learner_of, learns_across_tasks, meta_fit_in_place
 
@@ -94,6 +94,7 @@ class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
             If X and y are given in place of tasks.
         """
         refuse_targets(self.fit, tasks, y)
+        refuse_table(tasks)  # also of an estimator that learns nothing of them
         estimator = _unlearned(self.estimator)
         context = None
         if hasattr(self, "_skl_callbacks"):
