@@ -58,7 +58,7 @@ def _given(name, item):
         return item
     if not isinstance(item, list | tuple) or len(item) != 2:
         return _given(name, TaskCollection({name: item})[0])  # says what is wrong
-    refuse_group(*item)
+    refuse_group(item)
     X, y = item
     if is_frame(X):
         refuse_duplicates(list(X.columns), f"{named(name)}X")

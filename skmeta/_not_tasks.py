@@ -83,10 +83,15 @@ def refuse_table(tasks):
         raise TypeError(not_tasks(tasks))
 
 
-def refuse_group(name, rows):
-    """Raise for a pair that is a group of a data frame's rows, and its name."""
-    if is_frame(rows) and (np.ndim(name) == 0 or isinstance(name, tuple)):
-        raise TypeError(_of_groups(f"the group {name!r} of a data frame"))
+def refuse_group(item):
+    """Raise for a group of a data frame's rows, by itself or next to its name."""
+    if is_frame(item):
+        raise TypeError(_of_groups("a data frame for a task"))
+    if not isinstance(item, list | tuple) or len(item) != 2:
+        return
+    name, rows = item
+    if is_frame(rows) and (isinstance(name, tuple) or np.ndim(name) == 0):
+        raise TypeError(_of_groups(f"the group {name!r} of a data frame for a task"))
 
 
 def _of_groups(what):

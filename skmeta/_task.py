@@ -193,13 +193,13 @@ def _read_item(item, name):
     """Read a Task or an (X, y) pair: ``(X, y, feature_names, weight)``."""
     if isinstance(item, Task):
         return item.X, item.y, item.feature_names, item.weight
+    refuse_group(item)
     if not isinstance(item, list | tuple) or len(item) != 2:
         items = f" of {len(item)} items" if isinstance(item, list | tuple) else ""
         raise TypeError(
             f"Task {name!r} is a {type(item).__name__}{items}; each task must be a "
             "Task or an (X, y) pair. Write a single dataset as [(X, y)]."
         )
-    refuse_group(*item)
     return *read_task(*item, name), None
 
 

@@ -1,6 +1,7 @@
 """`meta_fit` for any estimator: a pipeline reads rows that a meta-learner cannot."""
 
 import itertools
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import issparse
@@ -10,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from ._column_names import Columns, check_columns
-from ._given_tasks import columns_of, given_tasks
+from ._given_tasks import columns_of, framed, given_tasks
 from ._not_tasks import takes_tasks
 from ._task import VALIDATION
 from ._values import is_frame
@@ -255,14 +256,22 @@ class _Reader:
     def read(self, tasks):
         """Tasks with their rows transformed."""
         if not isinstance(tasks, list):
-            return in_columns(tasks, self)
-        return _with_rows(tasks, self._transformed(_pooled(tasks)[0]))
+            return in_columns(tasks, _Loaded(self, columns_of(tasks).feature_names))
+        return _with_rows(tasks, self.transformed(_pooled(tasks)[0]))
 
-    def columns(self, X):
-        """Columns (n_rows, n_columns) of rows ``X`` of a lazy sequence's task."""
-        return np.asarray(self._transformed(X))
-
-    def _transformed(self, X):
+    def transformed(self, X):
+        """Rows after all transformers."""
         for step in self.steps:
             X = _dense(step.transform(X), type(step).__name__)
         return X
+
+
+class _Loaded(NamedTuple):
+    """What transforms tasks that are loaded on access, whose columns have names."""
+
+    reader: _Reader
+    feature_names: tuple | None
+
+    def columns(self, X):
+        """Columns (n_rows, n_columns) of rows ``X`` of a task."""
+        return np.asarray(self.reader.transformed(framed(X, self.feature_names)))

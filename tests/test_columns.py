@@ -157,6 +157,19 @@ def test_other_columns_are_refused_where_tasks_meet_an_estimator(
     assert set(vars(model)) == before
 
 
+def test_names_reach_the_transformers_of_tasks_that_are_loaded(learned):
+    """They choose columns by them, as those of tasks in memory do."""
+    lazy = meta_fit(clone(learned["chosen"]), Loaded(KNOWN))
+    X, y = NEW["task 12"]
+    expected = learned["chosen"].fit(X[:4], y[:4]).predict(X)
+    np.testing.assert_array_equal(lazy.fit(X[:4], y[:4]).predict(X), expected)
+    scores = [
+        few_shot_scores(lazy, tasks, 3, 2, random_state=0).scores
+        for tasks in (list(NEW.values()), Loaded(NEW))
+    ]
+    np.testing.assert_array_equal(*scores)
+
+
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @doors
 def test_the_same_columns_and_arrays_are_taken(door, name, learned):

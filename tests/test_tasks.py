@@ -516,6 +516,7 @@ def test_many_columns_are_not_all_listed():
         (SHOPS.groupby("s")["y"], ["Got a SeriesGroupBy", "from_frame"]),
         (pl.DataFrame({"s": [1]}).group_by("s"), ["Got a GroupBy", "from_frame"]),
         (list(SHOPS.groupby("s")), ["Got the group 1 of a data frame", "from_frame"]),
+        (dict(list(SHOPS.groupby("s"))), ["Got a data frame for a task", "from_frame"]),
         (list(SHOPS.groupby(["s"])), ["Got the group (1,) of a data", "from_frame"]),
     ],
 )
