@@ -8,8 +8,8 @@ import numpy as np
 from ._column_names import Columns, check_columns, refuse_duplicates
 from ._not_tasks import refuse_group, refuse_table
 from ._task import numbered
-from ._task_arrays import check_sizes, named, read_target
-from ._values import is_frame, to_array
+from ._task_arrays import check_sizes, read_target
+from ._values import is_frame, named, to_array
 from .tasks import SampledTasks, Task, TaskCollection, check_tasks
 
 

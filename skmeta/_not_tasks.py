@@ -71,14 +71,14 @@ def refuse_table(tasks):
         raise TypeError(
             f"Got a {kind}, which does not say where a task ends. Use {FROM_FRAME}."
         )
-    if "GroupBy" in kind and type(tasks).__module__.startswith(("pandas", "polars")):
-        raise TypeError(_of_groups(f"a {kind}"))
     if hasattr(tasks, "__array__"):
         what = "an array" if isinstance(tasks, np.ndarray) else f"a {kind}"
         raise TypeError(
             f"Got {what} of shape {np.shape(tasks)}, which does not say where a task "
             f"ends. Use {FROM_ARRAYS}."
         )
+    if type(tasks).__module__.startswith(("pandas.", "polars.")):  # groups, windows
+        raise TypeError(_of_groups(f"a {kind}"))
     if isinstance(tasks, str | bytes):
         raise TypeError(not_tasks(tasks))
 

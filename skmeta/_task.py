@@ -8,8 +8,8 @@ import numpy as np
 
 from ._column_names import check_columns, width
 from ._not_tasks import refuse_group
-from ._task_arrays import check_finite, named, read_only, read_task
-from ._values import float_dtype
+from ._task_arrays import check_finite, read_only, read_task
+from ._values import float_dtype, named
 
 NO_TASKS = "Got no tasks. Pass at least one."
 VALIDATION = "the validation_tasks have", "the tasks have"

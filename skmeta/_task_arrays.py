@@ -7,12 +7,7 @@ task to name).
 import numpy as np
 
 from ._column_names import column_names
-from ._values import first_missing, labels, numbers, to_array
-
-
-def named(name):
-    """The words that open an error about the task called `name`."""
-    return "" if name is None else f"Task {name!r}: "
+from ._values import first_missing, labels, named, numbers, to_array
 
 
 def read_only(array):

@@ -22,6 +22,11 @@ class NotNumericError(TypeError, ValueError):
     """
 
 
+def named(name):
+    """The words that open an error about the task called `name`."""
+    return "" if name is None else f"Task {name!r}: "
+
+
 def is_frame(X):
     """Whether `X` is a pandas or polars DataFrame (or one that looks the same)."""
     return hasattr(X, "to_numpy") and hasattr(X, "columns")
@@ -157,7 +162,7 @@ def _from_objects(array):
 def _not_numeric(X, where):
     """The error for an X of dtype object, string, datetime, complex..."""
     kind, culprit, why = ValueError, "", ""
-    if X.dtype == object:
+    if X.dtype == object and X.ndim:
         at = np.argmin(_where(_may_be_number, X.ravel()))
         row, *column = (int(i) for i in np.unravel_index(at, X.shape))
         value = X[(row, *column)]
@@ -201,20 +206,19 @@ def labels(y, where="", groups=None):
     y = to_array(y, "y", where)
     row = first_missing(y.ravel()) if y.dtype.kind in "Of" else None
     if row is not None:
-        raise _missing_target(y.ravel()[row], row, where, groups)
+        if groups is not None and len(groups) == len(y):
+            where = named(groups[row : row + 1].tolist()[0])
+            at = np.count_nonzero(groups[:row] == groups[row])
+        else:
+            at = row
+        value = y.ravel()[row]
+        said = "nan" if y.dtype.kind == "f" else f"missing ({value})"
+        raise ValueError(f"{where}y is {said} in row {at}. Drop such rows.")
     if y.dtype == object:
         y = _text_or_numbers(y, where)
     if y.dtype.kind not in NUMERIC + "U":
         raise _no_target(f"dtype {y.dtype}", where)
     return y.astype(float_dtype([y.dtype]), copy=False) if y.dtype.kind == "f" else y
-
-
-def _missing_target(value, row, where, groups):
-    if groups is not None and row < len(groups):
-        where = f"Task {groups[row : row + 1].tolist()[0]!r}: "
-        row = np.count_nonzero(groups[:row] == groups[row])
-    said = "nan" if isinstance(value, np.floating) else f"missing ({value})"
-    return ValueError(f"{where}y is {said} in row {row}. Drop such rows.")
 
 
 def _text_or_numbers(y, where):

@@ -515,6 +515,11 @@ def test_many_columns_are_not_all_listed():
         (SHOPS.groupby("s"), ["Got a DataFrameGroupBy", "from_frame", "groupby(task)"]),
         (SHOPS.groupby("s")["y"], ["Got a SeriesGroupBy", "from_frame"]),
         (pl.DataFrame({"s": [1]}).group_by("s"), ["Got a GroupBy", "from_frame"]),
+        (pl.LazyFrame({"s": [1]}), ["Got a LazyFrame", "from_frame"]),
+        (
+            SHOPS.set_index(pd.date_range("2020", periods=4)).resample("D"),
+            ["Resampler"],
+        ),
         (list(SHOPS.groupby("s")), ["Got the group 1 of a data frame", "from_frame"]),
         (dict(list(SHOPS.groupby("s"))), ["Got a data frame for a task", "from_frame"]),
         (list(SHOPS.groupby(["s"])), ["Got the group (1,) of a data", "from_frame"]),
