@@ -77,7 +77,7 @@ def check_columns(found, known, words, *, alike=False, otherwise=""):
     if names[0] == names[1] or (unnamed and not alike):
         if found.row_shape == known.row_shape:
             return
-        of_found, of_known = width(found.row_shape), width(known.row_shape)
+        of_found, of_known = _shaped(found.row_shape), _shaped(known.row_shape)
         way_out = "the same features"
     else:
         of_found, of_known = map(_named, names)
@@ -117,6 +117,10 @@ def width(row_shape):
     if len(row_shape) == 1:
         return f"n_features={row_shape[0]}"
     return f"row_shape={row_shape}"
+
+
+def _shaped(row_shape):
+    return width(row_shape) if len(row_shape) == 1 else f"rows of shape {row_shape}"
 
 
 def _named(names):
