@@ -46,7 +46,9 @@ def float_dtype(dtypes):
 
 def to_array(values, what, where=""):
     """`values`, a Series or any array-like, as an ndarray; missing numbers are NaN."""
-    if isinstance(values, np.ma.MaskedArray):
+    if isinstance(values, list | tuple) and any(map(np.ma.isMaskedArray, values)):
+        values = np.ma.array(values)
+    if np.ma.isMaskedArray(values):
         return _unmasked(values)
     if not hasattr(values, "to_numpy"):
         try:

@@ -17,18 +17,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skmeta import (
+    AttentionMetaClassifier,
     AttentionMetaRegressor,
     SelfAttentionMetaRegressor,
     TaskCollection,
     meta_fit,
 )
-from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
+from skmeta.baselines import (
+    MixedEffectsClassifier,
+    MixedEffectsRegressor,
+    PooledRegressor,
+)
 from skmeta.inspection import (
     FeatureAttentionDisplay,
     ShotCurveDisplay,
     TaskRelationDisplay,
 )
 from skmeta.model_selection import TaskwiseEstimator, compare, few_shot_scores
+from skmeta.tasks import check_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
@@ -200,6 +206,44 @@ def test_a_warm_start_says_how_to_start_anew(learned):
     np.testing.assert_array_equal(model.predict(X), learned["attention"].predict(X))
     model.set_params(warm_start=False).meta_fit(having(SWAPPED))
     assert model.feature_names_in_.tolist() == SWAPPED
+
+
+def labelled(tasks):
+    return {name: (X, (y > np.median(y)).astype(int)) for name, (X, y) in tasks.items()}
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own", "shared"])
+def test_classifiers_compare_columns_too(own, tiny):
+    settings = tiny | {"warm_start": True, "shared_classes": not own}
+    model = AttentionMetaClassifier("linear", None, **settings)
+    tasks, swapped = labelled(KNOWN), labelled(having(SWAPPED))
+    with refused(SWAPPED):
+        model.meta_fit(tasks, validation_tasks=swapped)
+    assert not hasattr(model, "meta_state_")
+    state = model.meta_fit(tasks).meta_state_
+    for call in (
+        lambda: model.meta_fit(swapped),
+        lambda: few_shot_scores(model, swapped, 2),
+        lambda: MixedEffectsClassifier().meta_fit(tasks, validation_tasks=swapped),
+        lambda: few_shot_scores(MixedEffectsClassifier().meta_fit(tasks), swapped, 2),
+    ):
+        with refused(SWAPPED):
+            call()
+    assert model.meta_state_ is state
+    arrays = {name: (X.to_numpy(), y) for name, (X, y) in tasks.items()}
+    assert model.meta_fit(arrays).feature_names_in_.tolist() == NAMES
+
+
+def test_a_distribution_draws_the_same_columns_each_time():
+    class Changing(Endless):
+        def sample(self, n_tasks, random_state):
+            tasks = super().sample(n_tasks, random_state)
+            return [(X[SWAPPED] if random_state else X, y) for X, y in tasks]
+
+    source = check_tasks(Changing(KNOWN))
+    assert source.draw(3, seed=0).feature_names == tuple(NAMES)
+    with pytest.raises(ValueError, match=r"'c', 'a', 'b'.*'0 of the first draw' has"):
+        source.draw(3, seed=1)
 
 
 def test_scores_of_the_same_columns_are_those_of_arrays(learned):

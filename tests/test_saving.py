@@ -443,6 +443,16 @@ def test_rows_of_baselines(path):
             save(model.fit(X, y), path, include_rows=False)
 
 
+def test_adapted_to_no_row(there_and_back, meta_fitted):
+    for name in ("regressor", "three", "regressor-related"):
+        X, y, X_query = meta_fitted.task(name)
+        estimator = meta_fitted(name).fit(X, y, sample_weight=np.zeros(6))
+        loaded = there_and_back(estimator)
+        assert loaded.__sklearn_is_fitted__()
+        assert_same(loaded, meta_fitted.original(name), X_query)
+        assert_same(loaded.partial_fit(X, y), estimator.fit(X, y), X_query)
+
+
 # What cannot be saved, or not all of it
 
 

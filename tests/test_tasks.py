@@ -272,6 +272,10 @@ def test_masked_cells_are_missing():
     assert narrow.dtype == np.float32
     tasks = TaskCollection.from_arrays(X, [1.0, 2.0], [0, 0])
     np.testing.assert_array_equal(tasks.X, [[1, np.nan], [3, 4]])
+    for given in (list(X), tuple(X), [X[0], [3.0, 4.0]]):
+        np.testing.assert_array_equal(Task(given, [0, 1]).X, [[1, np.nan], [3, 4]])
+    with raises(ValueError, "y is nan in row 1"):
+        Task([[1], [2]], [5.0, np.ma.masked])
     unmasked = np.ma.masked_array([[1, 2], [3, 4]], False)
     np.testing.assert_array_equal(Task(unmasked, [0, 1]).X, [[1, 2], [3, 4]])
     with raises(ValueError, "Task 't': y is nan in row 1", "Drop such rows"):
@@ -884,8 +888,9 @@ def test_arrays_in_place_of_tasks():
         "TaskCollection.from_arrays(X, y, groups)",
     ):  # fmt: skip
         TaskCollection(X, y, [0, 0, 1, 1])
-    with raises(TypeError, "got X and y", "list of (X, y) pairs"):
-        TaskCollection(X, y)
+    for make in (TaskCollection, check_tasks):
+        with raises(TypeError, "got X and y", "list of (X, y) pairs"):
+            make(X, y)
 
 
 @pytest.mark.parametrize("frame", [np.ones((2, 2)), pl.LazyFrame({"a": [1]}), None])
