@@ -4,7 +4,10 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
 
+from ._column_names import check_learned
 from ._drawing import MAX_LABELS, draw_bars, plain
+from ._not_tasks import takes_tasks
+from .pipelines import known_columns
 from .tasks import check_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
@@ -155,6 +158,7 @@ class FeatureAttentionDisplay:
         self.feature_names = feature_names
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks=None, *, n_bars=20, ax=None, **style):
         """Draw the feature attention of a meta-learner.
 
@@ -246,7 +250,6 @@ def feature_attention(estimator, tasks):
     -------
     attention : list of ndarray of shape (n_features,), of length n_tasks
     """
-    return [
-        clone(estimator).fit(task.X, task.y).feature_attention_
-        for task in check_tasks(tasks)
-    ]
+    tasks = check_tasks(tasks)
+    check_learned(tasks._kind, known_columns(estimator), estimator)
+    return [clone(estimator).fit(task.X, task.y).feature_attention_ for task in tasks]

@@ -9,8 +9,15 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from ._not_tasks import takes_tasks
+from ._task import VALIDATION, check_same_kind
 from ._torch_state import own_torch
-from ._validation import validate_rows
+from ._validation import (
+    check_label_type,
+    refuse_text_tasks,
+    validate_rows,
+    warn_of_one_class,
+)
 from ._versions import Versioned
 from .columns import in_columns
 from .exceptions import NotMetaFittedWarning
@@ -37,6 +44,7 @@ class MetaState:
     feature_names : tuple of str or None
     known : MissingValues or None
         What takes the place of wild values, where there are any.
+    row_shape : tuple of int
     """
 
     prior: Any
@@ -44,6 +52,10 @@ class MetaState:
     n_features: int
     feature_names: tuple | None
     known: MissingValues | None = None
+
+    @property
+    def row_shape(self):
+        return (self.n_features,)
 
 
 class Baseline(Versioned):
@@ -55,6 +67,7 @@ class Baseline(Versioned):
     possibly none, say about it.
     """
 
+    @takes_tasks
     def meta_fit(self, tasks, *, validation_tasks=None):
         """Learn across tasks.
 
@@ -71,6 +84,13 @@ class Baseline(Versioned):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        TypeError
+            If X and y are given in place of tasks.
+        ValueError
+            If a task is not valid, or `validation_tasks` have other columns.
         """
         self._check_params()
         tasks = _collect(tasks, seed=0)
@@ -81,6 +101,8 @@ class Baseline(Versioned):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
+            check_same_kind(validation_tasks._kind, tasks._kind, VALIDATION)
+        self._check_targets(tasks)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
         columns = tasks.n_features, tasks.feature_names
@@ -98,6 +120,7 @@ class Baseline(Versioned):
             prior = self._learn(tasks, validation_tasks)
         self._forget()
         self._take(MetaState(prior, self._printed(), *columns, known))
+        self._warn_of_classes()
         return self
 
     def fit(self, X, y):
@@ -241,6 +264,12 @@ class RegressorBaseline(RegressorMixin, Baseline):
             mean, variance = self._mean_and_variance(*self._current(X))
         return (mean, np.sqrt(variance)) if return_std else mean
 
+    def _check_targets(self, tasks):
+        refuse_text_tasks(tasks)
+
+    def _warn_of_classes(self):
+        """Regression has nothing to warn of."""
+
     def _validated(self, X, y, reset):
         return validate_rows(self, X, y, reset=reset, dtype=np.float64, numeric=True)
 
@@ -283,10 +312,17 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
 
+    def _check_targets(self, tasks):
+        check_classification_targets(tasks.y)
+
+    def _warn_of_classes(self):
+        warn_of_one_class(self, self.classes_, stacklevel=5)
+
     def _validated(self, X, y, reset):
         X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)
         check_classification_targets(y)
         if not reset:
+            check_label_type(y, self.classes_)
             unknown = np.setdiff1d(y, self.classes_)
             if len(unknown):
                 raise ValueError(

@@ -7,6 +7,7 @@ from scipy.spatial.distance import pdist
 from sklearn.utils import check_consistent_length
 
 from ._drawing import MAX_LABELS, draw_bars, write_some_names
+from ._not_tasks import takes_tasks
 from .tasks import check_tasks
 
 
@@ -63,6 +64,7 @@ class TaskRelationDisplay:
         self.task_names = task_names
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks=None, *, n_strongest=10, ax=None, **style):
         """Draw the relations that a self-attention meta-learner finds.
 

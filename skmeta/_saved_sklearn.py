@@ -88,11 +88,26 @@ def dumped(value, what):
     try:
         return skops.io.dumps(value, compression=ZIP_DEFLATED)
     except Exception as error:  # whatever an object does that is asked for its state
-        why = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise ValueError(
-            f"{what}={value!r} cannot be saved without code ({why}). Pickle the "
-            "estimator in place of save, or use another."
-        ) from error
+        raise cannot_be_saved(value, what, error) from error
+
+
+def cannot_be_saved(value, what, error):
+    """The error for a value that is code, or is made again by code alone."""
+    why = f"{type(error).__name__}: {error}".splitlines()[0]
+    way_out = "Pickle the estimator in place of save, or use another"
+    if not hasattr(value, "get_params"):
+        way_out += "; where it is the name of a task or class, name it by a string"
+    return ValueError(
+        f"{what}={value!r} cannot be saved without code ({why}). {way_out}."
+    )
+
+
+def unknown_types(data, trusted=()):
+    """Names of types in bytes of `dumped` that are not known to be safe."""
+    import skops.io
+
+    found = skops.io.get_untrusted_types(data=data)
+    return set(found).difference(TRUSTED, trusted)
 
 
 def loaded(data, trusted):
@@ -109,7 +124,7 @@ def loaded(data, trusted):
         sizes = [part.file_size for part in parts.infolist()]
     if sum(sizes) > MAX_EXPANSION * len(data):
         raise SavedFileError(f"an estimator in it would take {sum(sizes)} bytes")
-    unknown = set(skops.io.get_untrusted_types(data=data)).difference(TRUSTED, trusted)
+    unknown = unknown_types(data, trusted)
     if unknown:
         raise SavedFileError(
             f"it has objects of the types {sorted(unknown)}, which are not known to be "

@@ -12,7 +12,14 @@ import torch
 from sklearn.base import clone
 
 from . import _mixed_effects, _pooled_baselines
-from ._saved_sklearn import dumped, holders_of_rows, loaded
+from ._saved_scalars import KNOWN, scalar_of, scalar_parts, times
+from ._saved_sklearn import (
+    cannot_be_saved,
+    dumped,
+    holders_of_rows,
+    loaded,
+    unknown_types,
+)
 from .column_reduction import ReducedScaler
 from .exceptions import SavedFileError
 from .laplace import Posterior
@@ -66,10 +73,12 @@ class Writer:
     Attributes
     ----------
     arrays : dict of str to ndarray
+    unknown : dict of str to set of str
+        Types that `load` does not trust unless it is told to, by where they are.
     """
 
     def __init__(self, include_rows):
-        self.include_rows, self.arrays = include_rows, {}
+        self.include_rows, self.arrays, self.unknown = include_rows, {}, {}
 
     def value(self, value, name):
         """JSON of a value that the file calls ``name``."""
@@ -89,6 +98,11 @@ class Writer:
             }
         if isinstance(value, np.ndarray):
             return self._array(value, name)
+        if isinstance(value, str):  # of a class of its own, as members of StrEnum are
+            return str.__str__(value)
+        scalar = scalar_parts(value)
+        if scalar is not None:
+            return {scalar[0]: self.value(scalar[1], name)}
         if isinstance(value, np.bool_ | np.number):
             return {"scalar": self.keep(np.asarray(value), name)}
         if kind is torch.Tensor:
@@ -129,7 +143,9 @@ class Writer:
         return name
 
     def _array(self, array, name):
-        if array.dtype.kind in "OU":
+        if array.dtype.kind in "mM":
+            return {"times": [array.dtype.str, self.keep(array.view(np.int64), name)]}
+        if array.dtype.kind in "OUS":
             labels = self.value(array.ravel().tolist(), name)
             return {"labels": [array.dtype.str, list(array.shape), labels]}
         if array.flags.f_contiguous and not array.flags.c_contiguous:
@@ -138,6 +154,10 @@ class Writer:
 
     def _object(self, value, name, fitted):
         data = dumped(value, name)
+        unknown = unknown_types(data)
+        if unknown:
+            self._check_loads(value, name, data, unknown)
+            self.unknown[name] = unknown
         holders = [] if self.include_rows else holders_of_rows(data)
         if holders and (fitted or "FrozenEstimator" in holders):
             raise ValueError(
@@ -147,6 +167,14 @@ class Writer:
                 "keep none, as linear models and trees are."
             )
         return {"skops": self.keep(np.frombuffer(data, np.uint8), name)}
+
+    @staticmethod
+    def _check_loads(value, name, data, trusted):
+        """Refuse what cannot be read again whatever is trusted, such as a lambda."""
+        try:
+            loaded(data, trusted)
+        except Exception as error:  # whatever a class does that is made anew
+            raise cannot_be_saved(value, name, error) from error
 
 
 class Reader:
@@ -176,6 +204,8 @@ class Reader:
         ((kind, content),) = node.items()
         if kind in CLASSES:
             return CLASSES[kind](**self.fields(content))
+        if kind in KNOWN:
+            return scalar_of(kind, self.value(content))
         match kind:
             case "float":
                 return float(content)
@@ -193,6 +223,8 @@ class Reader:
                 return torch.from_numpy(self.take(content))
             case "device":
                 return torch.device(content)
+            case "times":
+                return times(self.take(content[1]), content[0])
             case "labels":
                 return self._labels(*content)
             case "skops":
@@ -218,6 +250,6 @@ class Reader:
 
     def _labels(self, dtype, shape, labels):
         dtype = np.dtype(dtype)
-        if dtype.kind not in "OU" or dtype.itemsize * len(labels) > MAX_LABELS:
+        if dtype.kind not in "OUS" or dtype.itemsize * len(labels) > MAX_LABELS:
             raise SavedFileError(f"it has {len(labels)} labels of the type {dtype}")
         return np.fromiter(self.value(labels), dtype, len(labels)).reshape(shape)

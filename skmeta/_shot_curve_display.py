@@ -9,6 +9,7 @@ from sklearn.isotonic import isotonic_regression
 
 from ._curve_styles import HIGHLIGHTED, curve_styles
 from ._drawing import LINE, RowNumbers, plain, short
+from ._not_tasks import takes_tasks
 from .few_shot import few_shot_scores
 
 GAP, WIDEST = 8, 0.6
@@ -106,6 +107,7 @@ class ShotCurveDisplay:
         return display.plot(ax=ax)
 
     @classmethod
+    @takes_tasks
     def from_estimator(cls, estimator, tasks, *, name=None, ax=None, **how):
         """Score an estimator on tasks and draw it.
 

@@ -6,16 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._task_arrays import (
-    check_finite,
-    float_dtype,
-    is_frame,
-    named,
-    read_only,
-    read_task,
-)
+from ._column_names import check_columns, width
+from ._not_tasks import refuse_group
+from ._task_arrays import check_finite, read_only, read_task
+from ._values import float_dtype, named
 
 NO_TASKS = "Got no tasks. Pass at least one."
+VALIDATION = "the validation_tasks have", "the tasks have"
+"""Who has columns, in the words of `check_columns`."""
 
 
 class Immutable:
@@ -195,6 +193,7 @@ def _read_item(item, name):
     """Read a Task or an (X, y) pair: ``(X, y, feature_names, weight)``."""
     if isinstance(item, Task):
         return item.X, item.y, item.feature_names, item.weight
+    refuse_group(item)
     if not isinstance(item, list | tuple) or len(item) != 2:
         items = f" of {len(item)} items" if isinstance(item, list | tuple) else ""
         raise TypeError(
@@ -218,57 +217,22 @@ def names_array(names):
     return np.fromiter(names, dtype=object, count=len(names))
 
 
-def check_same_kind(found, first):
-    """Raise unless two tasks have the same columns and the same sort of target."""
-    if found[1:] == first[1:]:
+def check_same_kind(found, known, words=None):
+    """Raise unless two have the same columns and the same sort of target.
+
+    ``words`` say who has them, "the validation_tasks have" and "the tasks have"; None
+    for two tasks, whose columns both have names, or none.
+    """
+    if found[1:] == known[1:]:
         return
-    one, other = f"Task {found.name!r}", f"task {first.name!r}"
-    if found.row_shape != first.row_shape:
-        raise ValueError(
-            f"{one} has {width(found.row_shape)}, but {other} has "
-            f"{width(first.row_shape)}. All tasks must have the same columns."
-        )
-    if found.is_text != first.is_text:
+    alike = words is None
+    if alike:
+        words = tuple(f"task {kind.name!r} has" for kind in (found, known))
+    check_columns(found, known, words, alike=alike)
+    if found.is_text != known.is_text:
         sorts = ("numbers", "strings")
+        one = words[0][0].upper() + words[0][1:]
         raise ValueError(
-            f"{one} has a y of {sorts[found.is_text]}, but {other} has one of "
-            f"{sorts[first.is_text]}. Convert one of them with y.astype."
+            f"{one} a y of {sorts[found.is_text]}, but {words[1]} one of "
+            f"{sorts[known.is_text]}. Convert one of them with y.astype."
         )
-    raise ValueError(
-        f"{one} has the feature names {found.feature_names}, but {other} has "
-        f"{first.feature_names}. All tasks must have the same columns in the same "
-        "order: make every X a DataFrame and select them with X[names]."
-    )
-
-
-def refuse_table(tasks):
-    """Raise for a table or array, which would otherwise be taken for a sequence."""
-    if is_frame(tasks):
-        raise TypeError(
-            f"Got a {type(tasks).__name__}, which does not say where a task ends. Use "
-            "TaskCollection.from_frame(frame, target=..., task=...)."
-        )
-    if isinstance(tasks, np.ndarray):
-        raise TypeError(
-            f"Got an array of shape {tasks.shape}, which does not say where a task "
-            "ends. Use TaskCollection.from_arrays(X, y, groups)."
-        )
-    if isinstance(tasks, str | bytes):
-        raise TypeError(not_tasks(tasks))
-
-
-def not_tasks(tasks):
-    """The message for an object that holds no tasks."""
-    return (
-        f"Got a {type(tasks).__name__}, which holds no tasks. Accepted: a "
-        "TaskCollection; a list or iterator of Task objects or (X, y) pairs; a dict of "
-        "name -> (X, y); an object with __len__ and __getitem__ that loads tasks on "
-        "access; one with sample(n_tasks, random_state)."
-    )
-
-
-def width(row_shape):
-    """How many features a row has, in words."""
-    if len(row_shape) == 1:
-        return f"n_features={row_shape[0]}"
-    return f"row_shape={row_shape}"

@@ -1,21 +1,13 @@
 """Read what users pass as a task's X, y and groups into checked numpy arrays.
 
-Nothing here copies an array that is numeric already. Every error begins with `where`,
-the words that name the task (empty where there is no task to name).
+Every error begins with `where`, the words that name the task (empty where there is no
+task to name).
 """
 
-from numbers import Number
-
 import numpy as np
-from scipy.sparse import issparse
 
-NUMERIC = "biuf"
-ENCODE = "Encode it (pandas.get_dummies, sklearn's OneHotEncoder)"
-
-
-def named(name):
-    """The words that open an error about the task called `name`."""
-    return "" if name is None else f"Task {name!r}: "
+from ._column_names import column_names
+from ._values import first_missing, labels, named, numbers, to_array
 
 
 def read_only(array):
@@ -23,73 +15,6 @@ def read_only(array):
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def is_frame(X):
-    """Whether `X` is a pandas or polars DataFrame (or one that looks the same)."""
-    return hasattr(X, "to_numpy") and hasattr(X, "columns")
-
-
-def to_array(values, what, where=""):
-    """`values`, a Series or any array-like, as an ndarray; missing numbers are NaN."""
-    if not hasattr(values, "to_numpy"):
-        try:
-            array = np.asarray(values)
-        except ValueError as error:
-            raise ValueError(f"{where}{what} is not an array: {error}") from error
-        if array.dtype.kind == "U" and isinstance(values, list | tuple):
-            return np.asarray(values, dtype=object)  # keeps a NaN among strings a NaN
-        return array
-    array = values.to_numpy()
-    kind = getattr(getattr(values, "dtype", None), "kind", "O")
-    if array.dtype == object and kind in NUMERIC:  # a nullable pandas Series
-        array = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return array
-
-
-def first_missing(values):
-    """The position of the first None, NaN, NaT or NA in `values` (n,), or None."""
-    if values.dtype == object:
-        absent = np.fromiter(map(_is_missing, values), dtype=bool, count=len(values))
-    elif values.dtype.kind in "fmM":
-        absent = np.isnan(values)
-    else:
-        return None
-    return int(np.argmax(absent)) if absent.any() else None
-
-
-def _is_missing(value):
-    if isinstance(value, float | np.floating):
-        return np.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def float_dtype(dtypes):
-    """The dtype that X is stored in: the widest of float32 and float64."""
-    kept = (np.dtype(np.float32), np.dtype(np.float64))
-    return np.result_type(*(d if d in kept else np.float64 for d in dtypes))
-
-
-def column_names(X):
-    """The column names of a frame as a tuple if all are strings, else None.
-
-    Raises
-    ------
-    TypeError
-        If only some of the names are strings (as scikit-learn does).
-    """
-    if not is_frame(X):
-        return None
-    names = list(X.columns)
-    strings = [isinstance(name, str) for name in names]
-    if all(strings):
-        return tuple(str(name) for name in names)
-    if any(strings):
-        raise TypeError(
-            f"Column names must all be strings or none of them; got {names}. Convert "
-            "them with X.columns = X.columns.astype(str)."
-        )
-    return None
 
 
 def read_features(X, where=""):
@@ -105,12 +30,8 @@ def read_features(X, where=""):
         Of a bool, integer or float dtype.
     feature_names : tuple of str or None
     """
-    feature_names = column_names(X)
-    if issparse(X):
-        raise TypeError(f"{where}X is sparse ({X!r}). Make it dense with X.toarray().")
-    X = _read_columns(X, where) if is_frame(X) else to_array(X, "X", where)
-    if X.dtype.kind not in NUMERIC:
-        raise _not_numeric(X, where)
+    feature_names = column_names(X, where)
+    X = numbers(X, where)
     if X.ndim < 2:
         raise ValueError(
             f"{where}X must have at least 2 dimensions (n_rows, n_features); got shape "
@@ -121,47 +42,8 @@ def read_features(X, where=""):
     return X, feature_names
 
 
-def _read_columns(frame, where):
-    """A frame's columns, each checked to be numeric, as one array (n_rows, n_cols)."""
-    columns = []
-    for name, column in frame_columns(frame):
-        values = to_array(column, f"column {name!r} of X", where)
-        if values.dtype.kind not in NUMERIC:
-            raise not_numeric_column(name, column.dtype, where)
-        columns.append(values)
-    return np.column_stack(columns) if columns else np.empty((len(frame), 0))
-
-
-def frame_columns(frame):
-    """The name and the values of each column of a frame, of either library."""
-    for j, name in enumerate(frame.columns):
-        yield name, frame.iloc[:, j] if hasattr(frame, "iloc") else frame[:, j]
-
-
-def not_numeric_column(name, dtype, where=""):
-    """The error for a column of a frame that holds no numbers."""
-    return ValueError(
-        f"{where}column {name!r} of X has dtype {dtype}; X must be numeric. {ENCODE}, "
-        "convert it with astype(float) if it holds numbers, or leave it out "
-        "(features=[...] in TaskCollection.from_frame)."
-    )
-
-
-def _not_numeric(X, where):
-    """The error for an X of dtype object, string, datetime, complex..."""
-    culprit = ""
-    if X.dtype == object and X.ndim == 2:
-        is_number = [all(isinstance(v, Number) for v in column) for column in X.T]
-        column = is_number.index(False) if False in is_number else 0
-        culprit = f" (column {column} holds {X[:1, column].tolist()})"
-    return ValueError(
-        f"{where}X has dtype {X.dtype}{culprit}; it must be numeric. Convert it with "
-        f"X.astype(float) if it holds numbers. {ENCODE} if it holds categories."
-    )
-
-
 def read_target(y, where="", groups=None):
-    """Read y, checking all but that its numbers are finite.
+    """Read y, checking all but that none of its numbers is infinite.
 
     Parameters
     ----------
@@ -175,28 +57,11 @@ def read_target(y, where="", groups=None):
     y : ndarray of shape (n_rows,)
         Of a bool, integer, float or string dtype.
     """
-    y = to_array(y, "y", where)
+    y = labels(y, where, groups)
     if y.ndim != 1:
         raise ValueError(
             f"{where}y must be 1-dimensional; got shape {y.shape}. Use y.ravel() for a "
             "single column."
-        )
-    if y.dtype == object:
-        row = first_missing(y)
-        if row is not None:
-            value = y[row]
-            if groups is not None and len(groups) == len(y):
-                where = named(groups[row : row + 1].tolist()[0])
-                row = np.count_nonzero(groups[:row] == groups[row])
-            raise ValueError(
-                f"{where}y is missing ({value}) in row {row}. Drop such rows."
-            )
-        if all(isinstance(label, str) for label in y):
-            y = y.astype(str)
-    if y.dtype.kind not in NUMERIC + "U":
-        raise ValueError(
-            f"{where}y has dtype {y.dtype}; it must hold numbers or strings. Convert "
-            "it with y.astype(float), y.astype(int) or y.astype(str)."
         )
     return y
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from ._column_names import refuse_duplicates, width
+from ._not_tasks import not_tasks, refuse_table, takes_tasks
 from ._task import (
     Immutable,
     Kind,
@@ -11,21 +13,17 @@ from ._task import (
     check_same_kind,
     flatten,
     names_array,
-    not_tasks,
     numbered,
-    refuse_table,
-    width,
 )
 from ._task_arrays import (
     check_finite,
     check_sizes,
-    float_dtype,
-    is_frame,
     read_features,
     read_groups,
     read_target,
     sort_groups,
 )
+from ._values import float_dtype, is_frame
 
 
 class TaskCollection(Immutable, Sequence):
@@ -71,6 +69,7 @@ class TaskCollection(Immutable, Sequence):
 
     __slots__ = ("X", "_names", "feature_names", "offsets", "weights", "y")
 
+    @takes_tasks
     def __init__(self, tasks):
         refuse_table(tasks)
         if isinstance(tasks, Mapping):
@@ -201,6 +200,9 @@ class TaskCollection(Immutable, Sequence):
                 f"features={features} holds the target {target!r} or the task {task!r}."
                 " Leave both out: a new task knows neither."
             )
+        used = {target, task, *features}
+        refuse_duplicates([name for name in columns if name in used], "frame")
+        refuse_duplicates(features, "features")
         groups = read_groups(frame[task], column=task)
         return cls.from_arrays(frame[features], frame[target], groups)
 

@@ -1,15 +1,19 @@
 """Validation of the rows that estimators are given, shared by all of them."""
 
+import warnings
+
 import numpy as np
 from sklearn.utils.validation import (
     _check_feature_names,
     _check_n_features,
+    _check_sample_weight,
     _get_feature_names,
     check_array,
     check_X_y,
 )
 
-from ._task_arrays import frame_columns, is_frame, not_numeric_column
+from ._column_names import column_names
+from ._values import labels, numbers
 
 NO_TARGETS = object()
 FOR_LABELS = (
@@ -57,63 +61,84 @@ def validate_rows(
     -------
     X : ndarray, or (X, y) where ``y`` was given
     """
-    if reset or _get_feature_names(X) is not None:
-        _check_feature_names(estimator, X, reset=reset)
+    given = X
+    column_names(X)  # refuses those that are there twice
+    if not reset and _get_feature_names(X) is not None:
+        _check_feature_names(estimator, X, reset=False)
+    X = numbers(X)
     settings = {
         "dtype": dtype,
         "estimator": estimator,
         "allow_nd": allow_nd,
         "ensure_all_finite": "allow-nan" if allow_nan else True,
     }
-    try:
-        if y is NO_TARGETS:
-            X = check_array(X, input_name="X", **settings)
-        else:
-            X, y = check_X_y(X, y, y_numeric=numeric, **settings)
-    except (TypeError, ValueError) as error:
-        found = _column_of_others(X)
-        if found is None and numeric and y is not NO_TARGETS and _texts(y):
-            found = not_numbers(estimator, y)
-        if found is None:
-            raise
-        raise found from error
+    if y is NO_TARGETS:
+        X = check_array(X, input_name="X", **settings)
+    else:
+        y = y if y is None else labels(y)  # None is refused in scikit-learn's words
+        if numeric:
+            refuse_text(estimator, y)
+        X, y = check_X_y(X, y, **settings)
     if allow_nd and row_shape is not None and X.shape[1:] != row_shape:
         raise ValueError(
             f"X has rows of shape {X.shape[1:]}, but {type(estimator).__name__} is "
             f"expecting rows of shape {row_shape}, as in meta_fit or fit."
         )
     _check_n_features(estimator, X, reset=reset)
+    if reset:
+        _check_feature_names(estimator, given, reset=True)
     return X if y is NO_TARGETS else (X, y)
 
 
-def _column_of_others(X):
-    """The error for a frame with a column that holds no numbers, or None."""
-    if not is_frame(X):
-        return None
-    for name, column in frame_columns(X):
-        values = np.asarray(column)
-        if values.dtype.kind in "mM" or not _are_numbers(values):
-            return not_numeric_column(name, column.dtype)
-    return None
-
-
-def _are_numbers(values):
-    try:
-        values.astype(np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def not_numbers(estimator, y):
-    """The error for targets that hold text where numbers are predicted."""
-    return ValueError(
-        f"y holds {_texts(y)[:3]}, and {type(estimator).__name__} predicts numbers. "
-        + FOR_LABELS
+def validate_weights(sample_weight, X):
+    """Weights of rows, (n_rows,); all may be 0, which scikit-learn's check refuses."""
+    given = None if sample_weight is None else np.asarray(sample_weight)[()]
+    none_counts = given is not None and not np.any(given)
+    if none_counts:
+        sample_weight = np.ones_like(given, np.float64)[()]
+    weight = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
+    return np.zeros_like(weight) if none_counts else weight
 
 
-def _texts(y):
-    """The texts that ``y`` holds, sorted."""
-    values = np.ravel(np.asarray(y, dtype=object))
-    return sorted({str(value) for value in values if isinstance(value, str)})
+def refuse_text(estimator, y):
+    """Raise for targets that are text where numbers are predicted."""
+    if y is not None and y.dtype.kind in "OU":
+        raise ValueError(
+            f"y holds {np.unique(y)[:3].tolist()}, and {type(estimator).__name__} "
+            f"predicts numbers. {FOR_LABELS}"
+        )
+
+
+def refuse_text_tasks(tasks):
+    """Raise for tasks whose targets are text where numbers are predicted."""
+    if tasks.y.dtype.kind == "U":
+        raise ValueError(
+            f"The targets of the tasks are text, as {str(tasks.y[0])!r} in task "
+            f"{tasks.names[0]!r}, and a regressor predicts numbers. {FOR_LABELS}"
+        )
+
+
+def check_label_type(y, known):
+    """Raise for labels that are text where those known are numbers, or the reverse."""
+    text = [some.dtype.kind in "OU" for some in (y, known)]
+    if text[0] != text[1] and len(y) and len(known):
+        sorts = ("numbers", "text")
+        raise ValueError(
+            f"Labels {np.unique(y)[:5].tolist()} are {sorts[text[0]]}, and the classes "
+            f"are {np.unique(known)[:5].tolist()}, {sorts[text[1]]}. Give labels of "
+            "one type: convert them with y.astype."
+        )
+
+
+def warn_of_one_class(estimator, classes, stacklevel):
+    """Warn of a meta-training that has seen one class."""
+    if len(classes) == 1:
+        warnings.warn(
+            f"All rows of all tasks have the one class {classes.tolist()[0]!r}: this "
+            f"{type(estimator).__name__} has nothing to distinguish, and predicts it "
+            "with probability 1 for every row. Give tasks that show other classes too.",
+            UserWarning,
+            stacklevel=stacklevel,
+        )

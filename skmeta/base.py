@@ -15,14 +15,19 @@ from sklearn.base import (
 )
 from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
-from sklearn.utils.validation import _check_sample_weight
 
 from ._callbacks import CallbackSupportMixin, FitTasks, with_callbacks
+from ._not_tasks import takes_tasks
 from ._notebooks import Shown
 from ._parameters import Parameters, resolve_device
 from ._threads import single_pool_thread
 from ._torch_state import own_torch
-from ._validation import NO_TARGETS, validate_rows
+from ._validation import (
+    NO_TARGETS,
+    check_label_type,
+    validate_rows,
+    validate_weights,
+)
 from .any_estimator import EstimatorLearner, help_of, train_estimator
 from .exceptions import NotMetaFittedWarning
 from .meta_training import meta_train
@@ -55,6 +60,7 @@ class MetaLearner(
 
     # -- meta-training --------------------------------------------------------------
 
+    @takes_tasks
     @with_callbacks
     def meta_fit(self, tasks, *, validation_tasks=None):
         """Learn across tasks how to learn one.
@@ -78,8 +84,12 @@ class MetaLearner(
 
         Raises
         ------
+        TypeError
+            If X and y are given in place of tasks.
         ValueError
-            If a task or a parameter is not valid; nothing is changed.
+            If a task or a parameter is not valid, or the columns are not those of
+            ``validation_tasks``, or of what ``warm_start=True`` continues from;
+            nothing is changed.
         NonFiniteLossError
             If training breaks down; the estimator keeps the best state so far.
         """
@@ -100,8 +110,11 @@ class MetaLearner(
                 device=resolve_device(self.device),
                 previous=previous,
             )  # fmt: skip
+        if previous is not None and state.feature_names is None:
+            state = state.having(feature_names=previous.feature_names)
         self._forget()
         self._take_over(state)
+        self._warn_of(state.targets)
         if fit_tasks is not None:
             fit_tasks.context.call_on_fit_task_end(estimator=self)
         if failure is not None:
@@ -167,7 +180,8 @@ class MetaLearner(
         y : array-like of shape (n_support,)
         sample_weight : array-like of shape (n_support,), default=None
             A row of weight w counts as w equal rows. To an estimator as base learner
-            it weighs what it does to that estimator.
+            it weighs what it does to that estimator. After `meta_fit`, weights that
+            are all 0 adapt to no row: predictions are zero-shot.
 
         Returns
         -------
@@ -209,12 +223,11 @@ class MetaLearner(
             )
         reset = not meta_fitted and add_to is None
         X, y = self._check_rows(X, y, reset)
-        weight = _check_sample_weight(
-            sample_weight, X, dtype=np.float64, ensure_non_negative=True
-        )
+        weight = validate_weights(sample_weight, X)
         y = self._check_target(y)
         X, y, weight = (a[weight > 0] for a in (X, y, weight))
         if add_to is not None:
+            check_label_type(y, add_to[1])
             support = zip(add_to, (X, y, weight), strict=True)
             X, y, weight = (np.concatenate(pair) for pair in support)
         if meta_fitted:
@@ -223,7 +236,7 @@ class MetaLearner(
             state = self._alone(X, y, weight, classes)
         with self._torch():
             adapted, model = self._adapt(state, X, y, weight), None
-            if not isinstance(self.base_learner, str):
+            if len(X) and not isinstance(self.base_learner, str):
                 model = train_estimator(
                     self.base_learner, self._located(state), adapted, X, y, weight,
                     self._seed(),
@@ -245,7 +258,8 @@ class MetaLearner(
         if len(X) == 0:
             raise ValueError(
                 "All sample weights are zero, and without meta_fit there is nothing "
-                "else to learn from. Give at least one row a positive weight."
+                "else to learn from (after meta_fit, predictions are zero-shot). Give "
+                "at least one row a positive weight."
             )
         classes = self._classes_of(y, classes)
         with self._torch(grad=True):

@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from ._validation import check_label_type, warn_of_one_class
 from .class_tasks import has_own_classes
 from .class_training import meta_train_classes
 from .prediction import QueryLearner
@@ -125,7 +126,10 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         return y
 
     def _classes_of(self, y, classes):
-        return np.unique(y) if classes is None else np.union1d(classes, y)
+        if classes is None:
+            return np.unique(y)
+        check_label_type(y, np.asarray(classes))
+        return np.union1d(classes, y)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Add rows to the task that the estimator is adapted to.
@@ -150,6 +154,10 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         if classes is None and support is not None:
             classes = self.classes_
         return self._fit(X, y, sample_weight, support, classes)
+
+    def _warn_of(self, targets):
+        if targets is not None:
+            warn_of_one_class(self, targets.classes, stacklevel=6)
 
     def _show_targets(self, targets):
         if targets is not None:

@@ -25,17 +25,20 @@ from ._comparison_inputs import (
     roles,
     shots_of,
 )
+from ._given_tasks import framed
+from ._not_tasks import takes_tasks
 from ._rivals import default_rivals, reference
 from ._threads import single_pool_thread
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .class_tasks import has_own_classes
 from .few_shot import few_shot_scores
-from .pipelines import framed, learns_across_tasks, meta_fit_in_place
+from .pipelines import learns_across_tasks, meta_fit_in_place
 
 SHARES = (0.25, 0.5)
 """Shares of the meta-training tasks that show whether more would help."""
 
 
+@takes_tasks
 def compare(
     estimators,
     tasks,

@@ -13,19 +13,23 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 
 from ._baseline import Baseline
+from ._column_names import check_learned
+from ._given_tasks import columns_of, given_tasks
+from ._not_tasks import takes_tasks
 from ._scoring import already_predicted, check_scoring
 from ._shot_scores import FewShotScores
 from ._threads import single_pool_thread
 from .base import MetaLearner
 from .class_tasks import has_own_classes, learned_own_classes
 from .exceptions import NotMetaFittedWarning
-from .pipelines import given_tasks, learner_of, learns_across_tasks
+from .pipelines import known_columns, learner_of, learns_across_tasks
 from .tasks import LazyTasks, SampledTasks, check_tasks
 
 TASKS_AT_ONCE = 64
 """Tasks whose episodes are predicted in one call of `predict_episodes`."""
 
 
+@takes_tasks
 def few_shot_scores(
     estimator,
     tasks,
@@ -80,9 +84,13 @@ def few_shot_scores(
 
     Raises
     ------
+    TypeError
+        If X and y are given in place of tasks.
     ValueError
-        If `scoring` is unknown, no task has more than K rows, K is 0 and the estimator
-        was not meta-fitted, or no episode at all could be scored.
+        If the columns of the tasks are not the same in all, and those that the
+        estimator was meta-fitted on; if `scoring` is unknown, no task has more than K
+        rows, K is 0 and the estimator was not meta-fitted, or no episode at all could
+        be scored.
 
     Warns
     -----
@@ -106,18 +114,17 @@ def few_shot_scores(
             5  0.490  (0.404 to 0.575), 20 tasks
            20  0.957  (0.946 to 0.969), 20 tasks
     """
-    learner, reader = learner_of(estimator)
-    if reader is not None:
-        estimator, tasks = learner, reader.read(given_tasks(tasks))
-    elif learns_across_tasks(estimator) and not isinstance(estimator, Pipeline):
-        tasks = check_tasks(tasks)
-    else:
-        tasks = given_tasks(tasks)
+    alone = learns_across_tasks(estimator) and not isinstance(estimator, Pipeline)
+    tasks = check_tasks(tasks) if alone else given_tasks(tasks)
     if isinstance(tasks, SampledTasks):
         raise ValueError(
             f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
             "score on: tasks.sample(100, random_state=0)."
         )
+    check_learned(columns_of(tasks), known_columns(estimator), estimator)
+    learner, reader = learner_of(estimator)
+    if reader is not None:
+        estimator, tasks = learner, reader.read(tasks)
     n_support = check_n_support(n_support)
     _check_count("n_episodes", n_episodes, 1)
     scorer, name = check_scoring(scoring, estimator)
@@ -134,7 +141,7 @@ def few_shot_scores(
             "one that learns each task on its own. Call meta_fit(tasks) first to learn "
             "from other tasks.",
             NotMetaFittedWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
     own_classes = _own_classes(shared_classes, estimator, tasks)
     draw = _Draw(n_support, n_episodes, _seed(random_state), own_classes)
@@ -263,7 +270,7 @@ def _report(failures, n_drawn, estimator):
     )
     if len(failures) == n_drawn:
         raise ValueError(message) from error
-    warnings.warn(f"{message} Their scores are NaN.", FitFailedWarning, stacklevel=3)
+    warnings.warn(f"{message} Their scores are NaN.", FitFailedWarning, stacklevel=4)
 
 
 def check_n_support(n_support):

@@ -1,7 +1,6 @@
 """`meta_fit` for any estimator: a pipeline reads rows that a meta-learner cannot."""
 
 import itertools
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,24 +10,19 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from ._task import numbered, refuse_table
-from ._task_arrays import check_sizes, is_frame, named, read_target
+from ._column_names import Columns, check_columns
+from ._given_tasks import columns_of, framed, given_tasks
+from ._not_tasks import takes_tasks
+from ._task import VALIDATION
+from ._values import is_frame
 from .columns import in_columns
 from .sources import MAX_EXAMPLES
-from .tasks import SampledTasks, Task, TaskCollection, check_tasks
+from .tasks import SampledTasks, Task, TaskCollection
 
 SKIPPED = (None, "passthrough")
 
 
-class GivenTask(NamedTuple):
-    """A task whose rows are as the user has them, a data frame say."""
-
-    X: object
-    y: np.ndarray
-    name: object
-    weight: float | None = None
-
-
+@takes_tasks
 def meta_fit(estimator, tasks, *, validation_tasks=None):
     """Meta-fit an estimator, or the meta-learner in a pipeline.
 
@@ -57,10 +51,10 @@ def meta_fit(estimator, tasks, *, validation_tasks=None):
     Raises
     ------
     TypeError
-        If there is nothing in it that learns across tasks, or a transformer makes
-        sparse rows.
+        If there is nothing in it that learns across tasks, a transformer makes sparse
+        rows, or X and y are given in place of tasks.
     ValueError
-        If a task is not valid.
+        If a task is not valid, or the columns are not the same in all tasks.
 
     Examples
     --------
@@ -125,8 +119,11 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
     tasks = given_tasks(tasks)
     if validation_tasks is not None:
         validation_tasks = given_tasks(validation_tasks)
+    some = _some(tasks)
+    if validation_tasks is not None:
+        check_columns(columns_of(validation_tasks), columns_of(some), VALIDATION)
     steps = list(estimator.steps)
-    X, y = _pooled(_some(tasks))
+    X, y = _pooled(some)
     for i, (name, transformer) in enumerate(steps[:at]):
         if transformer in SKIPPED:
             continue
@@ -181,60 +178,16 @@ def learner_of(estimator):
     return learner, _Reader([*before, *(() if reader is None else reader.steps)])
 
 
-def given_tasks(tasks):
-    """Tasks with their rows as the user has them.
-
-    Returns
-    -------
-    tasks : list of GivenTask, LazyTasks or SampledTasks
-        Those of a collection whose columns have names are data frames.
-    """
-    refuse_table(tasks)
-    if isinstance(tasks, Mapping):
-        entries = tasks.items()
-    elif isinstance(tasks, list | tuple):
-        entries = numbered(enumerate(tasks))
-    else:
-        tasks = check_tasks(tasks)
-        if not isinstance(tasks, TaskCollection):
-            return tasks
-        entries = zip(tasks.names, tasks, strict=True)
-    given = [_given(name, item) for name, item in entries]
-    if not given:
-        check_tasks([])  # says that there are none
-    return given
-
-
-def _given(name, item):
-    if isinstance(item, Task):
-        X = framed(item.X, item.feature_names)
-        return GivenTask(X, item.y, name, item.weight)
-    if isinstance(item, GivenTask):
-        return item
-    if not isinstance(item, list | tuple) or len(item) != 2:
-        return _given(name, TaskCollection({name: item})[0])  # says what is wrong
-    X, y = item
-    if not is_frame(X):
-        X = np.asarray(X)
-    y = read_target(y, named(name))
-    if len(X) != len(y):
-        raise ValueError(
-            f"{named(name)}X has {len(X)} rows and y has {len(y)}. Give one target for "
-            "each row."
-        )
-    check_sizes((0, len(y)), (name,))
-    return GivenTask(X, y, name)
-
-
-def framed(X, names):
-    """Rows with the names of their columns, where there are names, and pandas."""
-    if names is None:
-        return X
-    try:
-        import pandas as pd
-    except ImportError:
-        return X
-    return pd.DataFrame(X, columns=list(names))
+def known_columns(estimator):
+    """The columns that a meta-fitted estimator, or pipeline, takes; None if unknown."""
+    if isinstance(estimator, Pipeline):
+        steps = (step for _, step in estimator.steps if step not in SKIPPED)
+        return known_columns(next(steps, None))
+    if isinstance(estimator, FrozenEstimator):
+        names = getattr(estimator, "feature_names_in_", None)
+        return None if names is None else Columns((len(names),), tuple(names))
+    state = getattr(estimator, "meta_state_", None)
+    return state if hasattr(state, "row_shape") else None
 
 
 def _position(pipeline):
@@ -258,13 +211,6 @@ def _some(tasks):
 def _pooled(tasks):
     """The rows and the targets of all tasks, one after the other."""
     first = tasks[0]
-    for task in tasks:
-        known, found = _columns_of(first.X), _columns_of(task.X)
-        if known != found:
-            raise ValueError(
-                f"Task {task.name!r} has {found}, but task {first.name!r} has {known}. "
-                "All tasks must have the same columns, in the same order."
-            )
     Xs = [task.X for task in tasks]
     if hasattr(first.X, "iloc"):
         import pandas as pd
@@ -277,12 +223,6 @@ def _pooled(tasks):
     else:
         X = np.concatenate(Xs)
     return X, np.concatenate([task.y for task in tasks])
-
-
-def _columns_of(X):
-    if is_frame(X):
-        return f"the columns {list(X.columns)}"
-    return f"rows of shape {X.shape[1:]}"
 
 
 def _dense(X, name):
@@ -316,14 +256,22 @@ class _Reader:
     def read(self, tasks):
         """Tasks with their rows transformed."""
         if not isinstance(tasks, list):
-            return in_columns(tasks, self)
-        return _with_rows(tasks, self._transformed(_pooled(tasks)[0]))
+            return in_columns(tasks, _Loaded(self, columns_of(tasks).feature_names))
+        return _with_rows(tasks, self.transformed(_pooled(tasks)[0]))
 
-    def columns(self, X):
-        """Columns (n_rows, n_columns) of rows ``X`` of a lazy sequence's task."""
-        return np.asarray(self._transformed(X))
-
-    def _transformed(self, X):
+    def transformed(self, X):
+        """Rows after all transformers."""
         for step in self.steps:
             X = _dense(step.transform(X), type(step).__name__)
         return X
+
+
+class _Loaded(NamedTuple):
+    """What transforms tasks that are loaded on access, whose columns have names."""
+
+    reader: _Reader
+    feature_names: tuple | None
+
+    def columns(self, X):
+        """Columns (n_rows, n_columns) of rows ``X`` of a task."""
+        return np.asarray(self.reader.transformed(framed(X, self.feature_names)))

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from ._values import labels
 from .base import MetaLearner
 from .episodes import pad
 
@@ -168,13 +169,15 @@ class QueryLearner(MetaLearner):
 
     def _check_arrays(self, episodes):
         """Check episodes of plain arrays, or raise whatever comes first."""
-        if not all(isinstance(part, np.ndarray) for e in episodes for part in e):
+        if not all(map(_is_plain, (part for e in episodes for part in e))):
             raise TypeError
         supports, targets, queries = map(list, zip(*episodes, strict=True))
         if [*map(len, supports)] != [*map(len, targets)] or not all(map(len, queries)):
             raise ValueError
+        if len({y.dtype.kind == "U" for y in targets if len(y)}) > 1:
+            raise ValueError  # together they would all be text
         X = self._check_rows(np.concatenate(supports + queries))
-        y = self._check_target(np.concatenate(targets))
+        y = self._check_target(labels(np.concatenate(targets)))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ValueError
         self._state_for(self.meta_state_, y).targets.transform(y)  # or refuses labels
@@ -216,6 +219,10 @@ class QueryLearner(MetaLearner):
             "x_query": query[0],
             "prior_query": query[1],
         }
+
+
+def _is_plain(part):
+    return isinstance(part, np.ndarray) and not isinstance(part, np.ma.MaskedArray)
 
 
 def as_tuple(prediction):

@@ -2,10 +2,15 @@
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils import check_array, check_consistent_length, check_random_state
+from sklearn.utils import (
+    assert_all_finite,
+    check_consistent_length,
+    check_random_state,
+)
 from sklearn.utils.validation import column_or_1d
 
-from ._validation import not_numbers
+from ._validation import refuse_text
+from ._values import labels
 from .distributions import draw, log_density, marginals, quantiles
 from .prediction import QueryLearner, location
 
@@ -15,13 +20,14 @@ class MetaRegressor(RegressorMixin, QueryLearner):
 
     def _check_target(self, y):
         y = column_or_1d(y, warn=True)
-        try:
-            return y.astype(np.float64)
-        except ValueError as error:
-            raise not_numbers(self, y) from error
+        refuse_text(self, y)
+        return y.astype(np.float64)
 
     def _classes_of(self, y, classes):
         return None
+
+    def _warn_of(self, targets):
+        """Regression has nothing to warn of."""
 
     def _show_targets(self, targets):
         """Regression has no attribute that tells of the targets."""
@@ -93,7 +99,8 @@ class MetaRegressor(RegressorMixin, QueryLearner):
             In nats; their mean is a proper score of the predicted distributions.
         """
         mixture = self._marginals(X)
-        y = self._check_target(check_array(y, ensure_2d=False, input_name="y"))
+        y = self._check_target(labels(y))
+        assert_all_finite(y, input_name="y")
         check_consistent_length(mixture[0], y)
         targets = self._current_state().targets
         scaled = (y - targets.offset - targets.mean) / targets.scale

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ._column_names import check_learned
+from ._not_tasks import takes_tasks
 from .classifier import MetaClassifier
 from .columns import in_columns
 from .episodes import prepared
@@ -20,6 +22,7 @@ TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
 class RelatedTasks:
     """A meta-learner that knows how a task relates to those remembered."""
 
+    @takes_tasks
     def add_tasks(self, tasks):
         """Remember more tasks, to borrow from; nothing else is learned.
 
@@ -43,7 +46,7 @@ class RelatedTasks:
             If a task is not valid, or has the name of one remembered; nothing is
             changed.
         """
-        state, tasks = self._check_meta_fitted(), check_tasks(tasks)
+        state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
         learner = state.network.learner
         memories, names = [learner.memory], []
         with self._torch():
@@ -79,6 +82,7 @@ class RelatedTasks:
         adapted = self._related()
         return max(0.0, float(-torch.expm1(adapted.log_relation[0, -1])))
 
+    @takes_tasks
     def relations(self, tasks):
         """Relations of whole tasks to those of meta-training.
 
@@ -97,7 +101,8 @@ class RelatedTasks:
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
-        state, tasks = self._located(self._check_meta_fitted()), check_tasks(tasks)
+        state = self._located(self._check_meta_fitted())
+        tasks = self._like_those_known(tasks)
         with self._torch():
             found = [
                 self._relations(adapted)
@@ -106,22 +111,22 @@ class RelatedTasks:
             ]
         return np.concatenate(found)
 
-    def _chunks(self, tasks):
-        """Chunks of tasks like those of meta-training."""
-        state = self._check_meta_fitted()
+    def _like_those_known(self, tasks):
+        """Tasks with an end, that have the columns of those of meta-training."""
+        tasks = check_tasks(tasks)
         if isinstance(tasks, SampledTasks):
             raise TypeError(
                 "A task distribution has no end, and cannot be related or remembered. "
                 "Draw tasks from it by sample(n_tasks, random_state), and give these."
             )
+        check_learned(tasks._kind, self.meta_state_, self)
+        return tasks
+
+    def _chunks(self, tasks):
+        """Chunks of tasks, their rows and labels checked."""
+        state = self._check_meta_fitted()
         for i in range(0, len(tasks), TASKS_AT_ONCE):
             some = tasks.take(np.arange(i, min(i + TASKS_AT_ONCE, len(tasks))))
-            known, given = state.feature_names, some.feature_names
-            if known is not None and given is not None and known != given:
-                raise ValueError(
-                    f"The tasks have the columns {list(given)}, those of meta-training "
-                    f"{list(known)}. Give the same columns, in the same order."
-                )
             self._check_rows(some.X)
             y = self._check_target(some.y)
             self._state_for(state, y).targets.transform(y)  # refuses unknown labels

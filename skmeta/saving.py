@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import secrets
+import warnings
 from pathlib import Path
 
 import sklearn
@@ -56,7 +57,8 @@ def save(estimator, path, *, include_rows=True):
     -----
     UserWarning
         If ``callbacks``, ``augmentation`` or attributes that the user has set are left
-        out.
+        out; or if an estimator inside is made of types that `load` takes only as
+        ``trusted``.
 
     See Also
     --------
@@ -65,8 +67,10 @@ def save(estimator, path, *, include_rows=True):
     Notes
     -----
     Names of tasks, columns and classes are in the file, and so is what was learned:
-    weights, the fitted pooled estimator, an embedding of each meta-training task. Of a
-    torch module as ``embedding`` only the weights are, and `load` asks for the module.
+    weights, the fitted pooled estimator, an embedding of each meta-training task. Names
+    may be dates, times, UUIDs or decimals; times of pandas come back as Python's, which
+    are equal to them. Of a torch module as ``embedding`` only the weights are saved,
+    and `load` asks for the module.
 
     Examples
     --------
@@ -85,6 +89,8 @@ def save(estimator, path, *, include_rows=True):
         )
     writer = Writer(include_rows)
     node = write_estimator(writer, estimator)
+    if writer.unknown:
+        _warn_of_unknown(writer.unknown)
     metadata = {
         "format": "skmeta",
         "format_version": str(FORMAT),
@@ -104,6 +110,20 @@ def save(estimator, path, *, include_rows=True):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _warn_of_unknown(parts):
+    """Say which types `load` has to be told of, and in which parts they are."""
+    first, *others = parts
+    types = sorted(set().union(*parts.values()))
+    more = f" and {len(others)} other parts" if others else ""
+    warnings.warn(
+        f"The file holds objects of the types {types}, in {first}{more}, which are not "
+        f"known to be safe. Load it by load(path, trusted={types}), where these can be "
+        "imported. Tasks named by strings, numbers or dates need none.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def load(path, *, embedding=None, trusted=()):

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ._validation import FOR_LABELS
+from ._column_names import check_columns
+from ._task import VALIDATION, check_same_kind
+from ._validation import refuse_text_tasks
 from .column_reduction import fit_features
 from .columns import in_columns
 from .missing_values import MissingValues
@@ -22,6 +24,8 @@ MAX_ROWS = 2_000_000
 
 MAX_EXAMPLES = 1024
 """Tasks of a lazy sequence or a distribution that scalers and priors are fitted to."""
+
+CONTINUES = "the tasks have", "what warm_start=True continues from has"
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,37 +124,18 @@ class Sources:
 
     def _check(self, embeds):
         """Refuse rows that are no vectors, and held-out tasks of another kind."""
-        shape, other = self.examples.X.shape[1:], self.held_out.X.shape[1:]
+        shape = self.examples.X.shape[1:]
         if len(shape) != 1 and not embeds:
             raise ValueError(
                 f"Each row of the tasks has the shape {shape}; it must be a vector of "
                 "features. Flatten the rows first, or give an embedding, a torch "
                 "module that turns such rows into vectors."
             )
-        if other != shape:
-            found = [s[0] if len(s) == 1 else s for s in (other, shape)]
-            raise ValueError(
-                f"The validation_tasks have {found[0]} features, the tasks {found[1]}; "
-                "both must have the same columns."
-            )
-        kinds = [t.y.dtype.kind in "biuf" for t in (self.examples, self.held_out)]
-        if kinds[0] != kinds[1]:
-            raise ValueError(
-                "The targets of the validation_tasks have the type "
-                f"{self.held_out.y.dtype}, those of the tasks {self.examples.y.dtype}; "
-                "both must be numbers, or both labels."
-            )
+        check_same_kind(self.held_out._kind, self.examples._kind, VALIDATION)
 
     def check_numbers(self):
         """Refuse targets that are no numbers."""
-        tasks = self.examples
-        try:
-            tasks.y.astype(np.float64)
-        except ValueError as error:
-            raise ValueError(
-                f"The targets of the tasks are text, as {str(tasks.y[0])!r} in task "
-                f"{tasks.names[0]!r}, and a regressor predicts numbers. {FOR_LABELS}"
-            ) from error
+        refuse_text_tasks(self.examples)
 
     def map(self, change):
         """The same with ``change`` applied to all tasks, each kind of them once."""
@@ -178,7 +163,7 @@ class Sources:
         Raises
         ------
         ValueError
-            If what is gone on from has learned of rows of another shape.
+            If what training continues from has learned of other columns.
         """
         if previous is None:
             missing = MissingValues.fit(self.examples.X, indicates=not embeds)
@@ -186,7 +171,10 @@ class Sources:
                 marked = missing.marked(self.examples.X)
                 warn_of_wild_features(self.examples, marked)
         else:
-            _check_shape(self.examples.X.shape[1:], previous.row_shape)
+            check_columns(
+                self.examples._kind, previous, CONTINUES,
+                otherwise=", or set warm_start=False to start anew",
+            )  # fmt: skip
             missing = previous.missing
         filled, seen = self.map(lambda some: in_columns(some, missing)), None
         if not embeds:
@@ -212,19 +200,6 @@ class Sources:
             example_places=self.example_places[kept],
             held_out_places=self.held_out_places[kept_out],
             probability=attention[kept] / attention[kept].sum(),
-        )
-
-
-def _check_shape(given, known):
-    if known != given:
-        flat = len(known) == len(given) == 1
-        known, given = (
-            f"{shape[0]} features" if flat else f"rows of shape {shape}"
-            for shape in (known, given)
-        )
-        raise ValueError(
-            f"The tasks have {given}, but what warm_start=True goes on from has "
-            f"learned of {known}. Set warm_start=False to start anew."
         )
 
 

@@ -8,15 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._task import (
-    NO_TASKS,
-    Task,
-    check_same_kind,
-    flatten,
-    numbered,
-    refuse_table,
-    width,
-)
+from ._column_names import width
+from ._not_tasks import refuse_table, takes_tasks
+from ._task import NO_TASKS, Task, check_same_kind, flatten, numbered
 from ._task_collection import TaskCollection, positions
 
 __all__ = ["LazyTasks", "SampledTasks", "Task", "TaskCollection", "check_tasks"]
@@ -199,6 +193,7 @@ class SampledTasks:
         return f"SampledTasks({self._distribution!r})"
 
 
+@takes_tasks
 def check_tasks(tasks):
     """Turn whatever holds tasks into one of three sources of tasks.
 
@@ -219,7 +214,7 @@ def check_tasks(tasks):
     Raises
     ------
     TypeError
-        If `tasks` is nothing that can hold tasks.
+        If `tasks` is nothing that can hold tasks, or X and y are given in its place.
     ValueError
         If it is empty, or its tasks do not pass the checks of `TaskCollection`.
 

@@ -6,6 +6,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ._callbacks import CallbackSupportMixin, with_callbacks
+from ._not_tasks import refuse_table, refuse_targets
 from .few_shot import few_shot_scores
 from .pipelines import learner_of, learns_across_tasks, meta_fit_in_place
 
@@ -81,12 +82,19 @@ class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
         ----------
         tasks : TaskCollection or list of (X, y)
         y : None
-            Ignored; a task has its targets with it.
+            As scikit-learn passes it; a task has its targets with it.
 
         Returns
         -------
         self : estimator
+
+        Raises
+        ------
+        TypeError
+            If X and y are given in place of tasks.
         """
+        refuse_targets(self.fit, tasks, y)
+        refuse_table(tasks)  # also of an estimator that learns nothing of them
         estimator = _unlearned(self.estimator)
         context = None
         if hasattr(self, "_skl_callbacks"):
@@ -109,7 +117,7 @@ class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
         ----------
         tasks : TaskCollection or list of (X, y)
         y : None
-            Ignored.
+            As scikit-learn passes it.
 
         Returns
         -------
@@ -118,6 +126,7 @@ class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
             it has rows enough.
         """
         check_is_fitted(self)
+        refuse_targets(self.score, tasks, y)
         found = few_shot_scores(
             self.estimator_, tasks, self.n_support, self.n_episodes, self.scoring,
             random_state=self.random_state,

@@ -1,10 +1,16 @@
 """Every error names what was given and the way out."""
 
+import datetime
+import inspect
 import re
+import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
+from sklearn.base import clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from skorch.callbacks import Callback
@@ -14,8 +20,21 @@ from skmeta import (
     AttentionMetaRegressor,
     NonFiniteLossError,
     NotMetaFittedWarning,
+    TaskCollection,
+    meta_fit,
+)
+from skmeta.baselines import (
+    MixedEffectsClassifier,
+    MixedEffectsRegressor,
+    PooledRegressor,
 )
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
+from skmeta.inspection import (
+    FeatureAttentionDisplay,
+    ShotCurveDisplay,
+    TaskRelationDisplay,
+)
+from skmeta.model_selection import TaskwiseEstimator, compare, few_shot_scores
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
@@ -448,6 +467,285 @@ def test_targets_far_but_in_proportion(meta_fitted):
     far = np.array(y)
     far[2] = 1e14 * estimator.meta_state_.targets.scale
     assert np.isfinite(meta_fitted.predict(estimator.fit(X, far), X_query)).all()
+
+
+# What one door refuses the others refuse, in the same words
+
+
+X_OF_OTHERS = {
+    "text": (np.full((6, 3), "1.5"), "X has dtype <U3; it must be numeric"),
+    "times": (
+        np.full((6, 3), np.datetime64("2020-01-01")),
+        "X has dtype datetime64[D]",
+    ),
+    "durations": (
+        np.full((6, 3), np.timedelta64(1, "D")),
+        "X has dtype timedelta64[D]",
+    ),
+    "complex": (np.full((6, 3), 1j), "X has dtype complex128; it must be numeric"),
+    "bytes": (np.full((6, 3), b"1.5"), "X has dtype |S3; it must be numeric"),
+    "dates": (
+        np.full((6, 3), datetime.date(2020, 1, 1)),
+        "X has dtype object (column 0 holds [datetime.date(2020, 1, 1)]) in row 0",
+    ),
+    "one text": (
+        np.array([[1, True, 2.5]] * 5 + [[1, True, "2.5"]], dtype=object),
+        "X has dtype object (column 2 holds ['2.5']) in row 5",
+    ),
+    "a column": (
+        pd.DataFrame({"a": [1] * 6, "b": [None] * 6, "c": [1, 2, 3, 4, 5, "x"]}),
+        "column 'c' of X has dtype object and holds 'x' in row 5; X must be numeric",
+    ),
+}
+Y_OF_OTHERS = {
+    "times": (np.arange(6).astype("datetime64[s]"), "y has dtype datetime64[s]"),
+    "durations": (np.arange(6).astype("timedelta64[D]"), "y has dtype timedelta64[D]"),
+    "complex": (np.arange(6) + 1j, "y has dtype complex128; it must hold numbers"),
+    "bytes": (np.array([b"a", b"b"] * 3), "y has dtype |S1; it must hold numbers"),
+    "dates": (
+        np.full(6, datetime.date(2020, 1, 1)),
+        "y has dtype object, values of the types ['date']; it must hold",
+    ),
+    "mixture": (np.array([1, "a"] * 3, dtype=object), "of the types ['int', 'str']"),
+    "None": (np.array(["a", None, "b"] * 2, object), "y is missing (None) in row 1"),
+    "NaN": (["a", "b", "c", np.nan, "b", "a"], "y is missing (nan) in row 3. Drop"),
+    "NA": (pd.array([1, 0, pd.NA, 1, 0, 1]), "y is nan in row 2. Drop such rows"),
+    "a float": ([1.0, 0.0, np.nan, 1.0, 0.0, 1.0], "y is nan in row 2. Drop such rows"),
+    "masked": (
+        np.ma.masked_array([1, 0, 1, 0, 1, 0], [0, 0, 0, 0, 1, 0]), "y is nan in row 4"
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def baselines(linear_tasks, labelled_tasks):
+    return (
+        MixedEffectsRegressor().meta_fit(linear_tasks),
+        PooledRegressor(Ridge()).meta_fit(linear_tasks),
+        MixedEffectsClassifier().meta_fit(labelled_tasks),
+    )
+
+
+@pytest.fixture
+def learners(meta_fitted, baselines):
+    """Meta-fitted estimators of all sorts, adapted to a task each."""
+    ours = {name: meta_fitted(name) for name in ("regressor", "three", "three-related")}
+    for name, one in ours.items():
+        one.fit(*meta_fitted.task(name)[:2])
+    return [*ours.values(), *map(clone, baselines)]
+
+
+def fits(learner, X, y, X_query):
+    """The calls that adapt to rows and targets of a task."""
+    calls = [partial(learner.fit, X, y)]
+    if hasattr(learner, "partial_fit"):
+        episodes = [(X, y, X_query)]
+        calls.append(partial(learner.partial_fit, X, y))
+        calls.append(partial(learner.predict_episodes, episodes))
+    return calls
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+@pytest.mark.parametrize("sort", X_OF_OTHERS)
+def test_rows_of_other_types(sort, learners):
+    X, words = X_OF_OTHERS[sort]
+    y, fine = [0, 1] * 3, np.zeros((6, 3))
+    with raises(ValueError, "Task 's': ", words):
+        TaskCollection({"s": (X, y)})
+    for learner in learners:
+        before = dict(vars(learner))
+        with raises(ValueError, "Task 0: ", words):
+            clone(learner).meta_fit([(X, y)] * 4)
+        calls = [*fits(learner, X, y, fine), partial(learner.predict, X)]
+        if hasattr(learner, "predict_episodes"):
+            calls.append(partial(learner.predict_episodes, [(fine, y, X)]))
+        for call in calls:
+            with raises(ValueError, words):
+                call()
+        assert vars(learner) == before
+
+
+@pytest.mark.parametrize("sort", Y_OF_OTHERS)
+def test_targets_of_other_types(sort, learners):
+    y, words = Y_OF_OTHERS[sort]
+    X = np.zeros((6, 3))
+    with raises(ValueError, "Task 's': ", words):
+        TaskCollection({"s": (X, y)})
+    for learner in learners:
+        before = dict(vars(learner))
+        with raises(ValueError, "Task 0: ", words):
+            clone(learner).meta_fit([(X, y)] * 4)
+        for call in fits(learner, X, y, X):
+            with raises(ValueError, words):
+                call()
+        assert vars(learner) == before
+
+
+@pytest.mark.parametrize("dtype", [str, object])
+def test_numbers_written_as_text(dtype, learners):
+    y = np.array(["1.5", "2.5"] * 3, dtype=dtype)
+    X = np.zeros((6, 3))
+    for learner in learners:
+        if is_classifier(learner):
+            continue
+        with raises(ValueError, "text, as '1.5' in task", "y.astype(float)"):
+            clone(learner).meta_fit([(X, y)] * 4)
+        calls = fits(learner, X, y, X)
+        if hasattr(learner, "log_prob"):
+            calls.append(partial(learner.log_prob, X, y))
+        for call in calls:
+            with raises(ValueError, "y holds ['1.5', '2.5']", "y.astype(float)"):
+                call()
+
+
+@pytest.mark.filterwarnings("ignore:X has feature names")
+def test_rows_of_numbers_in_whatever_form_are_the_same_rows(meta_fitted):
+    estimator, (X, y, X_query) = meta_fitted("regressor"), meta_fitted.task("regressor")
+    rows = np.where(X > 1, np.nan, X)
+    expected = estimator.fit(rows, y).predict(rows)
+    objects = np.where(np.isnan(rows), None, rows)
+    for same in (
+        objects,
+        objects.tolist(),
+        pd.DataFrame(objects),
+        pd.DataFrame(rows, dtype="Float64"),
+        pl.DataFrame(objects.tolist(), orient="row"),
+        np.ma.masked_array(X, X > 1),
+    ):
+        estimator.fit(same, y.astype(object))
+        np.testing.assert_array_equal(estimator.predict(same), expected)
+        (found,) = estimator.predict_episodes([(same, y, same)])
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    estimator.fit(X.astype(np.float16), y.astype(np.float16))
+    half = [a.astype(np.float16).astype(float) for a in (X, y, X_query)]
+    np.testing.assert_array_equal(
+        estimator.predict(half[2]),
+        meta_fitted("regressor").fit(*half[:2]).predict(half[2]),
+    )
+
+
+def test_half_precision_is_computed_with_in_double(regressor, linear_tasks):
+    half = pairs(linear_tasks, y=lambda y: y.astype(np.float16))
+    single = pairs(linear_tasks, y=lambda y: y.astype(np.float16).astype(float))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = regressor.meta_fit(half).predict(linear_tasks[0].X)
+    expected = clone(regressor).meta_fit(single).predict(linear_tasks[0].X)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_labels_of_another_type_than_before(meta_fitted, baselines, own_classes):
+    X = np.zeros((4, 3))
+    numbers, text = [0, 1, 0, 1], list("0101")
+    words = "Labels ['0', '1'] are text, and the classes are [0, 1], numbers"
+    shared = meta_fitted("binary").fit(X, numbers)
+    own = clone(own_classes).fit(X, numbers)
+    with pytest.warns(NotMetaFittedWarning):
+        new = AttentionMetaClassifier(random_state=0).partial_fit(X, numbers)
+    for learner in (shared, own, new):
+        expected = learner.predict_proba(X)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotMetaFittedWarning)
+            with raises(ValueError, words, "y.astype"):
+                learner.partial_fit(X, text)
+        assert learner.classes_.tolist() == [0, 1]
+        np.testing.assert_array_equal(learner.predict_proba(X), expected)
+    with raises(ValueError, "Labels [0, 1] are numbers", "are ['0', '1'], text"):
+        own.fit(X, text).partial_fit(X, numbers)
+    with raises(ValueError, "Labels ['0', '1']", "classes are [0, 1]"):
+        shared.fit(X, text)
+    with raises(ValueError, words):
+        clone(baselines[2]).fit(X, text)
+    with (
+        pytest.warns(NotMetaFittedWarning),
+        raises(ValueError, "Labels [0, 1] are num"),
+    ):
+        AttentionMetaClassifier().partial_fit(X, numbers, classes=["a", "b"])
+
+
+def test_episodes_keep_the_types_of_their_labels(own_classes):
+    X = np.random.default_rng(0).normal(size=(4, 3))
+    episodes = [(X, np.array(y), X) for y in ([0, 1, 0, 1], ["a", "b", "a", "b"])]
+    numbers, text = own_classes.predict_episodes(episodes)
+    assert numbers.dtype.kind == "i"
+    assert set(text) <= {"a", "b"}
+
+
+@pytest.fixture(scope="module")
+def own_classes(tiny, labelled_tasks):
+    learner = AttentionMetaClassifier("linear", None, shared_classes=False, **tiny)
+    return learner.meta_fit(labelled_tasks)
+
+
+# X and y in place of tasks
+
+
+PAIRS = "from_arrays(X, y, groups), or give a list of (X, y) pairs"
+KEYWORD = "meta_fit(tasks, validation_tasks=...)"
+
+
+@pytest.mark.parametrize("which", ["learner", "baseline", "function"])
+def test_arrays_in_place_of_tasks_say_which_call_is_meant(
+    which, regressor, linear_tasks
+):
+    mixed = MixedEffectsRegressor()
+    call = {
+        "learner": regressor.meta_fit,
+        "baseline": mixed.meta_fit,
+        "function": partial(meta_fit, mixed),
+    }[which]
+    X, y, groups = linear_tasks.X, linear_tasks.y, np.repeat(range(8), 10)
+    frame = pd.DataFrame(X)
+    for args, named in (((X, y), {}), ((X,), {"y": y}), ((), {"X": X, "y": y})):
+        with raises(TypeError, "meta_fit takes tasks", "got X and y", PAIRS, KEYWORD):
+            call(*args, **named)
+    for args, named in (((X, y, groups), {}), ((X, y), {"groups": groups})):
+        with raises(TypeError, "got X, y and groups", "from_arrays(X, y, groups)."):
+            call(*args, **named)
+    with raises(TypeError, "from_frame(frame, target=..., task=...), or give a list"):
+        call(frame, y)
+    with raises(TypeError, KEYWORD):
+        call(linear_tasks, linear_tasks)
+    with raises(TypeError, "Got a DataFrameGroupBy", "from_frame", "a dict of its gr"):
+        call(frame.groupby(0))
+    with raises(TypeError, "unexpected keyword argument 'tests'"):
+        call(linear_tasks, tests=3)
+    with raises(TypeError, "missing 1 required positional argument: 'tasks'"):
+        call()
+    for learner in (regressor, mixed):
+        assert not hasattr(learner, "meta_state_")
+
+
+def test_arrays_in_place_of_tasks_elsewhere(linear_tasks, meta_fitted, baselines):
+    X, y = linear_tasks.X, linear_tasks.y
+    related, taskwise = meta_fitted("regressor-related"), TaskwiseEstimator(Ridge())
+    doors = [
+        taskwise.fit,
+        related.add_tasks,
+        related.relations,
+        partial(compare, None),
+        partial(FeatureAttentionDisplay.from_estimator, related),
+        partial(TaskRelationDisplay.from_estimator, related),
+        partial(ShotCurveDisplay.from_estimator, baselines[0]),
+    ]
+    scores = partial(few_shot_scores, baselines[0])
+    for call in (*doors, taskwise.fit(linear_tasks).score, lambda X, y: scores(X, y=y)):
+        with raises(TypeError, "takes tasks", "got X and y in their place", PAIRS):
+            call(X, y)
+    for call in (*doors, scores):
+        with raises(TypeError, "Got a DataFrameGroupBy", "from_frame", "a dict of its"):
+            call(pd.DataFrame(X).groupby(0))
+    with raises(TypeError, "array of shape (80, 3)", "from_arrays"):
+        scores(X, y)
+
+
+def test_the_signature_of_meta_fit_is_that_of_tasks():
+    for function in (
+        meta_fit, AttentionMetaRegressor.meta_fit, MixedEffectsRegressor.meta_fit
+    ):  # fmt: skip
+        assert list(inspect.signature(function).parameters)[1:] == [
+            "tasks", "validation_tasks",
+        ]  # fmt: skip
 
 
 # Episodes

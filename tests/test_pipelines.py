@@ -206,6 +206,46 @@ def test_rows_are_learned_from_as_fit_transform_makes_them(learner, tasks):
     np.testing.assert_array_equal(fitted[0].transform(tasks[0].X), tasks[0].X)
 
 
+def test_objects_out_of_transformers_are_numbers_if_all_are(learner, frames):
+    """A column of booleans, None in one task, makes all columns objects."""
+    tasks, numbers = {}, {}
+    for name, (X, y) in frames.items():
+        sold = X["price"] > 0
+        some = sold.astype(object).where(X["price"] < 1) if name == "shop 0" else sold
+        tasks[name] = X[["day", "price"]].assign(sold=some), y
+        as_float = sold.astype(float).where((X["price"] < 1) | (name != "shop 0"))
+        numbers[name] = X[["day", "price"]].assign(sold=as_float), y
+    pipeline = make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(sparse_output=False), ["day"]), remainder="passthrough"
+        ),
+        learner,
+    )
+    found, expected = (meta_fit(pipeline, known(some)) for some in (tasks, numbers))
+    assert found[0].transform(tasks["shop 0"][0]).dtype == object
+    (X, y), (Z, _) = tasks["shop 0"], numbers["shop 0"]
+    np.testing.assert_array_equal(
+        found.fit(X, y).predict(X), expected.fit(Z, y).predict(Z)
+    )
+    spoilt = tasks["shop 0"][0].assign(sold=["yes"] * 5 + [True] * 10)
+    with pytest.raises(
+        ValueError, match=r"Task 'a': .*column 4 holds \['yes'\]\) in row"
+    ):
+        meta_fit(pipeline, {"a": (spoilt, y), "b": tasks["shop 1"]})
+
+
+def test_masked_rows_are_missing_to_transformers(learner, tasks):
+    masked = [(np.ma.masked_array(t.X, t.X > 1), t.y) for t in tasks[:8]]
+    missing = [(np.where(t.X > 1, np.nan, t.X), t.y) for t in tasks[:8]]
+    pipeline = make_pipeline(StandardScaler(), learner)
+    found, expected = (meta_fit(pipeline, some) for some in (masked, missing))
+    np.testing.assert_array_equal(found[0].mean_, expected[0].mean_)
+    X, y = missing[0]
+    np.testing.assert_array_equal(
+        found.fit(X, y).predict(X), expected.fit(X, y).predict(X)
+    )
+
+
 def test_what_is_frozen_already_stays(learner, tasks):
     frozen = FrozenEstimator(StandardScaler().fit(tasks[12].X))
     fitted = meta_fit(make_pipeline(frozen, learner), tasks[:8])

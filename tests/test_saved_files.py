@@ -299,6 +299,19 @@ HARM = {
     "an unknown part": (
         set_in(0, "network", "around", ["System"]), "'System', which is nothing known"
     ),
+    "a name that is no date": (
+        set_in(0, "fields", "task_names", {"date": "tomorrow"}), "damaged.*isoformat"
+    ),
+    "names of bytes that are none": (
+        set_in(0, "fields", "task_names", {"bytes": "xyz"}), "damaged.*fromhex"
+    ),
+    "a time that is an object": (
+        set_in(0, "fields", "task_names", {"datetime64": [1, "O"]}), "of the type 'O'"
+    ),
+    "times that are objects": (
+        set_in(0, "fields", "task_names", {"times": ["O", f"{STATE}/task_attention"]}),
+        "of the type 'O'",
+    ),
     "an unknown kind": (
         set_in(0, "fields", "features", {"__class__": []}), "nothing known"
     ),

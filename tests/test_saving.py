@@ -1,16 +1,23 @@
 """`save` and `load`: all comes back, without rows if asked; files are whole or none."""
 
 import copy
+import datetime
+import decimal
+import enum
+import fractions
 import os
 import pickle
 import stat
 import subprocess
 import sys
+import uuid
+import zoneinfo
 from pathlib import Path
 
 import cloudpickle
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -20,7 +27,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVR
 from skorch.callbacks import Callback
 from torch import nn
@@ -32,6 +39,7 @@ from skmeta import (
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
     Task,
+    TaskCollection,
     TransformerMetaClassifier,
     TransformerMetaRegressor,
     load,
@@ -435,6 +443,16 @@ def test_rows_of_baselines(path):
             save(model.fit(X, y), path, include_rows=False)
 
 
+def test_adapted_to_no_row(there_and_back, meta_fitted):
+    for name in ("regressor", "three", "regressor-related"):
+        X, y, X_query = meta_fitted.task(name)
+        estimator = meta_fitted(name).fit(X, y, sample_weight=np.zeros(6))
+        loaded = there_and_back(estimator)
+        assert loaded.__sklearn_is_fitted__()
+        assert_same(loaded, meta_fitted.original(name), X_query)
+        assert_same(loaded.partial_fit(X, y), estimator.fit(X, y), X_query)
+
+
 # What cannot be saved, or not all of it
 
 
@@ -452,11 +470,134 @@ class Mean(RegressorMixin, BaseEstimator):
 def test_types_of_the_user_are_trusted_by_name(meta_fitted, tiny, path):
     tasks = meta_fitted.tasks("regressor")
     estimator = AttentionMetaRegressor("linear", Mean(), **tiny).meta_fit(tasks)
-    save(estimator, path)
     name = f"{Mean.__module__}.Mean"
+    with pytest.warns(UserWarning, match=rf"\['{name}'\], in .*trusted=\[") as seen:
+        save(estimator, path)
+    assert [w.filename for w in seen] == [__file__]
     with pytest.raises(SavedFileError, match=rf"types \['{name}'\].*trusted="):
         load(path)
     assert_same(load(path, trusted=[name]), estimator, tasks.X)
+
+
+def as_it_is(X):
+    return X
+
+
+def test_functions_of_a_pipeline(meta_fitted, tiny, path):
+    tasks = meta_fitted.tasks("regressor")
+    learner = AttentionMetaRegressor("linear", None, **tiny)
+
+    def saved(function):
+        pipeline = make_pipeline(FunctionTransformer(function), learner)
+        save(meta_fit(pipeline, tasks), path)
+
+    saved(np.cbrt)
+    assert load(path)[0].func is np.cbrt
+    name = f"{__name__}.as_it_is"
+    with pytest.warns(
+        UserWarning, match=rf"{name}.*estimator/functiontransformer.*load"
+    ):
+        saved(as_it_is)
+    assert load(path, trusted=[name])[0].func is as_it_is
+    with pytest.raises(ValueError, match=r"functiontransformer=.*without code.*lambda"):
+        saved(lambda X: X)
+
+
+class Colour(enum.Enum):
+    """Names that code alone can make again."""
+
+    RED = 1
+
+
+class Text(str):
+    """Text of a class of its own."""
+
+
+MONDAY = datetime.datetime(2020, 3, 2, 8, 30)
+NAMES_THAT_ARE = {
+    "Timestamp": [pd.Timestamp(MONDAY), pd.Timestamp(MONDAY, tz="Asia/Kolkata")],
+    "Timestamp of nanoseconds": [pd.Timestamp("2020-01-01 00:00:00.123456789")],
+    "datetime": [MONDAY, MONDAY.replace(microsecond=1)],
+    "datetime of a zone": [MONDAY.replace(tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"))],
+    "date": [MONDAY.date(), datetime.date.min],
+    "time": [MONDAY.time()],
+    "timedelta": [datetime.timedelta(days=-1, microseconds=3)],
+    "Timedelta": [pd.Timedelta("1h"), pd.Timedelta("1ns")],
+    "datetime64": [np.datetime64("2020-01-01"), np.timedelta64(3, "h")],
+    "UUID": [uuid.UUID(int=7)],
+    "Decimal": [decimal.Decimal("0.1"), decimal.Decimal("1E+500")],
+    "Fraction": [fractions.Fraction(1, 3)],
+    "complex": [1 + 2j],
+    "Period": [pd.Period("2020-03", "M"), pd.Period("2020-03-02", "W")],
+    "Interval": [
+        pd.Interval(0.1, np.float64(0.3), "left"),
+        pd.Interval(pd.Timestamp("2020"), pd.Timestamp("2021")),
+        pd.Interval(pd.Timedelta("1h"), pd.Timedelta("2h")),
+    ],
+    "bytes": [b"\x00\xff", b""],
+    "text": [np.str_("a"), Text("b")],
+    "frozenset": [frozenset({1, "a"})],
+    "tuple": [("a", MONDAY.date(), (1, uuid.UUID(int=7)))],
+}
+
+
+@pytest.mark.parametrize("sort", NAMES_THAT_ARE)
+def test_names_of_tasks_come_back_as_equal_values(
+    sort, meta_fitted, tiny, there_and_back, recwarn
+):
+    names = [*NAMES_THAT_ARE[sort], "other", 2]
+    names += range(10, 10 + 8 - len(names))
+    tasks = dict(zip(names, meta_fitted.tasks("regressor")[:8], strict=True))
+    for base_learner in ("linear", Ridge()):  # which borrows rows of these tasks
+        learner = SelfAttentionMetaRegressor(base_learner, None, **tiny)
+        loaded = there_and_back(learner.meta_fit(tasks))
+        found = loaded.task_names_.tolist()
+        assert found == names
+        assert [*map(hash, found)] == [*map(hash, names)]
+        with pytest.raises(ValueError, match="remembered already"):
+            loaded.add_tasks({names[0]: tasks[names[0]]})
+    assert loaded.meta_state_.tasks[0].names == tuple(names)
+    assert not recwarn.list
+
+
+def test_tasks_that_a_column_of_dates_names(meta_fitted, tiny, there_and_back):
+    days = pd.date_range("2020-01-01", periods=12)
+    x = np.random.default_rng(0).normal(size=(120, 2))
+    frame = pd.DataFrame({"day": np.repeat(days, 10), "x": x[:, 0], "y": x[:, 1]})
+    tasks = TaskCollection.from_frame(frame, target="y", task="day")
+    learner = SelfAttentionMetaRegressor(Ridge(), None, **tiny).meta_fit(tasks)
+    loaded = there_and_back(learner)
+    assert loaded.task_names_.tolist() == [*days.to_pydatetime()] == [*days]
+    assert loaded.meta_state_.tasks[0].names == tasks.names
+    assert_same(loaded, learner, tasks.X)
+
+
+def test_names_that_are_code(meta_fitted, tiny, path):
+    tasks = dict(enumerate(meta_fitted.tasks("regressor")[:7]))
+    path.write_text("before")
+    learner = AttentionMetaRegressor("linear", None, **tiny)
+    learner.meta_fit({Colour.RED: tasks[0], **tasks})
+    words = r"task_names/0=<Colour.RED: 1> cannot be saved.*name it by a string"
+    with pytest.raises(ValueError, match=words):
+        save(learner, path)
+    assert path.read_text() == "before"
+    learner.meta_fit({range(3): tasks[0], **tasks})
+    with pytest.warns(
+        UserWarning, match=r"'builtins.range'\], in .*task_names/0.*trusted"
+    ):
+        save(learner, path)
+    loaded = load(path, trusted=["builtins.range"])
+    assert loaded.task_names_.tolist() == [range(3), *range(7)]
+
+
+def test_names_of_pandas_without_pandas(meta_fitted, tiny, path, monkeypatch):
+    tasks = dict(enumerate(meta_fitted.tasks("regressor")[:7]))
+    tasks[pd.Period("2020-03", "M")] = tasks.pop(0)
+    learner = AttentionMetaRegressor("linear", None, **tiny).meta_fit(tasks)
+    save(learner, path)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(SavedFileError, match=r"Period of pandas.*pip install pandas"):
+        load(path)
 
 
 def test_code_for_meta_fit_is_left_out(meta_fitted, path):

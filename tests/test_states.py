@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.validation import check_is_fitted
@@ -25,6 +26,7 @@ from skmeta import (
     sources,
 )
 from skmeta._parameters import resolve_device
+from skmeta.baselines import PooledClassifier
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.meta_training import class_labels
 from skmeta.tasks import Task, check_tasks
@@ -253,6 +255,61 @@ def test_failed_fit_leaves_the_adaptation(name, meta_fitted):
             with pytest.raises(ValueError, match=words):
                 method(*bad)
     assert meta_fitted.predict(estimator, X_query).tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize(
+    "name", ["regressor", "three", "regressor-related", "regressor-estimator"]
+)
+@pytest.mark.parametrize(
+    "weight", [0, np.zeros(6), [0] * 6], ids=["0", "array", "list"]
+)
+def test_weights_of_zero_adapt_to_no_row(name, weight, meta_fitted):
+    X, y, X_query = meta_fitted.task(name)
+    zero_shot = meta_fitted.predict(meta_fitted.original(name), X_query)
+    for method in ("fit", "partial_fit"):
+        estimator = meta_fitted(name)
+        getattr(estimator, method)(X, y, sample_weight=weight)
+        check_is_fitted(estimator)
+        assert meta_fitted.predict(estimator, X_query).tobytes() == zero_shot.tobytes()
+        assert estimator.support_attention(X_query).shape == (len(X_query), 0)
+        assert estimator.feature_attention_.sum() == pytest.approx(1)
+        estimator.partial_fit(X, y)
+        expected = meta_fitted.predict(meta_fitted(name).fit(X, y), X_query)
+        assert meta_fitted.predict(estimator, X_query).tobytes() == expected.tobytes()
+        with pytest.raises(ValueError, match=r"expected \(6,\)|inconsistent"):
+            estimator.fit(X, y, sample_weight=np.zeros(5))
+
+
+def test_weights_of_zero_say_nothing_of_classes_of_its_own(meta_fitted, tiny):
+    tasks = meta_fitted.tasks("three")
+    own = AttentionMetaClassifier("linear", None, shared_classes=False, **tiny)
+    own.meta_fit(tasks)
+    X, y, _ = meta_fitted.task("three")
+    with pytest.raises(ValueError, match="at least one row of a positive weight"):
+        own.fit(X, y, sample_weight=np.zeros(6))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [AttentionMetaClassifier("linear", None), PooledClassifier(LogisticRegression())],
+    ids=["learner", "baseline"],
+)
+def test_one_class_in_all_tasks_is_warned_of(estimator, meta_fitted, tiny):
+    if isinstance(estimator, AttentionMetaClassifier):
+        estimator.set_params(**tiny)
+    else:
+        estimator.set_params(estimator=DummyClassifier(), adapt=None)
+    tasks = [(task.X, np.full(len(task), 7)) for task in meta_fitted.tasks("binary")]
+    with pytest.warns(
+        UserWarning, match="have the one class 7: .* probability 1"
+    ) as seen:
+        estimator.meta_fit(tasks)
+    assert [w.filename for w in seen] == [__file__]
+    X = meta_fitted.task("binary")[2]
+    np.testing.assert_array_equal(estimator.predict_proba(X), np.ones((len(X), 1)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clone(estimator)
 
 
 def test_meta_fit_forgets_the_adaptation(meta_fitted):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -50,6 +51,8 @@ def raises(error, *words):
 def frame_of(library, **columns):
     return {"pandas": pd.DataFrame, "polars": pl.DataFrame}[library](columns)
 
+
+SHOPS = pd.DataFrame({"s": [1, 1, 2, 2], "x": [1.0, 2, 3, 4], "y": [1.0, 2, 3, 4]})
 
 both_libraries = pytest.mark.parametrize("library", ["pandas", "polars"])
 
@@ -217,8 +220,9 @@ def test_object_array_error_names_the_column():
     X = np.array([[1, "red"], [2, "blue"]], dtype=object)
     with raises(ValueError, "Task 't'", "object (column 1 holds ['red'])", "Encode"):
         Task(X, [0, 1], name="t")
-    with raises(ValueError, "object (column 0 holds [1.5])", "X.astype(float)"):
-        Task(np.array([[1.5], [2]], dtype=object), [0, 1])
+    X = np.array([[True, 0.5], [None, None], [2, b"x"]], dtype=object)
+    with raises(ValueError, "object (column 1 holds [b'x']) in row 2", "Encode"):
+        Task(X, [0, 1, 2])
 
 
 @both_libraries
@@ -228,9 +232,80 @@ def test_text_column_error_names_the_column(library):
         Task(X, [0, 1], name="t")
 
 
-def test_object_column_of_numbers_is_rejected():
-    X = pd.DataFrame({"a": [1.0, 2.0], "b": np.array([1, 2], dtype=object)})
-    with raises(ValueError, "column 'b' of X has dtype object", "astype(float)"):
+def test_objects_that_are_numbers_are_numbers():
+    X = [[1.5, True, None], [Decimal("0.25"), np.bool_(False), 2]]
+    expected = [[1.5, 1, np.nan], [0.25, 0, 2]]
+    for given in (X, np.array(X, dtype=object), pd.DataFrame(X, dtype=object)):
+        task = Task(given, [0, 1])
+        assert task.X.dtype == np.float64
+        np.testing.assert_array_equal(task.X, expected)
+    y = Task([[1], [2]], np.array([1, 0], dtype=object)).y
+    assert y.dtype.kind == "i"
+    assert y.tolist() == [1, 0]
+
+
+def test_object_column_that_is_no_number_is_named_with_its_value():
+    X = pd.DataFrame({"a": [1.0, 2.0], "b": np.array([1, "two"], dtype=object)})
+    words = "column 'b' of X has dtype object and holds 'two' in row 1", "astype(float)"
+    with raises(ValueError, *words):
+        Task(X, [0, 1])
+    durations = np.ones((2, 2), dtype=object)
+    durations[1, 1] = np.timedelta64(1, "D")  # which numpy counts among the integers
+    with raises(ValueError, "column 1 holds [np.timedelta64(1,'D')]) in row 1"):
+        Task(durations, [0, 1])
+
+
+@both_libraries
+def test_booleans_that_may_be_missing_are_numbers(library):
+    values = pd.array([True, None, False, True], dtype="boolean")
+    frame = frame_of("pandas", g=[1, 1, 2, 2], y=[1.0, 2, 3, 4], b=values)
+    frame = frame if library == "pandas" else pl.from_pandas(frame)
+    tasks = TaskCollection.from_frame(frame, target="y", task="g")
+    np.testing.assert_array_equal(tasks.X.ravel(), [1, np.nan, 0, 1])
+
+
+def test_masked_cells_are_missing():
+    X = np.ma.masked_array([[1, 2], [3, 4]], [[0, 1], [0, 0]])
+    np.testing.assert_array_equal(Task(X, [0, 1]).X, [[1, np.nan], [3, 4]])
+    np.testing.assert_array_equal(X.data, [[1, 2], [3, 4]])
+    narrow = Task(X.astype(np.float32), [0, 1]).X
+    assert narrow.dtype == np.float32
+    tasks = TaskCollection.from_arrays(X, [1.0, 2.0], [0, 0])
+    np.testing.assert_array_equal(tasks.X, [[1, np.nan], [3, 4]])
+    for given in (list(X), tuple(X), [X[0], [3.0, 4.0]]):
+        np.testing.assert_array_equal(Task(given, [0, 1]).X, [[1, np.nan], [3, 4]])
+    with raises(ValueError, "y is nan in row 1"):
+        Task([[1], [2]], [5.0, np.ma.masked])
+    unmasked = np.ma.masked_array([[1, 2], [3, 4]], False)
+    np.testing.assert_array_equal(Task(unmasked, [0, 1]).X, [[1, 2], [3, 4]])
+    with raises(ValueError, "Task 't': y is nan in row 1", "Drop such rows"):
+        Task([[1], [2]], np.ma.masked_array([5, 6], [0, 1]), name="t")
+    with raises(ValueError, "Task 't': y is missing (None) in row 0"):
+        Task([[1], [2]], np.ma.masked_array(["a", "b"], [1, 0]), name="t")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.longdouble])
+def test_targets_are_floats_that_can_be_computed_with(dtype):
+    y = np.array([0.5, 60000.0], dtype=dtype)
+    tasks = TaskCollection([([[1], [2]], y)])
+    assert tasks.y.dtype == np.float64
+    assert tasks.y.tolist() == [0.5, y[1]]
+
+
+def test_a_column_that_is_there_twice_is_named():
+    X = pd.DataFrame(np.ones((2, 3)), columns=["a", "b", "b"])
+    words = "X has the column 'b' twice", "['a', 'b', 'b']", "drop or rename"
+    with raises(ValueError, "Task 't': ", *words):
+        Task(X, [0, 1], name="t")
+    with raises(ValueError, "Task 's': ", *words):
+        TaskCollection({"s": (X, [0, 1])})
+    with raises(ValueError, *words):
+        TaskCollection.from_arrays(X, [0, 1], [0, 0])
+    X.columns = [0, 7, 7]
+    with raises(ValueError, "X has the column 7 twice"):
+        Task(X, [0, 1])
+    X.columns = ["b"] * 3
+    with raises(ValueError, "X has the column 'b' 3 times"):
         Task(X, [0, 1])
 
 
@@ -400,10 +475,32 @@ def test_different_feature_names(library):
     X = frame_of(library, a=first, b=second)
     swapped = frame_of(library, b=first, a=second)
     assert TaskCollection([(X, y), (X, y)]).feature_names == ("a", "b")
-    with raises(ValueError, "Task 't'", "('b', 'a')", "task 's'", "('a', 'b')"):
+    with raises(
+        ValueError, "Task 't' has the columns ['b', 'a'], but task 's' has the columns "
+        "['a', 'b']", "same in another order", "position 0 is 'b' in place of 'a'",
+        "X[names]",
+    ):  # fmt: skip
         TaskCollection({"s": (X, y), "t": (swapped, y)})
-    with raises(ValueError, "Task 't' has the feature names None", "('a', 'b')"):
+    renamed = frame_of(library, a=first, c=second)
+    with raises(ValueError, "['a', 'c']", "position 1 is 'c' in place of 'b'"):
+        TaskCollection({"s": (X, y), "t": (renamed, y)})
+    fewer = frame_of(library, a=first)
+    with raises(ValueError, "['a'], but", "position 1 is nothing in place of 'b'"):
+        TaskCollection({"s": (X, y), "t": (fewer, y)})
+    with raises(ValueError, "Task 't' has no column names", "['a', 'b']"):
         TaskCollection({"s": (X, y), "t": (X.to_numpy(), y)})
+
+
+def test_many_columns_are_not_all_listed():
+    names = [f"c{i}" for i in range(200)]
+    X = pd.DataFrame(np.ones((2, 200)), columns=names)
+    names[100:102] = names[101], names[100]
+    with raises(
+        ValueError, "...] (200 columns)", "in another order: at position 100 is 'c101' "
+        "in place of 'c100'",
+    ) as caught:  # fmt: skip
+        TaskCollection({"s": (X, [0, 1]), "t": (X[names], [0, 1])})
+    assert len(str(caught.value)) < 700
 
 
 @pytest.mark.parametrize(
@@ -418,6 +515,18 @@ def test_different_feature_names(library):
         ("abc", ["Got a str", "Accepted"]),
         (3, ["Got a int", "Accepted"]),
         (Task([[1], [2]], [1, 2]), ["Got a Task", "Accepted", "list"]),
+        (pd.Series([1, 2]), ["Got a Series of shape (2,)", "from_arrays"]),
+        (SHOPS.groupby("s"), ["Got a DataFrameGroupBy", "from_frame", "groupby(task)"]),
+        (SHOPS.groupby("s")["y"], ["Got a SeriesGroupBy", "from_frame"]),
+        (pl.DataFrame({"s": [1]}).group_by("s"), ["Got a GroupBy", "from_frame"]),
+        (pl.LazyFrame({"s": [1]}), ["Got a LazyFrame", "from_frame"]),
+        (
+            SHOPS.set_index(pd.date_range("2020", periods=4)).resample("D"),
+            ["Resampler"],
+        ),
+        (list(SHOPS.groupby("s")), ["Got the group 1 of a data frame", "from_frame"]),
+        (dict(list(SHOPS.groupby("s"))), ["Got a data frame for a task", "from_frame"]),
+        (list(SHOPS.groupby(["s"])), ["Got the group (1,) of a data", "from_frame"]),
     ],
 )
 @pytest.mark.parametrize("make", [TaskCollection, check_tasks])
@@ -754,6 +863,34 @@ def test_from_frame_errors(library):
     frame = frame_of(library, g=["a", None, "b"], x=[1, 2, 3], t=[1, 2, 3])
     with raises(ValueError, "The task, column 'g', is missing", "in row 1", "Drop"):
         make(frame, target="t", task="g")
+
+
+def test_from_frame_with_a_column_twice():
+    frame = school_frame("pandas")
+    make = TaskCollection.from_frame
+    for name in ("age", "mark", "school"):
+        twice = pd.concat([frame, frame[[name]]], axis=1)
+        with raises(ValueError, f"frame has the column {name!r} twice", "drop or ren"):
+            make(twice, target="mark", task="school")
+        if name != "age":
+            continue
+        tasks = make(twice, target="mark", task="school", features=["tall"])
+        assert_same_tasks(tasks, [([[0], [0]], [2, 4]), ([[1], [1]], [1, 3])])
+    for one in (frame, pl.from_pandas(frame)):
+        with raises(ValueError, "features has the column 'age' twice", "['age', 'age'"):
+            make(one, target="mark", task="school", features=["age", "age"])
+
+
+def test_arrays_in_place_of_tasks():
+    X, y = np.ones((4, 1)), np.arange(4)
+    with raises(
+        TypeError, "TaskCollection takes tasks", "got X, y and groups",
+        "TaskCollection.from_arrays(X, y, groups)",
+    ):  # fmt: skip
+        TaskCollection(X, y, [0, 0, 1, 1])
+    for make in (TaskCollection, check_tasks):
+        with raises(TypeError, "got X and y", "list of (X, y) pairs"):
+            make(X, y)
 
 
 @pytest.mark.parametrize("frame", [np.ones((2, 2)), pl.LazyFrame({"a": [1]}), None])
