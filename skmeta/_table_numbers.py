@@ -117,6 +117,10 @@ class _Format:
         numbers = {value: self.value(value) for value in text.unique()}
         return text.map(numbers).astype(float)
 
+    def unread(self, counts):
+        """Those of the values that a Series counts which are none."""
+        return counts[self.read(counts.index.to_series()).isna().to_numpy()]
+
 
 @dataclass(frozen=True)
 class NumberFormat(_Format):
@@ -142,6 +146,14 @@ class NumberFormat(_Format):
             digits = digits.replace(",", ".")
         number = float(digits)
         return number if math.isfinite(number) else math.nan
+
+    def read(self, text):
+        """Numbers of a Series of text; NaN where it is none."""
+        if self.affix != NO_AFFIX or self.decimal != ".":
+            return super().read(text)
+        simple = text.str.fullmatch(SIMPLE.pattern).astype(bool)
+        numbers = super().read(text[~simple])
+        return text.where(simple).astype(float).fillna(numbers)
 
     def fits(self, written):
         """Whether a number is written in this way."""

@@ -143,7 +143,7 @@ class TableReadings:
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
         if len(survey.formats) > 1 and self.decimal and not self.rules.decimal:
             said.append("as in other columns")
-        unread = counts[[isnan(form.value(text)) for text in counts.index]]
+        unread = form.unread(counts)
         return ColumnReading(
             name,
             "number",
@@ -262,7 +262,7 @@ class TableReadings:
         tried = form or next(iter(survey.formats), TruthFormat())
         bad = counts[~is_mark(counts.index.to_series())]
         if not isinstance(tried, TruthFormat):
-            bad = bad[[isnan(tried.value(text)) for text in bad.index]]
+            bad = tried.unread(bad)
         if len(bad):
             raise ValueError(
                 f"The target {name!r} holds what is no number in {bad.sum()} of "
