@@ -50,7 +50,7 @@ def table(comparison):
     rows = comparison.summary()
     lines = [
         ("", [f"K = {k}" for k in comparison.n_support]),
-        *((name, curve.cells()) for name, curve in comparison.curves.items()),
+        *((short(name), curve.cells()) for name, curve in comparison.curves.items()),
         ("best", [short(row.winner) for row in rows]),
         ("gain over best rival", [f"{row.gain:+.3f}" for row in rows]),
         ("  its 95% interval", [f"[{r.low:+.3f}, {r.high:+.3f}]" for r in rows]),

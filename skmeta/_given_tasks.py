@@ -9,7 +9,7 @@ from ._column_names import Columns, check_columns, refuse_duplicates
 from ._not_tasks import refuse_group, refuse_table
 from ._task import numbered
 from ._task_arrays import check_sizes, read_target
-from ._values import is_frame, named, to_array
+from ._values import is_frame, named, refuse_sparse, to_array
 from .tasks import SampledTasks, Task, TaskCollection, check_tasks
 
 
@@ -60,6 +60,7 @@ def _given(name, item):
         return _given(name, TaskCollection({name: item})[0])  # says what is wrong
     refuse_group(item)
     X, y = item
+    refuse_sparse(X, named(name))
     if is_frame(X):
         refuse_duplicates(list(X.columns), f"{named(name)}X")
     else:

@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ._values import is_frame
 
@@ -71,7 +72,7 @@ def refuse_table(tasks):
         raise TypeError(
             f"Got a {kind}, which does not say where a task ends. Use {FROM_FRAME}."
         )
-    if hasattr(tasks, "__array__"):
+    if hasattr(tasks, "__array__") or issparse(tasks):
         what = "an array" if isinstance(tasks, np.ndarray) else f"a {kind}"
         raise TypeError(
             f"Got {what} of shape {np.shape(tasks)}, which does not say where a task "

@@ -182,6 +182,17 @@ class TaskCollection(Immutable, Sequence):
                 f"{type(frame).__name__}. For arrays use TaskCollection.from_arrays."
             )
         columns = list(frame.columns)
+        for use, name in (("target", target), ("task", task)):
+            if np.ndim(name) or is_frame(name):
+                raise TypeError(
+                    f"{use} must be the name of a column; got a "
+                    f"{type(name).__name__}. The columns are {columns}."
+                )
+        if target == task:
+            raise ValueError(
+                f"The target and the task are the same column, {target!r}. Name the "
+                "column to predict, and the one that says which task a row belongs to."
+            )
         if features is None:
             features = [name for name in columns if name not in (target, task)]
         features = [features] if isinstance(features, str) else list(features)

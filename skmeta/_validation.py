@@ -13,6 +13,7 @@ from sklearn.utils.validation import (
 )
 
 from ._column_names import column_names
+from ._task_arrays import check_finite
 from ._values import labels, numbers
 
 NO_TARGETS = object()
@@ -61,11 +62,11 @@ def validate_rows(
     -------
     X : ndarray, or (X, y) where ``y`` was given
     """
-    given = X
-    column_names(X)  # refuses those that are there twice
+    given, names = X, column_names(X)
     if not reset and _get_feature_names(X) is not None:
         _check_feature_names(estimator, X, reset=False)
     X = numbers(X)
+    check_finite(X, np.empty(0), np.array([0, len(X)]), [None], names)
     settings = {
         "dtype": dtype,
         "estimator": estimator,

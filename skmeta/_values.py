@@ -108,6 +108,12 @@ def _may_be_number(value):
     return _is_number(value) or value is None or type(value).__name__ == "NAType"
 
 
+def refuse_sparse(X, where):
+    """Raise for a sparse matrix."""
+    if issparse(X):
+        raise TypeError(f"{where}X is sparse ({X!r}). Make it dense with X.toarray().")
+
+
 def numbers(X, where=""):
     """Rows as numbers; NaN is what is missing.
 
@@ -122,8 +128,7 @@ def numbers(X, where=""):
     X : ndarray of shape (n_rows, ...)
         Of a bool, integer or float dtype.
     """
-    if issparse(X):
-        raise TypeError(f"{where}X is sparse ({X!r}). Make it dense with X.toarray().")
+    refuse_sparse(X, where)
     if is_frame(X):
         columns = [_column(*column, where) for column in frame_columns(X)]
         return np.column_stack(columns) if columns else np.empty((len(X), 0))
@@ -236,7 +241,11 @@ def _text_or_numbers(y, where):
 
 
 def _no_target(what, where):
+    way_out = "Convert it with y.astype(float), y.astype(int) or y.astype(str)."
+    if any(name in what for name in ("datetime", "date'", "Timestamp")):
+        way_out = "Predict a duration, (y - start) / numpy.timedelta64(1, 'D')."
+    elif any(name in what for name in ("timedelta", "Timedelta")):
+        way_out = "Say in which unit: y / numpy.timedelta64(1, 'D') for days."
     return ValueError(
-        f"{where}y has {what}; it must hold numbers or strings. Convert it with "
-        "y.astype(float), y.astype(int) or y.astype(str)."
+        f"{where}y has {what}; it must hold numbers or strings. {way_out}"
     )

@@ -344,10 +344,10 @@ def test_rows_with_other_columns(adapted):
 def test_rows_with_infinite_values(adapted):
     estimator, _, y, X_query = adapted
     bad = np.full_like(X_query, np.inf)
-    with raises(ValueError, "Input X contains infinity"):
+    with raises(ValueError, "X is inf in row 0, column 0"):
         estimator.fit(bad[: len(y)], y)
     for method in ("predict", "transform", "support_attention"):
-        with raises(ValueError, "Input X contains infinity"):
+        with raises(ValueError, "X is inf in row 0, column 0"):
             getattr(estimator, method)(bad)
 
 
@@ -760,7 +760,7 @@ def test_the_signature_of_meta_fit_is_that_of_tasks():
         (lambda X, y, Q: (X[:, :2], y, Q), ValueError, ["2 features", "3 features"]),
         (lambda X, y, Q: (X, y, Q[:, :2]), ValueError, ["2 features", "3 features"]),
         (lambda X, y, Q: (X, y[:-1], Q), ValueError, ["[6, 5]"]),
-        (lambda X, y, Q: (X, y, np.inf * Q), ValueError, ["Input X contains inf"]),
+        (lambda X, y, Q: (X, y, np.inf * Q), ValueError, ["X is inf in row 0, column 0"]),
         (lambda X, y, Q: (X, y, Q[:0]), ValueError, ["0 sample(s)"]),
         (lambda X, y, Q: (X, y + 7, Q), ValueError, ["Labels [", "[0, 1, 2]"]),
     ],
@@ -773,3 +773,71 @@ def test_bad_episode_is_named(meta_fitted, spoil, error, words):
     good = meta_fitted.task("three")
     with raises(error, "Episode 1 (X_support, y_support, X_query)", *words):
         meta_fitted("three").predict_episodes([good, spoil(*good)])
+
+
+# Words of ours, where others' would be less
+
+
+def test_infinite_rows_are_named_at_fit_and_predict(meta_fitted):
+    learner = meta_fitted("regressor-none")
+    X, y, _ = meta_fitted.task("regressor-none")
+    X = X.copy()
+    X[2, 1] = np.inf
+    for call in (
+        lambda: learner.fit(X, y),
+        lambda: learner.predict(X),
+        lambda: learner.fit(pd.DataFrame(X), y),
+        lambda: MixedEffectsRegressor().fit(X, y),
+    ):
+        with raises(
+            ValueError, "X is inf in row 2, column 1", "NaN for what is missing"
+        ):
+            call()
+
+
+def test_dates_and_durations_say_how_they_become_numbers(linear_tasks, regressor):
+    day = np.datetime64("2024-01-01")
+    for y, way_out in (
+        (day + np.arange(10), "(y - start) / numpy.timedelta64(1, 'D')"),
+        (np.arange(10) * np.timedelta64(1, "h"), "y / numpy.timedelta64(1, 'D')"),
+    ):
+        with raises(ValueError, "it must hold numbers or strings", way_out):
+            regressor.meta_fit(pairs(linear_tasks, y=lambda _, y=y: y))
+
+
+def test_sparse_rows_and_tasks(linear_tasks, regressor):
+    from scipy.sparse import csr_matrix
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    import skmeta
+
+    sparse = pairs(linear_tasks, X=csr_matrix)
+    for estimator in (regressor, make_pipeline(StandardScaler(), regressor)):
+        with raises(TypeError, "Task 0: X is sparse", "X.toarray()"):
+            skmeta.meta_fit(estimator, sparse)
+    with raises(TypeError, "shape (10, 3), which does not say where a task ends"):
+        regressor.meta_fit(csr_matrix(linear_tasks[0].X))
+
+
+def test_frames_of_two_libraries_in_a_pipeline(linear_tasks, regressor):
+    import polars as pl
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    import skmeta
+
+    tasks = pairs(linear_tasks, X=lambda X: pd.DataFrame(X, columns=list("abc")))
+    tasks[3] = pl.DataFrame(tasks[3][0]), tasks[3][1]
+    with raises(TypeError, "Task 3 is a polars", "task 0 a pandas", "one library"):
+        skmeta.meta_fit(make_pipeline(StandardScaler(), regressor), tasks)
+
+
+def test_a_frame_s_target_and_task_are_names_of_two_columns():
+    frame = pd.DataFrame({"g": [1, 1, 2, 2], "x": [0.0, 1, 2, 3], "y": [1.0, 2, 3, 4]})
+    with raises(ValueError, "target and the task are the same column, 'g'"):
+        TaskCollection.from_frame(frame, target="g", task="g")
+    with raises(TypeError, "target must be the name of a column; got a Series"):
+        TaskCollection.from_frame(frame, target=frame.y, task="g")
+    with raises(TypeError, "task must be the name of a column; got a list"):
+        TaskCollection.from_frame(frame, target="y", task=["g"])
