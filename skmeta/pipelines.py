@@ -213,12 +213,10 @@ def _pooled(tasks):
     first = tasks[0]
     for task in tasks:
         if is_frame(task.X) and type(task.X) is not type(first.X):
-            kinds = [
-                f"{type(t.X).__module__}.{type(t.X).__name__}" for t in (task, first)
-            ]
+            one, other = (type(some.X).__module__ for some in (task, first))
             raise TypeError(
-                f"Task {task.name!r} is a {kinds[0]}, but task {first.name!r} a "
-                f"{kinds[1]}. Give all to a pipeline in frames of one library."
+                f"Task {task.name!r} is a frame of {one}, but task {first.name!r} of "
+                f"{other}. Give all to a pipeline in frames of one library."
             )
     Xs = [task.X for task in tasks]
     if hasattr(first.X, "iloc"):
