@@ -107,7 +107,7 @@ class Baseline(Versioned):
             self._refuse_missing(some)
         columns = tasks.n_features, tasks.feature_names
         if isinstance(self, RegressorMixin):
-            tasks, validation_tasks = plausible_targets(tasks, validation_tasks)
+            tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
         known = MissingValues.fit(tasks.X, indicates=False)
         if known.low is None:
             known = None

@@ -1,6 +1,26 @@
-"""Tasks whose rows are turned into columns before anything learns from them."""
+"""Tasks that are changed before anything learns from them, wherever they come from."""
 
-from .tasks import LazyTasks, SampledTasks, Task, TaskCollection
+from .tasks import LazyTasks, SampledTasks, TaskCollection
+
+
+def changed(tasks, change):
+    """The same tasks, changed.
+
+    Parameters
+    ----------
+    tasks : TaskCollection, LazyTasks or SampledTasks
+    change : callable
+        From a `TaskCollection` to one of as many tasks.
+
+    Returns
+    -------
+    tasks : of the same kind
+        What is lazy or endless is changed when it is loaded.
+    """
+    if isinstance(tasks, TaskCollection):
+        return change(tasks)
+    kind = SampledTasks if isinstance(tasks, SampledTasks) else LazyTasks
+    return kind(_Changed(tasks, change))
 
 
 def in_columns(tasks, maker):
@@ -14,30 +34,27 @@ def in_columns(tasks, maker):
     Returns
     -------
     tasks : of the same kind
-        What is lazy or endless is changed when it is loaded.
     """
-    if isinstance(tasks, TaskCollection):
-        columns = maker.columns(tasks.X)
-        return TaskCollection._of(
-            columns, tasks.y, tasks.offsets, tasks._names, None, tasks.weights
-        )
-    kind = SampledTasks if isinstance(tasks, SampledTasks) else LazyTasks
-    return kind(_InColumns(tasks, maker))
+
+    def change(some):
+        flat = some.y, some.offsets, some._names, None, some.weights
+        return TaskCollection._of(maker.columns(some.X), *flat)
+
+    return changed(tasks, change)
 
 
-class _InColumns:
+class _Changed:
     """Tasks of a lazy sequence or a distribution, changed when they are loaded."""
 
-    def __init__(self, tasks, maker):
-        self.tasks, self.maker = tasks, maker
+    def __init__(self, tasks, change):
+        self.tasks, self.change = tasks, change
 
     def __len__(self):
         return len(self.tasks)
 
     def __getitem__(self, i):
-        task = self.tasks[i]
-        return Task(self.maker.columns(task.X), task.y, task.name, task.weight)
+        return self.change(self.tasks.take([i]))[0]
 
     def sample(self, n_tasks, random_state):
         """Draw tasks from the distribution."""
-        return in_columns(self.tasks.draw(n_tasks, random_state), self.maker)
+        return self.change(self.tasks.draw(n_tasks, random_state))

@@ -18,6 +18,9 @@ LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
 """Learning rates, and sds of the normal priors, of the linear part's parameters and of
 the logarithms of the other hyperparameters."""
 
+EPS = 1e-6
+"""Gradients far below it are rounding, and move nothing (Adam's epsilon)."""
+
 MAX_SPREADS = 5.0
 """A hyperparameter moves by no more sds than these for one task."""
 
@@ -54,7 +57,7 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
     first = best = [p.detach().clone() for p in parameters]
     lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
     rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
-    optimizer = torch.optim.Adam(rates, fused=True)
+    optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
     for step in range(1, n_steps + 1):
         for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = lr * (1 - 0.9 * step / n_steps)

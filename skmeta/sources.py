@@ -14,7 +14,7 @@ from .missing_values import MissingValues
 from .row_uncertainty import FeatureRange
 from .scaling import FeatureScaler
 from .tasks import LazyTasks, SampledTasks, TaskCollection
-from .wild_values import plausible_targets, warn_of_wild_features
+from .wild_values import plausible_targets, warn_of_wild_features, within
 
 MAX_HELD_OUT = 512
 """Tasks set aside by ``validation_fraction``, at most."""
@@ -78,11 +78,18 @@ class Sources:
             Whether targets are numbers. Rows whose targets are wild are then left out
             of tasks in memory.
         """
-        if numbers and isinstance(tasks, TaskCollection):
-            tasks, validation_tasks = plausible_targets(tasks, validation_tasks)
+        given = tasks, validation_tasks
+        in_memory = all(isinstance(t, TaskCollection | None) for t in given)
+        if numbers and in_memory:
+            tasks, validation_tasks, *_ = plausible_targets(*given)
         sources = cls._split(tasks, validation_tasks, fraction, rng, least)
         sources._check(embeds)
-        return sources
+        return sources if in_memory or not numbers else sources._plausible()
+
+    def _plausible(self):
+        """The same without rows whose targets are wild, of tasks that are loaded."""
+        *_, low, high = plausible_targets(self.examples, self.held_out)
+        return self.map(lambda some: within(some, low, high))
 
     @classmethod
     def _split(cls, tasks, validation_tasks, fraction, rng, least):

@@ -1,7 +1,8 @@
 """Values out of all proportion: typing errors, and codes such as -9999 for "missing".
 
-One of them among thousands would decide the scale of its column for all tasks. They are
-few, they lie far from all others, and nothing lies between: long tails are left alone.
+One of them among thousands would decide the scale of its column for all tasks. They lie
+far from all others, nothing lies between, and they are few, the fewer the nearer they
+are: long tails, levels of a dose and rare groups are left alone.
 """
 
 import sys
@@ -9,22 +10,25 @@ import warnings
 
 import numpy as np
 
+from .columns import changed
 from .tasks import TaskCollection
 
-FAR = 20.0
-"""Interquartile ranges from the median within which no value is wild."""
+FAR = 10.0
+"""Median absolute deviations, doubled, from the median within which nothing is wild."""
 
-GAP = 10.0
-"""How many times farther from the median the first wild value is than any other."""
+GAP, CODE_GAP, WIDE_GAP = 10.0, 5.0, 1000.0
+"""How many times farther from the median the first wild value is than the last other: a
+few values; codes; and many values."""
 
-MAX_SHARE, MAX_CODE_SHARE, MAX_CODES = 0.01, 0.25, 3
-"""Of all values, those that may be wild on a side; or, if they are so few codes."""
+MAX_FEW, MAX_SHARE, MAX_CODE_SHARE, MAX_CODES = 3, 0.1, 0.45, 10
+"""Wild values of a side at most: a few; by their share, behind a wide gap, and if they
+are codes; and how many codes."""
 
 MIN_VALUES = 50
 """Fewer values say too little of what is out of proportion."""
 
 MAX_LOOKED_AT = 20_000
-"""Values that the quartiles of a column are read off, at most."""
+"""Values that the median and the deviation of a column are read off, at most."""
 
 UNBOUNDED = np.finfo(np.float64).max
 
@@ -47,35 +51,57 @@ def plausible_range(values):
         return -UNBOUNDED, UNBOUNDED
     with np.errstate(over="ignore"):
         some = values[:: -(-len(values) // MAX_LOOKED_AT)]
-        first, median, third = np.quantile(some, (0.25, 0.5, 0.75), method="nearest")
-        spread = third - first
+        median = np.quantile(some, 0.5, method="nearest")
+        spread = _spread(some, np.abs(some - median))
         if spread == 0:
-            distance = np.abs(some - median)
-            if not distance.any():
-                return -UNBOUNDED, UNBOUNDED
-            spread = np.median(distance[distance > 0])
-        below, above = (
-            _end(side * (values - median), spread, len(values)) for side in (-1, 1)
-        )
+            return -UNBOUNDED, UNBOUNDED
+        below, above = (_end(values, median, spread, side) for side in (-1, 1))
     low = -UNBOUNDED if below is None else median - below
     return low, UNBOUNDED if above is None else median + above
 
 
-def _end(distance, spread, n_values):
+def _spread(values, distance):
+    """Twice the median distance; of those that are not 0, where most are."""
+    spread = 2 * np.median(distance)
+    if spread == 0:
+        others = distance[(distance > 0) & ~is_code(values)]
+        spread = np.median(others) if len(others) else 0.0
+    return spread
+
+
+def _end(values, median, spread, side):
     """How far from the median values of one side are plausible; None if all are."""
+    distance = side * (values - median)
     if not distance.max() > FAR * spread:
         return None
-    outwards = np.sort(distance[distance > 0])
+    order = np.argsort(distance)
+    order = order[distance[order] > 0]
+    outwards = distance[order]
     inner = np.append(spread, np.maximum(outwards[:-1], spread))
-    starts = np.flatnonzero((outwards > FAR * spread) & (outwards > GAP * inner))
-    for i in starts:
-        n_wild = len(outwards) - i
-        share = MAX_SHARE
-        if len(np.unique(outwards[i:])) <= MAX_CODES:
-            share = MAX_CODE_SHARE
-        if n_wild <= max(1, share * n_values):
+    gaps = outwards / inner
+    for i in np.flatnonzero((outwards > FAR * spread) & (gaps > CODE_GAP)):
+        if len(outwards) - i <= _most(values[order[i:]], gaps[i], len(values)):
             return float(np.sqrt(inner[i]) * np.sqrt(outwards[i]))
     return None
+
+
+def _most(values, gap, n_values):
+    """How many of ``n_values`` may be wild on a side, if they are these."""
+    codes = np.unique(values)
+    if len(values) > 1 and len(codes) <= MAX_CODES and is_code(codes).all():
+        return MAX_CODE_SHARE * n_values
+    if gap > WIDE_GAP:
+        return MAX_SHARE * n_values
+    return MAX_FEW if gap > GAP else 0
+
+
+def is_code(values):
+    """Which values (n,) are written as codes for "missing" are: 99, -999, 8888, ..."""
+    size = np.abs(values)
+    n_digits = np.floor(np.log10(np.maximum(size, 1))) + 1
+    ones = (10.0**n_digits - 1) / 9
+    digit = np.round(size / ones)
+    return (n_digits > 1) & (digit >= 7) & (size == digit * ones)
 
 
 def plausible_ranges(X):
@@ -142,21 +168,25 @@ def plausible_targets(tasks, validation_tasks):
     Parameters
     ----------
     tasks : TaskCollection
-        Say what is wild.
-    validation_tasks : TaskCollection, or another source of tasks, or None
-        Others than collections are left as they are.
+        They, and ``validation_tasks`` if they are a collection, say what is wild.
+    validation_tasks : TaskCollection or None
 
     Returns
     -------
     tasks, validation_tasks : as they were given
         Without tasks of which no two rows are left.
+    low, high : float
+        Targets beyond them are wild.
     """
-    if not _has_numbers(tasks):
-        return tasks, validation_tasks
-    low, high = plausible_range(tasks.y.astype(np.float64))
+    given = [some.y for some in (tasks, validation_tasks) if _has_numbers(some)]
+    if not _has_numbers(tasks):  # which is refused where it is looked at
+        return tasks, validation_tasks, -UNBOUNDED, UNBOUNDED
+    low, high = plausible_range(np.concatenate(given).astype(np.float64))
     return (
         _within(tasks, low, high, "tasks"),
         _within(validation_tasks, low, high, "validation tasks"),
+        low,
+        high,
     )
 
 
@@ -165,7 +195,7 @@ def _has_numbers(tasks):
 
 
 def _within(tasks, low, high, what):
-    if not _has_numbers(tasks):  # which is refused where it is looked at
+    if not _has_numbers(tasks):
         return tasks
     y = tasks.y.astype(np.float64)
     plausible = (y >= low) & (y <= high)
@@ -181,3 +211,24 @@ def _within(tasks, low, high, what):
     )
     kept = np.add.reduceat(plausible.astype(int), tasks.offsets[:-1])
     return tasks.where(plausible)[np.flatnonzero(kept >= 2)]
+
+
+def within(tasks, low, high):
+    """As many tasks, of any source, without rows whose targets are wild.
+
+    Of a task of which no two rows would be left all are, their targets cut off.
+    """
+    if (low, high) == (-UNBOUNDED, UNBOUNDED):
+        return tasks
+
+    def change(some):
+        plausible = (some.y >= low) & (some.y <= high)
+        if plausible.all():
+            return some
+        few = np.add.reduceat(plausible.astype(int), some.offsets[:-1]) < 2
+        kept = plausible | np.repeat(few, np.diff(some.offsets))
+        flat = some.offsets, some._names, some.feature_names, some.weights
+        cut_off = np.clip(some.y.astype(np.float64), low, high)
+        return TaskCollection._of(some.X, cut_off, *flat).where(kept)
+
+    return changed(tasks, change)

@@ -31,6 +31,12 @@ def with_some(values, wild, share, seed=1):
     [
         (np.append(normal(), 1e6), [1e6]),
         (np.append(normal(), 50.0), [50.0]),
+        (np.append(normal(), [50.0, 60, -70]), [50.0, 60, -70]),
+        (with_some(normal(), -9999.0, 0.3), [-9999.0]),
+        (with_some(np.round(100 + 30 * normal()), 999.0, 0.02), [999.0]),
+        (np.append(np.repeat([1.0, 2, 3, 4, 5], 50), [-99.0, -99]), [-99.0]),
+        (with_some(normal() * (normal(seed=3) > 1.3), -999.0, 0.2), [-999.0]),
+        (np.append(normal(), 1e6 * np.arange(1.0, 25)), 1e6 * np.arange(1.0, 25)),
         (np.append(normal(), [-1e6, 1e7]), [-1e6, 1e7]),
         (with_some(normal(), -9999.0, 0.02), [-9999.0]),
         (with_some(normal(), 999.0, 0.2), [999.0]),
@@ -59,6 +65,16 @@ def test_what_is_wild(values, outside):
         np.append(np.full(100, np.nan), normal(100)),
         np.append(normal(40), 1e6),  # too few to tell
         np.where(normal(1000) > 0.5, 500 + normal(1000), normal(1000)),
+        np.append(normal(3000), 1000 + normal(15)),
+        np.random.default_rng(0).choice(
+            [0.0, 1, 2, 1000], 3000, p=[0.3, 0.3, 0.3, 0.1]
+        ),
+        np.random.default_rng(0).choice([0.0, 1, 100], 3000, p=[0.5, 0.4, 0.1]),
+        10.0
+        ** -np.random.default_rng(0).choice(
+            [9, 8, 7, 6, 5, 4], 3000, p=[0.3, 0.3, 0.2, 0.1, 0.08, 0.02]
+        ),
+        np.append(np.random.default_rng(0).poisson(3, 3000), [3000.0] * 20),
         np.repeat([0.0, 1e5], [800, 200]),
         np.arange(1000.0) ** 2,
     ],
@@ -188,11 +204,48 @@ def test_tasks_all_of_whose_targets_are_wild_are_left_out():
     X, y = tasks["shop 7"]
     tasks["shop 7"] = X, 1e6 * (1 + y**2)
     with pytest.warns(UserWarning, match="20 values of 6,000"):
-        kept, others = plausible_targets(TaskCollection(tasks), None)
+        kept, others, *_ = plausible_targets(TaskCollection(tasks), None)
     assert others is None
     assert len(kept) == 299
     assert "shop 7" not in kept.names
     np.testing.assert_array_equal(kept[7].X, tasks["shop 8"][0])
+
+
+class Lazy:
+    def __init__(self, tasks):
+        self.tasks = tasks
+
+    def __len__(self):
+        return len(self.tasks)
+
+    def __getitem__(self, i):
+        return self.tasks[i]
+
+
+class Drawn:
+    def __init__(self, tasks):
+        self.tasks = tasks
+
+    def sample(self, n_tasks, random_state):
+        rng = np.random.default_rng(random_state)
+        return [self.tasks[i] for i in rng.integers(0, len(self.tasks), n_tasks)]
+
+
+@pytest.mark.parametrize("source", [Lazy, Drawn])
+def test_targets_of_tasks_that_are_loaded(source, tiny):
+    learner = AttentionMetaRegressor("linear", None, **tiny)
+    tasks = spoiled("one target")
+    tasks[4] = tasks[4][0], 1e6 + tasks[4][1]  # all of whose targets are wild
+    with pytest.warns(UserWarning, match="Targets are out of all proportion"):
+        assert r2(learner.meta_fit(source(tasks))) > 0.9
+
+
+@pytest.mark.parametrize("wrap", [TaskCollection, Lazy])
+def test_targets_of_validation_tasks_alone(wrap, tiny):
+    learner = AttentionMetaRegressor("linear", None, **tiny)
+    with pytest.warns(UserWarning, match="of the validation tasks"):
+        learner.meta_fit(TASKS[:20], validation_tasks=wrap(spoiled("one target")[:12]))
+    assert r2(learner) > 0.9
 
 
 def test_rows_are_marked_in_a_copy():
