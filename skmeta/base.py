@@ -34,6 +34,7 @@ from .meta_training import meta_train
 from .sources import counted
 from .tasks import check_tasks
 from .training_alone import train_alone
+from .wild_values import warn_of_far_rows
 
 FLOATS = (np.float64, np.float32)
 PRIVATE = ("_state", "_support", "_adapted", "_moved")
@@ -232,6 +233,8 @@ class MetaLearner(
             X, y, weight = (np.concatenate(pair) for pair in support)
         if meta_fitted:
             state = self._state_for(self.meta_state_, y)
+            rows = state.missing.marked(X)
+            warn_of_far_rows(rows, state.seen, y, state.targets)
         else:
             state = self._alone(X, y, weight, classes)
         with self._torch():

@@ -32,8 +32,6 @@ class FeatureRange:
     ----------
     low, high : ndarray of shape (n_features,)
         The least and the largest value of each feature.
-    margin : ndarray of shape (n_features,)
-        Its standard deviation: so far beyond the ends nothing changes yet.
     levels : ndarray of shape (n_levels, n_features)
         Quantiles of each feature, in an order of its own, so that a row of levels is a
         draw from all features as if independent (McKay, Beckman and Conover 1979, a
@@ -42,22 +40,18 @@ class FeatureRange:
 
     low: np.ndarray
     high: np.ndarray
-    margin: np.ndarray
     levels: np.ndarray
 
     @classmethod
-    def fit(cls, X, scale):
-        """Learn from rows ``X`` (n_rows, n_features) without missing values.
-
-        ``scale`` (n_features,) is the standard deviation of each feature.
-        """
+    def fit(cls, X):
+        """Learn from rows ``X`` (n_rows, n_features) without missing values."""
         rng = np.random.default_rng(0)
         some = X[rng.permutation(len(X))[:MAX_ROWS]]
         q = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
         levels = np.quantile(some, q, axis=0, method="nearest").astype(np.float64)
         levels = rng.permuted(levels, axis=0)
         ends = (end.astype(np.float64) for end in (X.min(0), X.max(0)))
-        return cls(*ends, np.asarray(scale, np.float64), levels)
+        return cls(*ends, levels)
 
     def including(self, X):
         """The same with the rows ``X`` (n_rows, n_features) of a task seen as well."""
@@ -69,13 +63,14 @@ class FeatureRange:
     def companions(self, X):
         """`Companions` of rows ``X`` (n_rows, n_features), or None if all are known.
 
-        Values may be missing (NaN).
+        Values may be missing (NaN). Of a row with another value of a feature that never
+        varied nothing is known, as if it missed all.
         """
-        missing = np.isnan(X)
-        inside = np.clip(X, self.low, self.high)
-        margin = np.clip(X, self.low - self.margin, self.high + self.margin)
+        missing, inside = np.isnan(X), np.clip(X, self.low, self.high)
         half = (self.high - self.low) / 2
-        beyond = np.where(missing | (half == 0), 0.0, X - margin)
+        beyond = np.where(missing, 0.0, X - inside)
+        missing = missing | ((half == 0) & (beyond != 0)).any(1, keepdims=True)
+        beyond[missing | np.broadcast_to(half == 0, X.shape)] = 0.0
         holey = np.flatnonzero(missing.any(1))
         outside = np.flatnonzero(beyond.any(0))
         if len(holey) == len(outside) == 0:

@@ -12,7 +12,6 @@ from .column_reduction import fit_features
 from .columns import in_columns
 from .missing_values import MissingValues
 from .row_uncertainty import FeatureRange
-from .scaling import FeatureScaler
 from .tasks import LazyTasks, SampledTasks, TaskCollection
 from .wild_values import plausible_targets, warn_of_wild_features, within
 
@@ -185,8 +184,7 @@ class Sources:
             missing = previous.missing
         filled, seen = self.map(lambda some: in_columns(some, missing)), None
         if not embeds:
-            X = filled.examples.X[:, : len(missing.fill)]
-            seen = FeatureRange.fit(X, FeatureScaler.fit(X).scale)
+            seen = FeatureRange.fit(filled.examples.X[:, : len(missing.fill)])
         return missing, seen, filled
 
     def fit_features(self, classes):

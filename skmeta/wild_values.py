@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from .columns import changed
+from .scaling import TargetScaler
 from .tasks import TaskCollection
 
 FAR = 10.0
@@ -29,6 +30,10 @@ MIN_VALUES = 50
 
 MAX_LOOKED_AT = 20_000
 """Values that the median and the deviation of a column are read off, at most."""
+
+FAR_FROM_TASKS = 100.0
+"""Standard deviations of targets, and halves of a feature's range, that rows of a new
+task lie from those of meta-training before there is a warning."""
 
 UNBOUNDED = np.finfo(np.float64).max
 
@@ -160,6 +165,38 @@ def _wild_in(tasks, rows, values):
         f"{what}, such as {values[rows[0]]:g} in row {row} of task "
         f"{tasks.names[task]!r},"
     )
+
+
+def warn_of_far_rows(X, seen, y, targets):
+    """Warn of rows of a new task that are out of all proportion to meta-training.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_rows, n_features)
+    seen : FeatureRange or None
+    y : ndarray of shape (n_rows,)
+    targets : TargetScaler, or another where targets are no numbers
+    """
+    found = []
+    if isinstance(targets, TargetScaler) and len(y):
+        scaled = np.abs(targets.transform(y, np.float64))
+        row = int(scaled.argmax())
+        if scaled[row] > FAR_FROM_TASKS:
+            found.append(f"y is {y[row]:g} in row {row}")
+    if seen is not None and len(X):
+        half = np.where(seen.high > seen.low, seen.high - seen.low, np.inf) / 2
+        far = np.abs(X - np.clip(X, seen.low, seen.high)) / half
+        row, column = np.unravel_index(np.nanargmax(np.nan_to_num(far)), far.shape)
+        if far[row, column] > FAR_FROM_TASKS:
+            found.append(f"X is {X[row, column]:g} in row {row}, column {column}")
+    if found:
+        warnings.warn(
+            f"Rows of this task are out of all proportion to those of meta-training: "
+            f"{'; '.join(found)}. Look for an error, or write NaN in X for what is "
+            "missing.",
+            UserWarning,
+            stacklevel=_level_of_caller(),
+        )
 
 
 def plausible_targets(tasks, validation_tasks):

@@ -25,7 +25,7 @@ ROWS = np.random.default_rng(0).normal(size=(1000, 3)) * [1, 2, 3] + [0, 0, 100]
 
 @pytest.fixture
 def seen():
-    return FeatureRange.fit(ROWS, ROWS.std(0))
+    return FeatureRange.fit(ROWS)
 
 
 def linear(X):
@@ -38,8 +38,7 @@ def linear(X):
 
 def test_rows_like_those_seen_have_no_companions(seen):
     assert seen.companions(ROWS) is None
-    just_beyond = seen.high + 0.9 * seen.margin
-    assert seen.companions(np.array([just_beyond])) is None
+    assert seen.companions(np.array([seen.low, seen.high])) is None
 
 
 def test_ranges_and_levels(seen):
@@ -67,8 +66,8 @@ def test_variance_of_missing_values_is_that_of_the_function(seen):
 
 def test_deviation_beyond_the_range_is_the_slope_times_the_distance(seen):
     X = np.tile(ROWS.mean(0), (3, 1))
-    X[0, 0] = seen.high[0] + seen.margin[0] + 5
-    X[1, 0] = seen.low[0] - seen.margin[0] - 7
+    X[0, 0] = seen.high[0] + 5
+    X[1, 0] = seen.low[0] - 7
     X[2, 2] = 1e6  # of a feature that says nothing
     companions = seen.companions(X)
     assert len(companions.X) == 3 * (N_STEPS + 1)
@@ -85,7 +84,7 @@ def test_deviation_beyond_the_range_is_the_slope_times_the_distance(seen):
 def test_many_features_that_are_left_are_looked_at_together():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 100))
-    seen = FeatureRange.fit(X, X.std(0))
+    seen = FeatureRange.fit(X)
     far = X[:5] + 20
     companions = seen.companions(far)
     assert len(companions.X) == 17 * (N_STEPS + 1) * 5
@@ -94,9 +93,11 @@ def test_many_features_that_are_left_are_looked_at_together():
 
 def test_a_feature_that_never_varied_and_a_support_beyond(seen):
     X = np.column_stack([ROWS[:, 0], np.ones(len(ROWS))])
-    constant = FeatureRange.fit(X, np.array([1.0, 1.0]))
-    assert constant.companions(np.array([[0.0, 5.0]])) is None
-    far = seen.high + 10 * seen.margin
+    constant = FeatureRange.fit(X)
+    assert constant.companions(np.array([[0.0, 1.0], [0.0, np.nan]])) is not None
+    companions = constant.companions(np.array([[0.0, 5.0]]))
+    np.testing.assert_array_equal(companions.X, constant.levels)  # as if all missed
+    far = seen.high + 30
     assert seen.companions(far[None]) is not None
     holey = np.array([far, [np.nan] * 3])
     assert seen.including(holey).companions(far[None]) is None
@@ -260,3 +261,17 @@ def test_probabilities_of_classes_even_out(own, tiny):
     assert still > 0.7
     (many,) = learner.predict_episodes([(X, y, rows)], return_proba=True)
     np.testing.assert_allclose(many, learner.predict_proba(rows), atol=1e-5)
+
+
+def test_a_category_that_was_never_seen_makes_predictions_unsure(tiny):
+    rng, tasks = np.random.default_rng(0), []
+    for _ in range(40):
+        category = rng.integers(0, 3, 20)
+        y = np.array([0, 5, -5.0])[category] + rng.normal() + 0.1 * rng.normal(size=20)
+        tasks.append((np.column_stack([np.eye(4)[category], rng.normal(size=20)]), y))
+    model = AttentionMetaRegressor(**tiny).meta_fit(tasks[:39])
+    model.fit(tasks[39][0][:10], tasks[39][1][:10])
+    rows = np.eye(5)[[0, 3]]  # a category seen, and one never seen
+    _, (seen, never) = model.predict(rows, return_std=True)
+    assert seen < 1
+    assert never > 2

@@ -257,3 +257,17 @@ def test_rows_are_marked_in_a_copy():
     assert missing.indicated.tolist() == [0]
     assert missing.columns(X)[-1].tolist() == [missing.fill[0], 0.0, 1.0]
     np.testing.assert_allclose(missing.fill, X[:-1].mean(0), atol=1e-2)
+
+
+def test_a_support_out_of_all_proportion_is_warned_of(tiny):
+    learner = AttentionMetaRegressor("linear", None, **tiny).meta_fit(TASKS[:30])
+    X, y = (values[:8].copy() for values in TASKS[30])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        learner.fit(X, y)
+        learner.fit(X + 20, y + 20)
+    y[2], X[3, 1] = -9999, 1e5
+    words = "y is -9999 in row 2; X is 100000 in row 3, column 1. Look for an error"
+    with pytest.warns(UserWarning, match=words) as caught:
+        learner.fit(X, y)
+    assert caught[0].filename == __file__
