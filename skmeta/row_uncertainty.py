@@ -87,8 +87,16 @@ class FeatureRange:
                 rows.append(moved)
             far = beyond[np.ix_(at, features)] / half[features]
             direction = np.sign(far[np.arange(len(at)), np.abs(far).argmax(1)])
-            leaves.append((at, direction * np.sqrt((far**2).sum(1))))
+            leaves.append((at, direction * _drift(np.sqrt((far**2).sum(1)))))
         return Companions(len(X), holey, leaves, np.concatenate(rows))
+
+
+def _drift(distance):
+    """Deviation of a function whose slope is a random walk, of variance 1 a distance 1.
+
+    The integrated Wiener process (Rasmussen and Williams 2006, eq. 6.28).
+    """
+    return distance**1.5 / np.sqrt(3)
 
 
 def _one_by_one(outside, beyond):
@@ -110,8 +118,9 @@ class Companions:
     holey : ndarray of int
         Those with missing values, of which there are `N_LEVELS` companions each.
     leaves : list of (ndarray of int, ndarray)
-        For features, or a group of them, the rows that leave their range, and how far,
-        in halves of that range, with a sign; there are ``N_STEPS + 1`` companions each.
+        For features, or a group of them, the rows that leave their range, and by how
+        many slopes, in halves of that range, the function may have changed there, with
+        a sign; there are ``N_STEPS + 1`` companions each.
     X : ndarray of shape (n_companions, n_features)
     """
 
@@ -134,8 +143,8 @@ class Companions:
     def shared(self, location):
         """Deviations (n_rows, n_outputs) that rows share, of each unknown slope.
 
-        Beyond the range a slope is unknown; it is taken to be as steep as the function
-        is, in quadratic mean, from the end of the range to its middle.
+        Beyond the range a slope drifts; over half of the range by as much as it is, in
+        quadratic mean, from the end of the range to its middle.
         """
         start = N_LEVELS * len(self.holey)
         for at, far in self.leaves:

@@ -64,21 +64,24 @@ def test_variance_of_missing_values_is_that_of_the_function(seen):
     assert of_levels == pytest.approx(ROWS.var(0), rel=0.25)
 
 
-def test_deviation_beyond_the_range_is_the_slope_times_the_distance(seen):
+def test_deviation_beyond_the_range_is_that_of_a_slope_that_drifts(seen):
+    half = (seen.high - seen.low) / 2
     X = np.tile(ROWS.mean(0), (3, 1))
-    X[0, 0] = seen.high[0] + 5
-    X[1, 0] = seen.low[0] - 7
+    X[0, 0] = seen.high[0] + half[0]
+    X[1, 0] = seen.low[0] - 4 * half[0]
     X[2, 2] = 1e6  # of a feature that says nothing
     companions = seen.companions(X)
     assert len(companions.X) == 3 * (N_STEPS + 1)
     assert seen.including(companions.X).low.tolist() == seen.low.tolist()
     assert seen.including(companions.X).high.tolist() == seen.high.tolist()
     values = linear(companions.X)
-    np.testing.assert_allclose(
-        companions.variance(values), [[100, 25], [196, 49], [0, 0]], atol=1e-9
-    )
+    rise = 2 * half[0]  # of the first output, over half of the range
+    expected = rise**2 / 3 * np.array([1, 4**3, 0])
+    variance = companions.variance(values)
+    np.testing.assert_allclose(variance[:, 0], expected, atol=1e-9)
+    np.testing.assert_allclose(variance[:, 1], expected / 4, atol=1e-9)
     shared = sum(companions.shared(values))
-    np.testing.assert_allclose(shared[:2, 0], [10, -14])  # one slope, two sides
+    np.testing.assert_allclose(shared[0, 0] * -8, shared[1, 0])  # one slope, two sides
 
 
 def test_many_features_that_are_left_are_looked_at_together():
