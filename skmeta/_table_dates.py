@@ -74,7 +74,7 @@ class DateFormat:
         return order
 
     def read(self, text):
-        """Time stamps, of UTC, of a Series of text; NaT where it is no date."""
+        """Time stamps, as the clock says, of a Series of text; NaT where it is none."""
         pd = import_pandas()
         different = pd.Series(text.unique(), dtype=object)
         dates = self.dates(in_parts(different))
@@ -88,14 +88,15 @@ class DateFormat:
             day = day.where(day.str.fullmatch(PADDED.pattern))
         if self.code == COMPACT:
             day = day.where(day.str.fullmatch(r"\d{8}"))
-        dates = pd.to_datetime(day, format=self.code, errors="coerce", utc=True)
+        dates = pd.to_datetime(day, format=self.code, errors="coerce")
+        dates = dates.astype("datetime64[us]")
         if self.code == COMPACT:
             dates = dates.where(dates.dt.year.between(*YEARS))
         return dates + parts["time"]
 
 
 def in_parts(text):
-    """The day, as text, and the time of day less its zone of a Series of text."""
+    """The day, as text, and the time of day of a Series of text."""
     pd = import_pandas()
     found = [PARTS.fullmatch(value.strip()) for value in text]
     times = [_time(match) if match else None for match in found]
@@ -120,7 +121,7 @@ def _plain(day):
 
 
 def _time(match):
-    """Seconds from midnight, of UTC; None where there is no such time."""
+    """Seconds from midnight, by the clock; None where there is no such time."""
     if not match["hour"]:
         return 0.0
     hour, minute = int(match["hour"]), int(match["minute"])
@@ -129,11 +130,19 @@ def _time(match):
         return None
     if half:
         hour = hour % 12 + 12 * half.startswith("p")
-    digits = re.sub(r"\D", "", match["zone"]).ljust(4, "0")
-    offset = 3600 * int(digits[:2]) + 60 * int(digits[2:])
-    if match["zone"].startswith("-"):
-        offset = -offset
-    return 3600.0 * hour + 60 * minute + second - offset
+    return 3600.0 * hour + 60 * minute + second
+
+
+def zones_differ(text):
+    """Whether a Series of text holds times of different zones, or of none and one."""
+    found = [PARTS.fullmatch(value.strip()) for value in text]
+    return len({_zone(match["zone"]) for match in found if match and match["hour"]}) > 1
+
+
+def _zone(text):
+    """A zone as its distance from UTC; the empty text where there is none."""
+    digits = re.sub("[^0-9+-]", "", text)
+    return digits.ljust(5, "0") if digits else "+0000" if text else ""
 
 
 class DateSurvey:

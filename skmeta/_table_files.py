@@ -110,20 +110,32 @@ def import_pandas():
 
 def _read_typed(path, kind):
     """A file whose columns have types."""
-    import pyarrow as pa
     from pyarrow import feather, parquet
 
-    pd = import_pandas()
-    table = {"parquet": parquet, "feather": feather}[kind].read_table(path)
-    for j, column in enumerate(table.columns):
-        if str(column.type) == "string_view":  # which pandas does not know
-            text = column.cast(pa.large_string())
-            table = table.set_column(j, table.column_names[j], text)
-    names = _column_names(table.column_names)
-    frame = table.rename_columns(names).to_pandas(
-        types_mapper=pd.ArrowDtype, ignore_metadata=True
+    if kind == "parquet":
+        with parquet.ParquetFile(path) as file:  # two columns of a name are read, too
+            table = file.read()
+    else:
+        table = feather.read_table(path)
+    return TableFile(frame_of(table), None)
+
+
+def frame_of(table):
+    """A DataFrame, with the types of an Arrow table, of it or what can be one."""
+    import pyarrow as pa
+
+    table = pa.table(table)
+    columns = [column.cast(_plain_type(column.type)) for column in table.columns]
+    return pa.table(columns, names=_column_names(table.column_names)).to_pandas(
+        types_mapper=import_pandas().ArrowDtype, ignore_metadata=True
     )
-    return TableFile(frame, None)
+
+
+def _plain_type(dtype):
+    """A type that pandas knows, for the values of another."""
+    from pyarrow import large_string, types
+
+    return large_string() if types.is_string_view(dtype) else dtype
 
 
 def _read_text(path):

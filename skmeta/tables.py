@@ -215,7 +215,10 @@ def read_tasks(
     file = read_file(path)
     check_columns(file.frame, task, target, classes, drop, rules)
     frame = file.frame.drop(columns=list(drop))
-    cells = {name: cells_of(column) for name, column in frame.items()}
+    cells = {
+        name: [some for some in cells_of(column) if len(some.values)]
+        for name, column in frame.items()
+    }
     of_task = text_reading(task, cells.pop(task), "task")
     if classes:
         of_target = text_reading(target, cells.pop(target), "target")

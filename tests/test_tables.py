@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import feather, parquet
 
 from skmeta.tables import read_table, read_tasks
 
@@ -105,7 +107,8 @@ def test_names_that_are_not_utf8(frame, tmp_path):
 def test_new_rows_with_values_never_seen(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     new = frame.head(2).assign(grade=["new", "low"], x=[np.inf, None], day=["?", None])
-    X = table.columns(new[::-1])
+    with pytest.warns(UserWarning, match=r"1 of 2 values are no number, \"inf\" say"):
+        X = table.columns(new[::-1])
     assert X.x.isna().all()
     assert X.filter(like="day").isna().all(axis=None)
     np.testing.assert_array_equal(X.filter(like="grade").sum(axis=1), [1, 0])
@@ -296,3 +299,35 @@ def test_each_column_is_said_to_be_read(frame, tmp_path):
     assert table.notes[-7:] == list(map(str, table.readings))
     assert str(table.readings[3]) == "'flag' (number): \"False\" as 0"
     assert str(table.readings[5]) == "'day' (date): \"2024-02-26\" as 26 February 2024"
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
+def test_numbers_that_are_none_are_missing(suffix, tmp_path):
+    path = tmp_path / f"a{suffix}"
+    nan, task = float("nan"), np.repeat([1.5, 2.5, 3.5, 4.5], 10)
+    label = np.array([0.5, 1.5] * 20)
+    code = [1.5, 2.5, nan, 1.5] * 10
+    table = pa.table({"task": [nan, *task[1:]], "label": [0.5, nan, *label[2:]],
+                      "code": pa.array(code, pa.float64(), from_pandas=False)})  # fmt: skip
+    {".parquet": parquet, ".feather": feather}[suffix].__dict__[
+        {".parquet": "write_table", ".feather": "write_feather"}[suffix]
+    ](table, path)
+    read = read_tasks(path, task="task", target="label", classes=True, text=["code"])
+    assert read.tasks.names == ("1.5", "2.5", "3.5", "4.5")
+    assert read.tasks.feature_names == ("code = (none)", "code = 1.5", "code = 2.5")
+    np.testing.assert_array_equal(read.tasks.y, label[2:].astype(str))
+    np.testing.assert_array_equal(
+        read.tasks.X[:, 0], [i % 4 == 2 for i in range(2, 40)]
+    )
+    assert read.notes[0] == "2 of 40 rows without 'task' or 'label' were left out."
+
+
+def test_what_is_none_inside_of_a_dictionary_is_missing(tmp_path):
+    index = pa.array([0, 1, 2, 0] * 10)
+    grade = pa.DictionaryArray.from_arrays(index, pa.array(["a", None, "b"]))
+    table = pa.table({"task": np.repeat([1, 2], 20), "grade": grade,
+                      "y": np.arange(40) / 4})  # fmt: skip
+    feather.write_feather(table, tmp_path / "a.feather")
+    read = read_tasks(tmp_path / "a.feather", task="task", target="y")
+    assert read.tasks.feature_names == ("grade = (none)", "grade = a", "grade = b")
+    np.testing.assert_array_equal(read.tasks.X[:, 0], [0, 1, 0, 0] * 10)
