@@ -6,7 +6,10 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 from pathlib import Path
+
+from ._table_widths import check_widths, without_last_separator
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 FORMATS = {
@@ -21,8 +24,9 @@ FORMATS = {
 MAX_HEADER = 1 << 20
 """Characters that separators are looked for in."""
 
-MAX_SHOWN = 60
-"""Characters of a row of a file that a message repeats, at most."""
+SEPARATORS = (";", ",", "\t")
+N_LOOKED_AT = 200
+"""Rows whose widths say which separator it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +156,8 @@ def _read_text(path):
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from error
     header, rows = (rows or [[]])[0], rows[1:]
-    header, rows, more = _without_last_separator(header, rows)
-    _check_widths(header, rows, at[1:])
+    header, rows, more = without_last_separator(header, rows, at[1:])
+    check_widths(header, rows, at[1:])
     names = _column_names(header)
     cells = zip(*rows, strict=True) if rows else [()] * len(names)
     frame = import_pandas().DataFrame(
@@ -186,7 +190,7 @@ def _decoded(path):
 
 
 def _separator(text):
-    """``(separator, text)``: what is in the header most often, outside of quotes.
+    """``(separator, text)``: that under which the rows agree in how many fields.
 
     A first line such as ``sep=;``, which spreadsheets write, says so and is taken off.
     """
@@ -194,62 +198,25 @@ def _separator(text):
     if said:
         return said[1], text[said.end() :]
     header = re.sub(r'"[^"]*"', "", text[:MAX_HEADER]).lstrip("\r\n").split("\n", 1)[0]
-    return max([",", ";", "\t"], key=header.count), text
+    return max(
+        SEPARATORS, key=lambda mark: (_agreement(text, mark), header.count(mark))
+    ), text
 
 
-def _without_last_separator(header, rows):
-    """``(header, rows, notes)`` without fields that are empty wherever they are.
+def _agreement(text, separator):
+    """How many of the first rows have the same number of fields, and more than one.
 
-    Separators at the end of a row make them, of all rows, of some, or of the header.
+    With or without those at their ends that are empty.
     """
-    width = len(header)
-    longer = [row[width:] for row in rows if len(row) > width]
-    if longer and _are_empty(longer):
-        rows = [row[:width] for row in rows]
-        which = "all" if len(longer) == len(rows) else f"{len(longer)} of {len(rows)}"
-        note = f"A separator at the end of {which} rows was dropped: no field follows."
-        return header, rows, (note,)
-    last = [row[width - 1 :] for row in rows]
-    if [] in last and _are_empty([header[-1:], *last]):
-        note = "A separator at the end of the header was dropped: no name follows."
-        return header[:-1], [row[: width - 1] for row in rows], (note,)
-    return header, rows, ()
-
-
-def _are_empty(ends):
-    return not any(field.strip() for fields in ends for field in fields)
-
-
-def _check_widths(header, rows, at):
-    """Whether each row has the fields of the header, and no more."""
-    width = len(header)
-    wrong = [i for i, row in enumerate(rows) if len(row) != width]
-    if not wrong:
-        return
-    first = wrong[0]
-    row = rows[first]
-    others = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
-    if len(row) < width:
-        way_out = (
-            "Fill it up with separators if it is a row of the table; delete it if it "
-            "is a comment, a total or the end of a cell that has to be in quotes."
-        )
-    elif all(len(row) == width + 1 for row in rows):
-        way_out = (
-            "Name its first field in the header if rows have names (R writes one with "
-            "write.csv, or write.table(..., col.names=NA)); put cells that hold the "
-            "separator in quotes."
-        )
-    else:
-        way_out = "Put cells that hold the separator in quotes."
-    content = " | ".join(row)
-    if len(content) > MAX_SHOWN:
-        content = content[:MAX_SHOWN] + "..."
-    sort = "fewer" if len(row) < width else "more"
-    raise ValueError(
-        f"row {first + 1} (line {at[first]}) has {len(row)} "
-        f"field{'s' * (len(row) > 1)}, {sort} than the {width} of the header: "
-        f"{content!r}{others}. {way_out}"
+    lines = csv.reader(StringIO(text[:MAX_HEADER], newline=""), delimiter=separator)
+    try:
+        rows = list(islice(lines, N_LOOKED_AT))
+    except csv.Error:
+        return 0
+    filled = [separator.join(row).rstrip(separator).count(separator) for row in rows]
+    widths = Counter(len(row) - 1 for row in rows), Counter(filled)
+    return max(
+        (n for count in widths for width, n in count.items() if width > 0), default=0
     )
 
 

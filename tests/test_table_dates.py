@@ -271,7 +271,7 @@ def test_dates_are_those_of_the_clock_of_their_zone(read, in_file):
      (pa.timestamp("us", "Europe/Berlin"), 253402300799000000, "9999-12-31")],
 )  # fmt: skip
 def test_dates_beyond_the_calendar_are_missing(dtype, far, shown, tmp_path):
-    per_day = {pa.date32(): 1, pa.date64(): 86_400_000}.get(dtype, None)
+    per_day = {pa.date32(): 1, pa.date64(): 86_400_000}.get(dtype)
     per_day = per_day or 86_400 * {"s": 1, "us": 10**6}[dtype.unit]
     days = [(18628 + i) * per_day for i in range(N - 2)]
     whole = pa.int32() if per_day == 1 else pa.int64()

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 N = 40
@@ -168,7 +170,7 @@ def test_new_rows_read_by_pandas_have_the_codes_of_the_table(in_file):
         table.columns(rows), table.columns(pd.read_parquet(in_file.path))
     )
     for value in (1.5, 1e17, np.inf):
-        with pytest.raises(ValueError, match="text from whole numbers, and .* others"):
+        with pytest.raises(ValueError, match=r"text from whole numbers, and .* others"):
             table.columns(pd.DataFrame({"c": [1.0, value]}))
 
 
@@ -190,3 +192,58 @@ def test_infinite_numbers_are_no_numbers(in_file):
     assert in_file.line(table, "c") == (
         "'c' was left out: it has no numbers that can be read: 20 values, \"inf\" say."
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"task": 0}, "task=0 has to be the name of a column, a str"),
+        ({"target": None}, "target=None has to be the name of a column"),
+        (
+            {"text": None},
+            r"text=None has to be a list of names .*; text=\[\] names none",
+        ),
+        ({"drop": [["c"]]}, r"drop=\[\['c'\]\] has to be a list of names"),
+        ({"number": 3}, "number=3 has to be a list of names"),
+        ({"drop": map(str, ["c"])}, "drop=<map .* has to be a list of names"),
+    ],
+)
+def test_what_is_no_name_is_refused(in_file, options, said):
+    with pytest.raises(TypeError, match=said):
+        in_file({"c": cycle("1", "2")}, **options)
+
+
+def test_frames_of_other_libraries_are_taken(in_file):
+    days = pd.date_range("2021-01-31", periods=N)
+    table = in_file(
+        {"c": cycle("a", "b"), "i": cycle(1, 2, 3), "d": days}, ".parquet", text=["i"]
+    )
+    rows = {"c": ["b", None], "i": [3, None], "d": [days[0].to_pydatetime(), None]}
+    expected = table.columns(pd.DataFrame(rows))
+    assert expected.filter(like=" = ").sum().to_dict() == {
+        "c = a": 0, "c = b": 1, "i = 1": 0, "i = 2": 0, "i = 3": 1,
+    }  # fmt: skip
+    for frame in (pl.DataFrame(rows), pa.table(rows)):
+        pd.testing.assert_frame_equal(table.columns(frame), expected)
+    np.testing.assert_array_equal(table.targets(pl.DataFrame({"y": [1, 2]})), [1, 2])
+
+
+@pytest.mark.parametrize("name", ["columns", "targets"])
+def test_what_are_no_rows_is_refused(in_file, name):
+    take = getattr(in_file({"c": cycle("1", "2")}), name)
+    for rows in ({"c": ["1"], "y": [1]}, pd.Series(["1"], name="c"), [["1"]], None,
+                 pl.LazyFrame({"c": ["1"]})):  # fmt: skip
+        with pytest.raises(
+            TypeError, match=f"DataFrame, .*: got {type(rows).__name__}"
+        ):
+            take(rows)
+    with pytest.raises(ValueError, match="The frame has no rows"):
+        take(pd.DataFrame({"c": [], "y": []}))
+
+
+def test_classes_that_never_change_say_what_was_left_out(in_file):
+    with pytest.raises(
+        ValueError,
+        match=r"'y' never changes: \"b\"\. 20 of 40 rows without 'shop' or 'y' were left",
+    ):
+        in_file({"c": cycle("1", "2"), "y": cycle("", "b")}, classes=True)

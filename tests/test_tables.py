@@ -165,6 +165,16 @@ def test_rows_without_task_or_target_are_left_out(frame, tmp_path):
     assert table.notes[0] == "3 of 60 rows without 'task' or 'y' were left out."
 
 
+def test_rows_of_the_file_that_are_in_the_tasks(frame, tmp_path):
+    frame["task"] = frame.task.astype(object)
+    frame.loc[[0, 7, 59], "y"], frame.loc[[2], "task"] = np.nan, "alone"
+    table = read(frame, tmp_path / "a.csv")
+    used = np.delete(np.arange(60), [0, 2, 7, 59])
+    np.testing.assert_array_equal(table.rows, used)
+    rows = read_table(tmp_path / "a.csv").iloc[table.rows]
+    np.testing.assert_allclose(table.targets(rows), frame.y[used])
+
+
 def test_rare_values_count_as_one(frame, tmp_path):
     frame["code"] = [f"c{i // 2}" if i < 40 else f"d{i % 9}" for i in range(60)]
     frame.loc[40:, "code"] = "common"
@@ -301,17 +311,20 @@ def test_each_column_is_said_to_be_read(frame, tmp_path):
     assert str(table.readings[5]) == "'day' (date): \"2024-02-26\" as 26 February 2024"
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".feather"])
-def test_numbers_that_are_none_are_missing(suffix, tmp_path):
-    path = tmp_path / f"a{suffix}"
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.parquet", parquet.write_table), ("a.feather", feather.write_feather)],
+)
+def test_numbers_that_are_none_are_missing(name, write, tmp_path):
+    path = tmp_path / name
     nan, task = float("nan"), np.repeat([1.5, 2.5, 3.5, 4.5], 10)
     label = np.array([0.5, 1.5] * 20)
     code = [1.5, 2.5, nan, 1.5] * 10
-    table = pa.table({"task": [nan, *task[1:]], "label": [0.5, nan, *label[2:]],
-                      "code": pa.array(code, pa.float64(), from_pandas=False)})  # fmt: skip
-    {".parquet": parquet, ".feather": feather}[suffix].__dict__[
-        {".parquet": "write_table", ".feather": "write_feather"}[suffix]
-    ](table, path)
+    table = pa.table(
+        {"task": [nan, *task[1:]], "label": [0.5, nan, *label[2:]], "code": code}
+    )
+    assert [column.null_count for column in table.columns] == [0, 0, 0]
+    write(table, path)
     read = read_tasks(path, task="task", target="label", classes=True, text=["code"])
     assert read.tasks.names == ("1.5", "2.5", "3.5", "4.5")
     assert read.tasks.feature_names == ("code = (none)", "code = 1.5", "code = 2.5")
