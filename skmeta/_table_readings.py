@@ -76,8 +76,8 @@ class TableReadings:
         read = {*rules.number, target} if self.typed else counts
         marks = {s.proves for name, s in self.numbers.items() if name in read} - {None}
         orders = {s.proves for name, s in self.dates.items() if name in read} - {None}
-        self.decimal = rules.decimal or (marks.pop() if len(marks) == 1 else None)
-        self.otherwise = "." if separator == "," and not marks else None
+        self.decimals = {rules.decimal} if rules.decimal else marks
+        self.between_commas = separator == ","
         self.day_first = orders.pop() if len(orders) == 1 else None
 
     def reading(self, name):
@@ -134,7 +134,7 @@ class TableReadings:
         """The reading of text as numbers; why there is none where that is in doubt."""
         survey, counts = self.numbers[name], self.counts[name]
         forced = name in self.rules.number
-        form = survey.format(self.decimal, self.otherwise)
+        form = survey.format(self.decimals, self.between_commas)
         if form is None:
             why = two_numbers(survey) if survey.formats else no_numbers(counts)
             if forced:
@@ -144,7 +144,7 @@ class TableReadings:
         read = read or [t for t in counts.index if not isnan(form.value(t))]
         text = max(read, key=form.telling)
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
-        if len(survey.formats) > 1 and self.decimal and not self.rules.decimal:
+        if len(survey.formats) > 1 and self.decimals:
             said.append("as in other columns")
         unread = form.unread(counts)
         return ColumnReading(
@@ -274,7 +274,7 @@ class TableReadings:
                 f"of numbers. Say --number {name!r} (number= in Python) if they are "
                 f"numbers. {CLASSES}"
             )
-        form = survey.format(self.decimal, self.otherwise)
+        form = survey.format(self.decimals, self.between_commas)
         tried = form or next(iter(survey.formats), TruthFormat())
         bad = counts[~is_mark(counts.index.to_series())]
         if not isinstance(tried, TruthFormat):
