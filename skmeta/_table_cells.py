@@ -43,6 +43,13 @@ WHOLE = re.compile(r"-?\d+")
 MOST_EXACT = 10**15
 """Up to here, whole numbers and floats are the same."""
 
+MONTH = re.compile(
+    r"(?<![a-z])(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|"
+    r"(jul)y?|(aug)(?:ust)?|(sep)(?:t(?:ember)?)?|(oct)(?:ober)?|(nov)(?:ember)?|"
+    r"(dec)(?:ember)?)(?![a-z])",
+    re.IGNORECASE,
+)
+
 MIDNIGHT = "T00:00:00"
 MAX_EXAMPLE = 40
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ._table_cells import shown, tally
-from ._table_files import frame_of, import_pandas
+from ._table_files import UNNAMED, frame_of, import_pandas
 from ._table_numbers import DECIMALS, MOST, THOUSANDS, NumberSurvey
+from ._table_widths import HEADER
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ def _absent(name, use, columns):
     near = get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)
     near = [n for n in near if n == name.lower()] or near
     hint = " or ".join(repr(lowered[n]) for n in near)
+    if 2 * sum(c.startswith(UNNAMED) for c in columns) >= len(columns):
+        return f"There is no column {name!r} {use}. {HEADER}"
     there = ", ".join(map(repr, columns[:20])) + (", ..." if len(columns) > 20 else "")
     said = f"Did you mean {hint}?" if hint else f"There are {there}."
     return f"There is no column {name!r} {use}. {said}"
@@ -113,7 +116,7 @@ def _absent(name, use, columns):
 def checked_frame(frame):
     """Rows of a table as a DataFrame with rows; those of other libraries as well."""
     if not isinstance(frame, import_pandas().DataFrame):
-        if not hasattr(frame, "columns") or not hasattr(frame, "__arrow_c_stream__"):
+        if not all(hasattr(frame, it) for it in ("__arrow_c_stream__", "columns")):
             raise TypeError(
                 f"Rows of a table have to be a DataFrame, as read_table gives it: got "
                 f"{type(frame).__name__}."

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ._table_cells import NO_VALUE
+from ._table_cells import MONTH, NO_VALUE, shown
 from ._table_files import import_pandas
 from ._table_numbers import MOST, n_values
 
@@ -19,12 +19,6 @@ MAX_DAY = 30
 YEARS = (1900, 2100)
 """Of whole numbers of eight digits that are dates."""
 
-MONTH = re.compile(
-    r"(?<![a-z])(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|"
-    r"(jul)y?|(aug)(?:ust)?|(sep)(?:t(?:ember)?)?|(oct)(?:ober)?|(nov)(?:ember)?|"
-    r"(dec)(?:ember)?)(?![a-z])",
-    re.IGNORECASE,
-)
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 PARTS = re.compile(
     WEEKDAY + r"(?P<day>.+?)(?:(?:[T ,:]\s*)(?P<hour>\d{1,2}):(?P<minute>\d\d)"
@@ -36,6 +30,10 @@ SHAPE = re.compile(
     r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d{8}|\d{4}[-/]\d{1,2}|\d{1,2}/\d{4}"
     r"|\d{0,4}[-/. ]?[a-z]{3}[-/. ]?\d{1,4}(?:[-/. ]\d{1,4})?",
     re.IGNORECASE,
+)
+NO_YEAR = re.compile(r"\d{1,2}[-/. ]*[a-z]{3}|[a-z]{3}[-/. ]*\d{1,2}", re.IGNORECASE)
+MAYBE_DATE = re.compile(
+    r"(?:\d{4}([-/. ])\d{1,2}\1\d{1,2}|\d{1,2}([-/. ])\d{1,2}\2(?:\d\d|\d{4}))(?!\d).*"
 )
 WORDS = re.compile(r"[A-Za-z,\s]")
 PADDED = re.compile(r"\d\d\.\d\d\.\d\d")
@@ -239,3 +237,23 @@ def _formats(days, day_first):
     codes = [code.format(s=s) for s in found for code in (*NUMERIC, *NAMED)]
     forms = [DateFormat(code) for code in (COMPACT, *codes, *OTHERS)]
     return [f for f in forms if day_first is None or f.day_first in (None, day_first)]
+
+
+def maybe_dates(counts):
+    """What to say of text that is not read as dates, but may be; empty if it is not."""
+    days = [_plain(text) for text in counts.index]
+    without_year = [bool(NO_YEAR.fullmatch(day) and MONTH.search(day)) for day in days]
+    most = MOST * n_values(counts)
+    if counts[without_year].sum() >= most:
+        return (
+            f"If these are dates, {shown(counts[without_year].index[0])} say, their "
+            "year is missing: write them as 2021-01-31."
+        )
+    like = [bool(MAYBE_DATE.fullmatch(text)) for text in counts.index]
+    if counts[like].sum() >= most:
+        return (
+            f"If these are dates, {shown(counts[like].index[0])} say, they are not "
+            "written as those that are read: write them as 2021-01-31, or as "
+            "2021-01-31 22:00 with a time."
+        )
+    return ""

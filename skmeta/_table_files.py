@@ -25,6 +25,9 @@ MAX_HEADER = 1 << 20
 """Characters that separators are looked for in."""
 
 SEPARATORS = (";", ",", "\t")
+UNNAMED = "Unnamed: "
+"""What columns without a name are called, with their number."""
+
 N_LOOKED_AT = 200
 """Rows whose widths say which separator it is."""
 
@@ -223,7 +226,7 @@ def _agreement(text, separator):
 def _column_names(header):
     """Names without spaces around them, each of one column."""
     names = [str(name).strip() for name in header]
-    names = [name or f"Unnamed: {j}" for j, name in enumerate(names)]
+    names = [name or f"{UNNAMED}{j}" for j, name in enumerate(names)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(

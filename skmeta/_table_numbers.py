@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ._table_cells import NO_VALUE
+from ._table_cells import MONTH, NO_VALUE
 
 MOST = 0.8
 """Share of the values of a column that makes it one of numbers, or of dates."""
@@ -100,6 +100,8 @@ def _marks(body, power):
 
 
 def _is_unit(text):
+    if MONTH.fullmatch(text):  # 10 Jan is a day
+        return False
     first = text[0]
     return first.isalpha() or first in "%‰°" or unicodedata.category(first) == "Sc"
 

@@ -16,7 +16,14 @@ from ._table_cells import (
     zone_of,
 )
 from ._table_columns import TAKES, ColumnReading
-from ._table_dates import COMPACT, YEARS, DateFormat, DateSurvey, zones_differ
+from ._table_dates import (
+    COMPACT,
+    YEARS,
+    DateFormat,
+    DateSurvey,
+    maybe_dates,
+    zones_differ,
+)
 from ._table_files import import_pandas
 from ._table_numbers import MAX_DIGITS, MOST, NumberSurvey, TruthFormat
 from ._table_words import (
@@ -239,7 +246,7 @@ class TableReadings:
             DateSurvey(counts).formats or NumberSurvey(counts).share >= MOST
         ):
             return "It is not written as --day-first, --decimal or --thousands say."
-        return ""
+        return maybe_dates(counts)
 
     def target_reading(self):
         """The reading of the target as numbers.

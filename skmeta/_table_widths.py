@@ -16,7 +16,7 @@ SHORT = (
 NAMED = (
     "Name its first field in the header if rows have names (R writes one with "
     "write.csv, or write.table(..., col.names=NA)); put cells that hold the separator "
-    "in quotes."
+    "in quotes; delete the first line if it is no header."
 )
 QUOTES = "Put cells that hold the separator in quotes."
 

@@ -18,10 +18,10 @@ from ._table_checks import (
     ReadingRules,
     check_columns,
     check_distinct,
-    checked_frame,
     check_lists,
     check_names,
     check_target,
+    checked_frame,
     exact_text,
 )
 from ._table_files import import_pandas, read_file, read_table

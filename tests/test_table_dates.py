@@ -300,3 +300,23 @@ def test_zones_that_are_not_known_are_named(tmp_path):
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(ValueError, match="'d' holds times of the zone 'Mars/Phobos'"):
         read_tasks(tmp_path / "a.parquet", task="task", target="y")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["10 Jan", "24 Dec"], '"10 Jan" say, their year is missing'),
+        (["10 Jan", "11 Jan"], '"10 Jan" say, their year is missing'),
+        (["Jan 1st", "Sept. 2"], '"Jan 1st" say, their year is missing'),
+        (["1.2.21", "24.12.21"], '"1.2.21" say, they are not written as those'),
+        (["2021-01-31 22.00", "2021-01-30 7.00"], '"2021-01-31 22.00" say, they are'),
+    ],
+)  # fmt: skip
+def test_what_may_be_a_date_that_is_not_read_is_said(read, in_file, texts, said):
+    table = read({"d": [texts[i % 2] for i in range(N)]})
+    assert table.kinds["d"] == "text"
+    note = next(
+        note for note in table.notes if note.startswith("'d' was taken as text")
+    )
+    assert f"If these are dates, {said}" in note
+    assert "write them as 2021-01-31" in note

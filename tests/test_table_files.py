@@ -135,7 +135,7 @@ HEADER = "shop,name,x,y\n"
     [
         # An empty last column: a comma in a cell, and nothing says which it is.
         (lambda i, row: f"s{i // 10},Mil,ler,{i}," if i == 7 else f"s{i // 10},M,{i},",
-         None),
+         9),
         (lambda i, row: row.replace("Miller", "Mil,ler") if i % 9 == 8 else row, 10),
         # The last column is empty in some rows, in those with the comma at least.
         (lambda i, row: row.replace("Miller", "Mil, ler").rsplit(",", 1)[0] + ","
@@ -148,18 +148,13 @@ HEADER = "shop,name,x,y\n"
     ],
 )  # fmt: skip
 def test_a_separator_in_a_cell_without_quotes_moves_no_column(change, line, tmp_path):
-    rows = [change(i, row) for i, row in enumerate(WIDE)]
-    for last in ("", ","):
-        path = written(
-            tmp_path / "a.csv", HEADER.strip() + last + "\n" + "\n".join(rows)
-        )
-        said = r"line \d+\) has \d fields, (others|more than|fewer than)"
-        if line is None or last:
-            with pytest.raises(ValueError, match=said):
-                read_table(path)
-            continue
-        with pytest.raises(ValueError, match=rf"\(line {line}\) has \d fields"):
-            read_table(path)
+    rows = "\n".join(change(i, row) for i, row in enumerate(WIDE))
+    path = written(tmp_path / "a.csv", HEADER + rows)
+    with pytest.raises(ValueError, match=rf"\(line {line}\) has \d fields"):
+        read_table(path)
+    path = written(tmp_path / "a.csv", HEADER.replace("\n", ",\n") + rows)
+    with pytest.raises(ValueError, match=r"\(line \d+\) has \d fields"):
+        read_table(path)
 
 
 def test_longer_rows_that_end_in_a_separator_say_how_they_can_be_read(tmp_path):
@@ -183,8 +178,8 @@ def test_names_of_rows_move_no_column(name, tmp_path):
     path = written(tmp_path / "a.csv", HEADER + "".join(row + ",\n" for row in rows))
     with pytest.raises(
         ValueError,
-        match="every row has 5 fields, more than the 4 of the header.* two ways: rows "
-        "end in a separator, or begin with a name, .* say, and have nothing in 'y'. ",
+        match=r"every row has 5 fields, more than the 4 of the header.* two ways: rows "
+        r"end in a separator, or begin with a name, .* say, and have nothing in 'y'. ",
     ):
         read_table(path)
 
@@ -193,6 +188,17 @@ def test_names_of_rows_move_no_column(name, tmp_path):
 def test_a_title_above_the_header_is_blamed(first, tmp_path):
     path = written(tmp_path / "a.csv", f"{first}\n{HEADER}" + "\n".join(WIDE))
     with pytest.raises(ValueError, match="The first line does not look like a header"):
+        read_table(path)
+    path = written(tmp_path / "a.csv", f"Sales,,,\n{HEADER}" + "\n".join(WIDE))
+    with pytest.raises(
+        ValueError, match=r"no column 'shop' for the task\. The first line does not"
+    ):
+        read_tasks(path, task="shop", target="y")
+
+
+def test_a_title_of_nearly_as_many_fields_may_be_no_header(tmp_path):
+    path = written(tmp_path / "a.csv", f"Sales,2020,\xa0\n{HEADER}" + "\n".join(WIDE))
+    with pytest.raises(ValueError, match="delete the first line if it is no header"):
         read_table(path)
 
 
@@ -220,5 +226,5 @@ def test_the_separator_is_that_under_which_rows_agree(header, end, tmp_path):
 def test_two_columns_of_a_name_are_refused_in_parquet_too(tmp_path):
     table = pa.table([pa.array([1]), pa.array([2])], names=["x", "x"])
     parquet.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match="two columns are called 'x'. Give each a"):
+    with pytest.raises(ValueError, match=r"two columns are called 'x'\. Give each a"):
         read_table(tmp_path / "a.parquet")

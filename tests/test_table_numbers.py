@@ -353,3 +353,14 @@ def test_marks_of_missing_targets_leave_their_rows_out(in_file, suffix):
     assert table.notes[0] == "3 of 40 rows without 'shop' or 'y' were left out."
     assert in_file.line(table, "y").endswith('2 are marked as missing, "NA" say')
     np.testing.assert_array_equal(table.tasks.y, np.arange(3, N) + 0.5)
+
+
+def test_large_numbers_are_said_in_short(in_file):
+    table = in_file({"c": cycle("1e300", "2.5e299", f"{10**300}.5")})
+    assert in_file.line(table, "c") == "'c' (number): \"1e300\" as 1e+300"
+    with pytest.raises(ValueError, match="never changes: 1e\\+300"):
+        in_file({"c": cycle("1", "2"), "y": cycle("1e300")})
+    table = in_file({"c": cycle(1e300, 123456789012.0)}, ".parquet")
+    assert in_file.line(table, "c") == "'c' (number): 1e+300 say"
+    table = in_file({"c": cycle(123456789012.0, 1e300)}, ".parquet")
+    assert in_file.line(table, "c") == "'c' (number): 123456789012 say"

@@ -25,7 +25,7 @@ def frame():
             "grade": rng.choice(["low", "high", None], n),
             "day": pd.date_range("2024-02-26", periods=n, freq="D"),
             "mark": [str(i % 7) if i != 5 else "?" for i in range(n)],
-            "id": np.arange(100, 100 + n),
+            "id": np.arange(1, 1 + n),
             "note": [f"pupil {i}" for i in range(n)],
             "place": np.repeat(["north", "south", "west"], 20),
             "constant": "c",
@@ -130,11 +130,47 @@ def test_columns_that_rise_by_more_than_one_are_numbers(frame, tmp_path):
     assert table.kinds["seconds"] == "number"
     assert "id" not in table.kinds
     assert (
-        "'id' numbers the rows and was left out. It has 60 whole numbers from 100 to "
-        "159; --number 'id' (number= in Python) keeps it."
+        "'id' numbers the rows and was left out. It has 60 whole numbers from 1 to "
+        "60; --number 'id' (number= in Python) keeps it."
     ) in table.notes
     kept = read_tasks(tmp_path / "a.csv", task="task", target="y", number=["id"])
     assert kept.kinds["id"] == "number"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(44197, 44257), np.arange(44256, 44196, -1),
+     pd.date_range("2021-01-01", periods=60).strftime("%y%m%d").astype(int)],
+)  # fmt: skip
+def test_whole_numbers_from_elsewhere_on_may_be_days(frame, suffix, values, tmp_path):
+    table = read(frame.assign(day=values), tmp_path / f"a{suffix}")
+    assert table.kinds["day"] == "number"
+    column = list(table.tasks.feature_names).index("day")
+    order = np.argsort(frame.task, kind="stable")
+    np.testing.assert_array_equal(table.tasks.X[:, column], np.asarray(values)[order])
+    assert (
+        "'day' has a whole number of its own in every row, and was taken as a number. "
+        "If it only names the rows, drop it (--drop, drop= in Python)."
+    ) in table.notes
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("value", [True, 5, "x", "2021-01-31"])
+def test_a_value_or_nothing_is_kept(frame, suffix, value, tmp_path):
+    ticked = np.arange(60) % 3 == 0
+    frame["box"] = [value if tick else None for tick in ticked]
+    table = read(frame, tmp_path / f"a{suffix}")
+    kind = table.kinds["box"]
+    X = table.columns(read_table(tmp_path / f"a{suffix}")).filter(like="box")
+    assert kind == {"x": "text", "2021-01-31": "date"}.get(value, "number") or (
+        suffix == ".parquet" and kind == "text"
+    )
+    if kind == "text":
+        np.testing.assert_array_equal(X[f"box = {value}"], ticked)
+    else:
+        np.testing.assert_array_equal(X.iloc[:, 0].notna(), ticked)
+    assert "box" not in read(frame.assign(box=value), tmp_path / f"a{suffix}").kinds
 
 
 def test_targets_of_new_rows_are_checked(frame, tmp_path):
