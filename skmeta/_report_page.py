@@ -68,6 +68,8 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+START = PAGE.partition("\n")[0]
+"""What a report begins with."""
 
 PHONE = 4.4
 """Width in inches of what is drawn for a phone, as wide as its page or narrower."""

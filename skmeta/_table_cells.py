@@ -1,6 +1,7 @@
 """The cells of a column by what their type says: text, numbers, dates, or others."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Real
@@ -35,8 +36,26 @@ SORTS = {
     "other": "a type that is not read",
 }
 
+FIRST_DAY, LAST_DAY = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
+"""Of the calendar; other dates are missing."""
+
+WHOLE = re.compile(r"-?\d+")
+MOST_EXACT = 10**15
+"""Up to here, whole numbers and floats are the same."""
+
+MONTH = re.compile(
+    r"(?<![a-z])(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|"
+    r"(jul)y?|(aug)(?:ust)?|(sep)(?:t(?:ember)?)?|(oct)(?:ober)?|(nov)(?:ember)?|"
+    r"(dec)(?:ember)?)(?![a-z])",
+    re.IGNORECASE,
+)
+
 MIDNIGHT = "T00:00:00"
 MAX_EXAMPLE = 40
+
+
+def _no_text():
+    return import_pandas().Series(dtype=object)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,17 +63,24 @@ class Cells:
     """Values of a column that are there, all of one sort.
 
     ``sort`` is "text", "number", "truth", "date", "duration" or "other"; ``values`` is
-    a Series whose index says in which of the column's rows they are.
+    a Series whose index says in which of the column's rows they are, and ``beyond`` one
+    of text: dates that are none of the calendar.
     """
 
     sort: str
     values: object
+    beyond: object = field(default_factory=_no_text)
 
 
 def cells_of(column):
     """Cells of a column, one `Cells` for each sort; the rows are counted from 0.
 
-    Missing values, and empty text, are in none.
+    Missing values, numbers that are none (NaN) and empty text are in none.
+
+    Raises
+    ------
+    ValueError
+        If times are of a zone that is not known.
     """
     pd = import_pandas()
     column = column.reset_index(drop=True)
@@ -62,18 +88,72 @@ def cells_of(column):
     sort = _sort_of_type(column.dtype)
     if sort is None:
         column = column.astype(object)
+        column = column[column.notna()]  # a category may be none as well
         found = pd.Series(map(_sort_of_value, column), index=column.index, dtype=object)
-        parts = [Cells(s, column[found == s]) for s in found.unique()]
+        parts = [(s, column[found == s]) for s in found.unique()]
     else:
-        parts = [Cells(sort, column)]
-    parts = [_without_empty(part) if part.sort == "text" else part for part in parts]
-    return [part for part in parts if len(part.values)]
+        parts = [(sort, column)]
+    cells = [_of_a_sort(*part) for part in parts]
+    return [some for some in cells if len(some.values) + len(some.beyond)]
 
 
-def _without_empty(cells):
-    """Text as Python's own, without what is empty."""
-    values = cells.values.astype(object)
-    return Cells("text", values[values != ""])
+def _of_a_sort(sort, values):
+    """Cells, of those values that say something."""
+    if sort == "text":
+        values = values.astype(object)
+        values = values[values != ""]
+    elif sort == "number":
+        numbers = values.to_numpy(dtype=float, na_value=np.nan)
+        values = values[~np.isnan(numbers)]
+    elif sort == "date" and not _is_object(values):
+        return _of_the_calendar(values)
+    return Cells(sort, values)
+
+
+def _is_object(values):
+    return import_pandas().api.types.is_object_dtype(values.dtype)
+
+
+def _of_the_calendar(values):
+    """Cells of dates of a type, as pandas' own time stamps."""
+    pd = import_pandas()
+    if isinstance(values.dtype, pd.ArrowDtype):
+        stamps, zone = _stamps_of_arrow(values)
+    else:
+        stamps, zone = values, values.dt.tz
+        stamps = (stamps if zone is None else stamps.dt.tz_convert(None)).to_numpy()
+    known = _in_the_calendar(stamps, zone)
+    days = stamps[~known].astype("datetime64[D]").astype(str)
+    beyond = pd.Series(days, values.index[~known], dtype=object)
+    stamps = pd.Series(stamps[known], values.index[known], name=values.name)
+    if zone is not None:
+        try:
+            stamps = stamps.dt.tz_localize("UTC").dt.tz_convert(zone)
+        except (LookupError, ValueError) as error:
+            raise ValueError(
+                f"{values.name!r} holds times of the zone {zone!r}, which is not known."
+            ) from error
+    return Cells("date", stamps, beyond)
+
+
+def _stamps_of_arrow(values):
+    """``(stamps, zone)``: of UTC where there is a zone, as numpy's datetime64."""
+    import pyarrow as pa
+
+    dtype, array = values.dtype.pyarrow_dtype, values.array.__arrow_array__()
+    if pa.types.is_date32(dtype):
+        days = array.cast(pa.int32()).to_numpy().astype("datetime64[D]")
+        return days.astype("datetime64[s]"), None
+    unit = "ms" if pa.types.is_date(dtype) else dtype.unit
+    stamps = array.cast(pa.int64()).to_numpy().astype(f"datetime64[{unit}]")
+    return stamps, None if pa.types.is_date(dtype) else dtype.tz
+
+
+def _in_the_calendar(stamps, zone):
+    """Which stamps (n_values,) are of the calendar, by the clock of any zone."""
+    days = stamps.astype("datetime64[D]")
+    margin = 0 if zone is None else 1
+    return (days >= FIRST_DAY + margin) & (days <= LAST_DAY - margin)
 
 
 def _sort_of_type(dtype):
@@ -134,9 +214,59 @@ def as_numbers(cells):
     return pd.Series(numbers, index=values.index)
 
 
-def as_dates(cells):
-    """Dates as a Series of time stamps, of UTC where there is a zone or none."""
-    return import_pandas().to_datetime(cells.values, utc=True)
+def as_dates(cells, zone=None):
+    """Dates as a Series of time stamps without a zone, as the clock says.
+
+    The clock is that of ``zone``, or of the zone that a date has of its own.
+    """
+    pd = import_pandas()
+    if not _is_object(cells.values):
+        return _by_clock(cells.values.dt, zone).dt.as_unit("us")
+    dates = [_by_clock(pd.Timestamp(value), zone) for value in cells.values]
+    return pd.Series(dates, cells.values.index, dtype="datetime64[us]")
+
+
+def _by_clock(dates, zone):
+    """One time stamp, or many, without a zone."""
+    if dates.tz is not None and zone is not None:
+        dates = dates.tz_convert(zone)
+        dates = getattr(dates, "dt", dates)
+    return dates.tz_localize(None)
+
+
+def zone_of(cells):
+    """The zone of dates, which all have; None where they have none, or of their own."""
+    return None if _is_object(cells.values) else cells.values.dt.tz
+
+
+def as_known_numbers(cells, known):
+    """Numbers as text, those as the text of ``known`` which is the same number.
+
+    A column of whole numbers comes as one of floats where a row has none.
+
+    Raises
+    ------
+    ValueError
+        If a number is none of ``known``, and cannot be as all of those are whole.
+    """
+    of_number = {float(text): text for text in known}
+    all_whole = all(WHOLE.fullmatch(text) for text in known)
+
+    def as_known(value):
+        text, number = str(value), float(value)
+        if text in known:
+            return text
+        if not all_whole:
+            return of_number.get(number, text)
+        if WHOLE.fullmatch(text):
+            return text
+        if number % 1 or abs(number) >= MOST_EXACT:
+            raise ValueError(f"{text} is not one of the whole numbers of the table")
+        return f"{number:.0f}"
+
+    values = cells.values
+    text = [as_known(value) for value in values.tolist()]
+    return import_pandas().Series(text, index=values.index, dtype=object)
 
 
 def as_text(cells, with_time=False):
@@ -146,13 +276,18 @@ def as_text(cells, with_time=False):
     """
     pd = import_pandas()
     values = cells.values
-    if cells.sort == "date":
-        text = [pd.Timestamp(value).isoformat() for value in values]
-        if not with_time and all(value.endswith(MIDNIGHT) for value in text):
-            text = [value.removesuffix(MIDNIGHT) for value in text]
-    else:
-        text = [str(value) for value in values.tolist()]
+    if cells.sort != "date":
+        return as_strings(values)
+    text = [pd.Timestamp(value).isoformat() for value in values]
+    if not with_time and all(value.endswith(MIDNIGHT) for value in text):
+        text = [value.removesuffix(MIDNIGHT) for value in text]
     return pd.Series(text, index=values.index, dtype=object)
+
+
+def as_strings(values):
+    """What `str` makes of each value of a Series, a Series."""
+    text = [str(value) for value in values.tolist()]
+    return import_pandas().Series(text, index=values.index, dtype=object)
 
 
 def tally(text):
@@ -170,7 +305,8 @@ def is_mark(text):
 def shown(value):
     """A value as a message shows it: text in quotes, and not too long."""
     if isinstance(value, float):
-        return f"{value:.0f}" if value % 1 == 0 else f"{value:.10g}"
+        whole = value % 1 == 0 and abs(value) < MOST_EXACT
+        return f"{value:.0f}" if whole else f"{value:.10g}"
     text = str(value)
     if len(text) > MAX_EXAMPLE:
         text = text[: MAX_EXAMPLE - 3] + "..."

@@ -1,11 +1,14 @@
 """What `read_tasks` is given, checked: names of columns, the task and the target."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from ._table_cells import shown, tally
+from ._table_files import UNNAMED, frame_of, import_pandas
 from ._table_numbers import DECIMALS, MOST, THOUSANDS, NumberSurvey
+from ._table_widths import HEADER
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,28 @@ class ReadingRules:
             )
 
 
+def check_names(**names):
+    """Whether names of columns are text."""
+    for option, given in names.items():
+        if not isinstance(given, str):
+            raise TypeError(
+                f"{option}={given!r} has to be the name of a column, a str."
+            )
+
+
 def check_lists(**names):
     """Whether names of columns are in lists, and none in two of them."""
     for option, given in names.items():
         if isinstance(given, str):
             raise ValueError(
                 f"{option}={given!r} is one name. Give a list: {option}=[{given!r}]."
+            )
+        if not isinstance(given, Collection) or not all(
+            isinstance(n, str) for n in given
+        ):
+            raise TypeError(
+                f"{option}={given!r} has to be a list of names of columns, each a str; "
+                f"{option}=[] names none."
             )
     count = Counter(name for given in names.values() for name in set(given))
     for name, n_lists in count.items():
@@ -55,6 +74,11 @@ def check_lists(**names):
 
 def check_columns(frame, task, target, classes, drop, rules):
     """Whether the columns that are named are there, and can be used so."""
+    if frame.shape[1] < 2:
+        raise ValueError(
+            f"The table has one column alone, {frame.columns[0]!r}. In text files, "
+            "fields are read between commas, semicolons or tabs."
+        )
     used = [("for the task", task), ("for the target", target)]
     lists = (("to drop", drop), ("to take as text", rules.text),
              ("to read as numbers", rules.number))  # fmt: skip
@@ -82,17 +106,36 @@ def _absent(name, use, columns):
     near = get_close_matches(name.lower(), lowered, n=3, cutoff=0.6)
     near = [n for n in near if n == name.lower()] or near
     hint = " or ".join(repr(lowered[n]) for n in near)
+    if 2 * sum(c.startswith(UNNAMED) for c in columns) >= len(columns):
+        return f"There is no column {name!r} {use}. {HEADER}"
     there = ", ".join(map(repr, columns[:20])) + (", ..." if len(columns) > 20 else "")
     said = f"Did you mean {hint}?" if hint else f"There are {there}."
     return f"There is no column {name!r} {use}. {said}"
 
 
-def check_target(y, reading):
-    """Whether targets (n_rows,) can be predicted: they vary, and classes are few."""
+def checked_frame(frame):
+    """Rows of a table as a DataFrame with rows; those of other libraries as well."""
+    if not isinstance(frame, import_pandas().DataFrame):
+        if not all(hasattr(frame, it) for it in ("__arrow_c_stream__", "columns")):
+            raise TypeError(
+                f"Rows of a table have to be a DataFrame, as read_table gives it: got "
+                f"{type(frame).__name__}."
+            )
+        frame = frame_of(frame)
+    if not len(frame):
+        raise ValueError("The frame has no rows.")
+    return frame
+
+
+def check_target(y, reading, remarks):
+    """Whether targets (n_rows,) can be predicted: they vary, and classes are few.
+
+    ``remarks`` say what was left out.
+    """
     n_values = y.nunique()
     if n_values < 2:
-        value = y.iloc[0]
-        raise ValueError(f"The target {y.name!r} never changes: {shown(value)}.")
+        said = f"The target {y.name!r} never changes: {shown(y.iloc[0])}."
+        raise ValueError(" ".join([said, *remarks]))
     if reading.kind == "number":
         return
     is_number = reading.source == "number"

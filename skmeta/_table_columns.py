@@ -6,7 +6,9 @@ from ._table_cells import (
     MIDNIGHT,
     SORTS,
     as_dates,
+    as_known_numbers,
     as_numbers,
+    as_strings,
     as_text,
     cells_of,
     shown,
@@ -45,6 +47,8 @@ class ColumnReading:
         Of what is written as text.
     known : frozenset of str
         Values, where the kind is text.
+    zone : tzinfo, str or None
+        By whose clock dates are read that have a zone; None takes that of each date.
     use : {"column", "task", "target"}
     """
 
@@ -54,6 +58,7 @@ class ColumnReading:
     source: str = "text"
     format: object = None
     known: frozenset = field(default=frozenset(), repr=False)
+    zone: object = None
     use: str = "column"
 
     @property
@@ -84,8 +89,8 @@ class ColumnReading:
         -------
         values : Series of shape (n_rows,)
             Numbers, time stamps or text; missing where there is nothing to read.
-        unread : Series
-            Text that is neither a number nor a date, where it has to be.
+        unread : Series of str
+            What is neither a number nor a date, where it has to be.
 
         Raises
         ------
@@ -96,9 +101,8 @@ class ColumnReading:
         values, unread = [pd.Series(dtype=object)], [pd.Series(dtype=object)]
         for cells in cells_of(column):
             values.append(self._values(cells))
-            if cells.sort == "text":
-                text = cells.values[values[-1].isna()]
-                unread.append(text[text.str.strip() != ""])
+            text = as_strings(cells.values[values[-1].isna()])
+            unread += [text[text.str.strip() != ""], cells.beyond]
         values = pd.concat(values[1:] or values).reindex(pd.RangeIndex(len(column)))
         values = values.set_axis(column.index).rename(column.name)
         return values, pd.concat(unread[1:] or unread)
@@ -108,6 +112,8 @@ class ColumnReading:
         compact = self.format == DateFormat(COMPACT) and cells.sort == "number"
         if cells.sort not in (*TAKES[self.kind], self.source) and not compact:
             self._refuse(cells)
+        if self.kind == "text" and cells.sort == self.source == "number" and self.known:
+            return self._numbers_as_text(cells)
         if self.kind == "text":
             text = as_text(cells, self._with_time)
             if cells.sort != self.source and not self.known.issuperset(text):
@@ -118,7 +124,18 @@ class ColumnReading:
         if cells.sort == "text":
             form = self.format or {"number": NumberFormat(), "date": ISO}[self.kind]
             return form.read(cells.values)
-        return (as_numbers if self.kind == "number" else as_dates)(cells)
+        return (
+            as_numbers(cells) if self.kind == "number" else as_dates(cells, self.zone)
+        )
+
+    def _numbers_as_text(self, cells):
+        try:
+            return as_known_numbers(cells, self.known)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.name!r} was read as text from whole numbers, and these rows "
+                f"hold others: {error}. Give the cells as they were there."
+            ) from error
 
     def _refuse(self, cells):
         raise ValueError(
@@ -149,8 +166,8 @@ class ColumnReading:
 def _date_parts(name, dates):
     """Of each date its day, counted on, and its month and weekday."""
     pd = import_pandas()
-    dates = pd.to_datetime(dates, utc=True)
-    days = (dates - pd.Timestamp("2000-01-01", tz="UTC")) / pd.Timedelta(days=1)
+    dates = pd.to_datetime(dates)
+    days = (dates - pd.Timestamp("2000-01-01")) / pd.Timedelta(days=1)
     return {
         f"{name} (day)": days,
         f"{name} (month)": dates.dt.month.astype(float),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from ._table_cells import NO_VALUE
+from ._table_cells import MONTH, NO_VALUE, shown
 from ._table_files import import_pandas
 from ._table_numbers import MOST, n_values
 
@@ -19,12 +19,6 @@ MAX_DAY = 30
 YEARS = (1900, 2100)
 """Of whole numbers of eight digits that are dates."""
 
-MONTH = re.compile(
-    r"(?<![a-z])(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|"
-    r"(jul)y?|(aug)(?:ust)?|(sep)(?:t(?:ember)?)?|(oct)(?:ober)?|(nov)(?:ember)?|"
-    r"(dec)(?:ember)?)(?![a-z])",
-    re.IGNORECASE,
-)
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 PARTS = re.compile(
     WEEKDAY + r"(?P<day>.+?)(?:(?:[T ,:]\s*)(?P<hour>\d{1,2}):(?P<minute>\d\d)"
@@ -36,6 +30,10 @@ SHAPE = re.compile(
     r"\d{1,4}([-/. ])\d{1,2}\1\d{1,4}|\d{8}|\d{4}[-/]\d{1,2}|\d{1,2}/\d{4}"
     r"|\d{0,4}[-/. ]?[a-z]{3}[-/. ]?\d{1,4}(?:[-/. ]\d{1,4})?",
     re.IGNORECASE,
+)
+NO_YEAR = re.compile(r"\d{1,2}[-/. ]*[a-z]{3}|[a-z]{3}[-/. ]*\d{1,2}", re.IGNORECASE)
+MAYBE_DATE = re.compile(
+    r"(?:\d{4}([-/. ])\d{1,2}\1\d{1,2}|\d{1,2}([-/. ])\d{1,2}\2(?:\d\d|\d{4}))(?!\d).*"
 )
 WORDS = re.compile(r"[A-Za-z,\s]")
 PADDED = re.compile(r"\d\d\.\d\d\.\d\d")
@@ -74,7 +72,7 @@ class DateFormat:
         return order
 
     def read(self, text):
-        """Time stamps, of UTC, of a Series of text; NaT where it is no date."""
+        """Time stamps, as the clock says, of a Series of text; NaT where it is none."""
         pd = import_pandas()
         different = pd.Series(text.unique(), dtype=object)
         dates = self.dates(in_parts(different))
@@ -88,14 +86,15 @@ class DateFormat:
             day = day.where(day.str.fullmatch(PADDED.pattern))
         if self.code == COMPACT:
             day = day.where(day.str.fullmatch(r"\d{8}"))
-        dates = pd.to_datetime(day, format=self.code, errors="coerce", utc=True)
+        dates = pd.to_datetime(day, format=self.code, errors="coerce")
+        dates = dates.astype("datetime64[us]")
         if self.code == COMPACT:
             dates = dates.where(dates.dt.year.between(*YEARS))
         return dates + parts["time"]
 
 
 def in_parts(text):
-    """The day, as text, and the time of day less its zone of a Series of text."""
+    """The day, as text, and the time of day of a Series of text."""
     pd = import_pandas()
     found = [PARTS.fullmatch(value.strip()) for value in text]
     times = [_time(match) if match else None for match in found]
@@ -120,7 +119,7 @@ def _plain(day):
 
 
 def _time(match):
-    """Seconds from midnight, of UTC; None where there is no such time."""
+    """Seconds from midnight, by the clock; None where there is no such time."""
     if not match["hour"]:
         return 0.0
     hour, minute = int(match["hour"]), int(match["minute"])
@@ -129,11 +128,19 @@ def _time(match):
         return None
     if half:
         hour = hour % 12 + 12 * half.startswith("p")
-    digits = re.sub(r"\D", "", match["zone"]).ljust(4, "0")
-    offset = 3600 * int(digits[:2]) + 60 * int(digits[2:])
-    if match["zone"].startswith("-"):
-        offset = -offset
-    return 3600.0 * hour + 60 * minute + second - offset
+    return 3600.0 * hour + 60 * minute + second
+
+
+def zones_differ(text):
+    """Whether a Series of text holds times of different zones, or of none and one."""
+    found = [PARTS.fullmatch(value.strip()) for value in text]
+    return len({_zone(match["zone"]) for match in found if match and match["hour"]}) > 1
+
+
+def _zone(text):
+    """A zone as its distance from UTC; the empty text where there is none."""
+    digits = re.sub("[^0-9+-]", "", text)
+    return digits.ljust(5, "0") if digits else "+0000" if text else ""
 
 
 class DateSurvey:
@@ -230,3 +237,23 @@ def _formats(days, day_first):
     codes = [code.format(s=s) for s in found for code in (*NUMERIC, *NAMED)]
     forms = [DateFormat(code) for code in (COMPACT, *codes, *OTHERS)]
     return [f for f in forms if day_first is None or f.day_first in (None, day_first)]
+
+
+def maybe_dates(counts):
+    """What to say of text that is not read as dates, but may be; empty if it is not."""
+    days = [_plain(text) for text in counts.index]
+    without_year = [bool(NO_YEAR.fullmatch(day) and MONTH.search(day)) for day in days]
+    most = MOST * n_values(counts)
+    if counts[without_year].sum() >= most:
+        return (
+            f"If these are dates, {shown(counts[without_year].index[0])} say, their "
+            "year is missing: write them as 2021-01-31."
+        )
+    like = [bool(MAYBE_DATE.fullmatch(text)) for text in counts.index]
+    if counts[like].sum() >= most:
+        return (
+            f"If these are dates, {shown(counts[like].index[0])} say, they are not "
+            "written as those that are read: write them as 2021-01-31, or as "
+            "2021-01-31 22:00 with a time."
+        )
+    return ""

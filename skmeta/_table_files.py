@@ -6,7 +6,10 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections import Counter
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 from pathlib import Path
+
+from ._table_widths import check_widths, without_last_separator
 
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 FORMATS = {
@@ -21,8 +24,12 @@ FORMATS = {
 MAX_HEADER = 1 << 20
 """Characters that separators are looked for in."""
 
-MAX_SHOWN = 60
-"""Characters of a row of a file that a message repeats, at most."""
+SEPARATORS = (";", ",", "\t")
+UNNAMED = "Unnamed: "
+"""What columns without a name are called, with their number."""
+
+N_LOOKED_AT = 200
+"""Rows whose widths say which separator it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,20 +117,32 @@ def import_pandas():
 
 def _read_typed(path, kind):
     """A file whose columns have types."""
-    import pyarrow as pa
     from pyarrow import feather, parquet
 
-    pd = import_pandas()
-    table = {"parquet": parquet, "feather": feather}[kind].read_table(path)
-    for j, column in enumerate(table.columns):
-        if str(column.type) == "string_view":  # which pandas does not know
-            text = column.cast(pa.large_string())
-            table = table.set_column(j, table.column_names[j], text)
-    names = _column_names(table.column_names)
-    frame = table.rename_columns(names).to_pandas(
-        types_mapper=pd.ArrowDtype, ignore_metadata=True
+    if kind == "parquet":
+        with parquet.ParquetFile(path) as file:  # two columns of a name are read, too
+            table = file.read()
+    else:
+        table = feather.read_table(path)
+    return TableFile(frame_of(table), None)
+
+
+def frame_of(table):
+    """A DataFrame, with the types of an Arrow table, of it or what can be one."""
+    import pyarrow as pa
+
+    table = pa.table(table)
+    columns = [column.cast(_plain_type(column.type)) for column in table.columns]
+    return pa.table(columns, names=_column_names(table.column_names)).to_pandas(
+        types_mapper=import_pandas().ArrowDtype, ignore_metadata=True
     )
-    return TableFile(frame, None)
+
+
+def _plain_type(dtype):
+    """A type that pandas knows, for the values of another."""
+    from pyarrow import large_string, types
+
+    return large_string() if types.is_string_view(dtype) else dtype
 
 
 def _read_text(path):
@@ -140,8 +159,8 @@ def _read_text(path):
     except csv.Error as error:
         raise ValueError(f"line {lines.line_num}: {error}") from error
     header, rows = (rows or [[]])[0], rows[1:]
-    header, rows, more = _without_last_separator(header, rows)
-    _check_widths(header, rows, at[1:])
+    header, rows, more = without_last_separator(header, rows, at[1:])
+    check_widths(header, rows, at[1:])
     names = _column_names(header)
     cells = zip(*rows, strict=True) if rows else [()] * len(names)
     frame = import_pandas().DataFrame(
@@ -174,7 +193,7 @@ def _decoded(path):
 
 
 def _separator(text):
-    """``(separator, text)``: what is in the header most often, outside of quotes.
+    """``(separator, text)``: that under which the rows agree in how many fields.
 
     A first line such as ``sep=;``, which spreadsheets write, says so and is taken off.
     """
@@ -182,69 +201,32 @@ def _separator(text):
     if said:
         return said[1], text[said.end() :]
     header = re.sub(r'"[^"]*"', "", text[:MAX_HEADER]).lstrip("\r\n").split("\n", 1)[0]
-    return max([",", ";", "\t"], key=header.count), text
+    return max(
+        SEPARATORS, key=lambda mark: (_agreement(text, mark), header.count(mark))
+    ), text
 
 
-def _without_last_separator(header, rows):
-    """``(header, rows, notes)`` without fields that are empty wherever they are.
+def _agreement(text, separator):
+    """How many of the first rows have the same number of fields, and more than one.
 
-    Separators at the end of a row make them, of all rows, of some, or of the header.
+    With or without those at their ends that are empty.
     """
-    width = len(header)
-    longer = [row[width:] for row in rows if len(row) > width]
-    if longer and _are_empty(longer):
-        rows = [row[:width] for row in rows]
-        which = "all" if len(longer) == len(rows) else f"{len(longer)} of {len(rows)}"
-        note = f"A separator at the end of {which} rows was dropped: no field follows."
-        return header, rows, (note,)
-    last = [row[width - 1 :] for row in rows]
-    if [] in last and _are_empty([header[-1:], *last]):
-        note = "A separator at the end of the header was dropped: no name follows."
-        return header[:-1], [row[: width - 1] for row in rows], (note,)
-    return header, rows, ()
-
-
-def _are_empty(ends):
-    return not any(field.strip() for fields in ends for field in fields)
-
-
-def _check_widths(header, rows, at):
-    """Whether each row has the fields of the header, and no more."""
-    width = len(header)
-    wrong = [i for i, row in enumerate(rows) if len(row) != width]
-    if not wrong:
-        return
-    first = wrong[0]
-    row = rows[first]
-    others = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
-    if len(row) < width:
-        way_out = (
-            "Fill it up with separators if it is a row of the table; delete it if it "
-            "is a comment, a total or the end of a cell that has to be in quotes."
-        )
-    elif all(len(row) == width + 1 for row in rows):
-        way_out = (
-            "Name its first field in the header if rows have names (R writes one with "
-            "write.csv, or write.table(..., col.names=NA)); put cells that hold the "
-            "separator in quotes."
-        )
-    else:
-        way_out = "Put cells that hold the separator in quotes."
-    content = " | ".join(row)
-    if len(content) > MAX_SHOWN:
-        content = content[:MAX_SHOWN] + "..."
-    sort = "fewer" if len(row) < width else "more"
-    raise ValueError(
-        f"row {first + 1} (line {at[first]}) has {len(row)} "
-        f"field{'s' * (len(row) > 1)}, {sort} than the {width} of the header: "
-        f"{content!r}{others}. {way_out}"
+    lines = csv.reader(StringIO(text[:MAX_HEADER], newline=""), delimiter=separator)
+    try:
+        rows = list(islice(lines, N_LOOKED_AT))
+    except csv.Error:
+        return 0
+    filled = [separator.join(row).rstrip(separator).count(separator) for row in rows]
+    widths = Counter(len(row) - 1 for row in rows), Counter(filled)
+    return max(
+        (n for count in widths for width, n in count.items() if width > 0), default=0
     )
 
 
 def _column_names(header):
     """Names without spaces around them, each of one column."""
     names = [str(name).strip() for name in header]
-    names = [name or f"Unnamed: {j}" for j, name in enumerate(names)]
+    names = [name or f"{UNNAMED}{j}" for j, name in enumerate(names)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(

@@ -1,8 +1,8 @@
 """Numbers in text: one way of writing them for a whole column, or none.
 
 What a value looks like says which mark is its decimal mark, or nothing: "10,25" can be
-read in one way, "2.566" in two. All values of a column together, and then the other
-columns of the file, decide.
+read in one way, "2.566" in two. All values of a column together decide; then the other
+columns of the file do, where they prove what the column looks like.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from ._table_cells import NO_VALUE
+from ._table_cells import MONTH, NO_VALUE
 
 MOST = 0.8
 """Share of the values of a column that makes it one of numbers, or of dates."""
@@ -41,6 +41,9 @@ SIMPLE = re.compile(
 
 EITHER = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 GROUPS = re.compile(r"[1-9][0-9]{0,2}([.,' ])[0-9]{3}(?:\1[0-9]{3})*(?:([.,])[0-9]+)?")
+UNMARKED = re.compile(r"\D*[1-9][0-9]{3,}\D*")
+"""A whole number above 1000 without marks of thousands."""
+
 PADDED = re.compile("0[0-9]")
 PLAIN = re.compile(r"[0-9]+(?:(\.)[0-9]*|(,)[0-9]+)?|(?:(\.)|(,))[0-9]+")
 
@@ -97,6 +100,8 @@ def _marks(body, power):
 
 
 def _is_unit(text):
+    if MONTH.fullmatch(text):  # 10 Jan is a day
+        return False
     first = text[0]
     return first.isalpha() or first in "%‰°" or unicodedata.category(first) == "Sc"
 
@@ -217,12 +222,14 @@ class NumberSurvey:
         One value of each way of writing, its digits aside.
     decimal : str or None
         The decimal mark that the column proves.
+    grouped : bool
+        Whether all values look like whole numbers, with a mark at each thousand.
     """
 
     def __init__(self, counts, forced=False, decimal=None, thousands=None):
         self.formats, self.share, self.code, self.decimal = [], 0.0, None, None
         self.examples, self.units, self.either = {}, (), set()
-        self.forced, self.marks = forced, (decimal, thousands)
+        self.forced, self.marks, self.grouped = forced, (decimal, thousands), False
         self.n_values = n_values(counts)
         truth = TruthFormat()
         n_true = sum(
@@ -241,6 +248,8 @@ class NumberSurvey:
         affix = self._affix(sorts)
         if affix is not None:
             self._decide({w: n for w, n in sorts.items() if w.affix == affix}, affix)
+        if self.either:
+            self.grouped = not any(map(UNMARKED.fullmatch, counts.index))
 
     def _affix(self, sorts):
         """What is before and after most numbers; None where units differ."""
@@ -295,24 +304,41 @@ class NumberSurvey:
         """The decimal mark that these numbers prove; None if they are codes, say."""
         return self.decimal if self.share >= MOST and self.code is None else None
 
-    def format(self, decimal, otherwise):
-        """The format of the column in a file of a decimal mark; None if undecided.
+    def format(self, proven, between_commas):
+        """The format of the column in a file; None if undecided.
 
         Parameters
         ----------
-        decimal : str or None
-            That other columns prove.
-        otherwise : str or None
-            The decimal mark of values that have no other mark, without a proof.
+        proven : set of str
+            Decimal marks that columns prove, or the one that the user says.
+        between_commas : bool
+            Whether cells are, so that a comma in them has to be in quotes.
         """
+        decimal = next(iter(proven)) if len(proven) == 1 else None
         if len(self.formats) != 1:
-            if decimal is None and self.either == {otherwise}:
-                decimal = otherwise
+            if self.either:
+                decimal = self._decimal_in_doubt(proven, between_commas)
             return next((f for f in self.formats if f.decimal == decimal), None)
         (form,) = self.formats
         if isinstance(form, NumberFormat) and form.decimal is None:
-            return replace(form, decimal=decimal or otherwise)
+            if between_commas and not proven:
+                decimal = "."
+            return replace(form, decimal=decimal)
         return form
+
+    def _decimal_in_doubt(self, proven, between_commas):
+        """The decimal mark if some mark may be that or one of thousands; or None.
+
+        Proof from other columns does not overrule what the column looks like.
+        """
+        if len(self.either) > 1:
+            return None
+        (mark,) = self.either
+        if between_commas and mark == ".":
+            return mark if proven <= {mark} else None
+        if len(proven) != 1 or (mark in proven) == self.grouped:
+            return None
+        return next(iter(proven))
 
 
 def _formats(decimal, thousands, affix, codes):

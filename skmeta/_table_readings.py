@@ -8,13 +8,22 @@ from ._table_cells import (
     MISSING_MARKS,
     as_dates,
     as_numbers,
+    as_strings,
     as_text,
     is_mark,
     shown,
     tally,
+    zone_of,
 )
 from ._table_columns import TAKES, ColumnReading
-from ._table_dates import COMPACT, YEARS, DateFormat, DateSurvey
+from ._table_dates import (
+    COMPACT,
+    YEARS,
+    DateFormat,
+    DateSurvey,
+    maybe_dates,
+    zones_differ,
+)
 from ._table_files import import_pandas
 from ._table_numbers import MAX_DIGITS, MOST, NumberSurvey, TruthFormat
 from ._table_words import (
@@ -23,6 +32,7 @@ from ._table_words import (
     codes_said,
     held,
     no_numbers,
+    no_target,
     of_both,
     spelled,
     two_numbers,
@@ -73,8 +83,8 @@ class TableReadings:
         read = {*rules.number, target} if self.typed else counts
         marks = {s.proves for name, s in self.numbers.items() if name in read} - {None}
         orders = {s.proves for name, s in self.dates.items() if name in read} - {None}
-        self.decimal = rules.decimal or (marks.pop() if len(marks) == 1 else None)
-        self.otherwise = "." if separator == "," and not marks else None
+        self.decimals = {rules.decimal} if rules.decimal else marks
+        self.between_commas = separator == ","
         self.day_first = orders.pop() if len(orders) == 1 else None
 
     def reading(self, name):
@@ -131,7 +141,7 @@ class TableReadings:
         """The reading of text as numbers; why there is none where that is in doubt."""
         survey, counts = self.numbers[name], self.counts[name]
         forced = name in self.rules.number
-        form = survey.format(self.decimal, self.otherwise)
+        form = survey.format(self.decimals, self.between_commas)
         if form is None:
             why = two_numbers(survey) if survey.formats else no_numbers(counts)
             if forced:
@@ -141,7 +151,7 @@ class TableReadings:
         read = read or [t for t in counts.index if not isnan(form.value(t))]
         text = max(read, key=form.telling)
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
-        if len(survey.formats) > 1 and self.decimal and not self.rules.decimal:
+        if len(survey.formats) > 1 and self.decimals:
             said.append("as in other columns")
         unread = form.unread(counts)
         return ColumnReading(
@@ -173,6 +183,8 @@ class TableReadings:
         said = [f"{shown(text)} as {spelled(telling.iloc[0])}", *form.described]
         if len(survey.formats) > 1 and self.rules.day_first is None:
             said.append("as in other columns")
+        if zones_differ(telling.index):
+            said.append("each by the clock of its own zone")
         unread = counts[dates.isna()]
         return ColumnReading(
             name, "date", ", ".join(said) + unread_said("date", unread), format=form
@@ -181,11 +193,18 @@ class TableReadings:
     def _dates_of_a_type(self, name, cells):
         if name in self.rules.number:
             raise ValueError(f"{name!r} holds dates, which are no numbers.")
-        date = spelled(as_dates(cells).iloc[0])
-        return ColumnReading(name, "date", f"{date} say", source="date")
+        said, zone = f"{spelled(as_dates(cells).iloc[0])} say", zone_of(cells)
+        if zone is not None:
+            said += f", by the clock of {zone}"
+        said += unread_said("date", tally(cells.beyond))
+        return ColumnReading(name, "date", said, source="date", zone=zone)
 
     def _numbers_of_a_type(self, name, cells):
-        value, number = cells.values.iloc[0], float(as_numbers(cells).iloc[0])
+        numbers = as_numbers(cells)
+        unread = tally(as_strings(cells.values[numbers.isna()]))
+        if numbers.isna().all():
+            return no_numbers(unread)
+        value, number = cells.values[numbers.notna()].iloc[0], numbers.dropna().iloc[0]
         if name not in (*self.rules.number, self.target) and _are_dates(cells):
             form, text = DateFormat(COMPACT), f"{number:.0f}"
             said = f"{text} as {spelled(form.read(import_pandas().Series([text]))[0])}"
@@ -195,6 +214,7 @@ class TableReadings:
             said = f"{value} as {shown(number)}"
         if cells.sort == "duration":
             said += ", in days"
+        said += unread_said("number", unread)
         return ColumnReading(name, "number", said, source=cells.sort)
 
     def _typed_hint(self, name):
@@ -226,7 +246,7 @@ class TableReadings:
             DateSurvey(counts).formats or NumberSurvey(counts).share >= MOST
         ):
             return "It is not written as --day-first, --decimal or --thousands say."
-        return ""
+        return maybe_dates(counts)
 
     def target_reading(self):
         """The reading of the target as numbers.
@@ -242,6 +262,9 @@ class TableReadings:
             raise ValueError(f"The target {name!r} has no value.")
         (cells,) = parts
         if cells.sort == "number":
+            bad = as_strings(cells.values[as_numbers(cells).isna()])
+            if len(bad):
+                raise ValueError(no_target(name, tally(bad), len(cells.values)))
             return replace(self._numbers_of_a_type(name, cells), use="target")
         if cells.sort != "text":
             raise ValueError(
@@ -258,16 +281,13 @@ class TableReadings:
                 f"of numbers. Say --number {name!r} (number= in Python) if they are "
                 f"numbers. {CLASSES}"
             )
-        form = survey.format(self.decimal, self.otherwise)
+        form = survey.format(self.decimals, self.between_commas)
         tried = form or next(iter(survey.formats), TruthFormat())
         bad = counts[~is_mark(counts.index.to_series())]
         if not isinstance(tried, TruthFormat):
             bad = tried.unread(bad)
         if len(bad):
-            raise ValueError(
-                f"The target {name!r} holds what is no number in {bad.sum()} of "
-                f"{counts.sum()} rows, {shown(bad.index[0])} say. {CLASSES}"
-            )
+            raise ValueError(f"{no_target(name, bad, counts.sum())} {CLASSES}")
         if form is None:
             why = two_numbers(survey) if survey.formats else no_numbers(counts) + "."
             raise ValueError(f"The target {name!r} {why}")

@@ -12,12 +12,15 @@ RARE = "infrequent_sklearn"
 
 
 def numbers_rows(numbers):
-    """Whether numbers of a column count the rows of a table.
+    """Whether numbers of a column count the rows of a table, from 0 or 1 on.
 
     They are whole, all there from the first to the last, or rise from row to row, by 1
-    for the most part, as those do of a table that rows were taken out of.
+    for the most part, as those do of a table that rows were taken out of. Others may be
+    days, one to a row.
     """
     if numbers.isna().any() or not numbers.is_unique or (numbers % 1 != 0).any():
+        return False
+    if numbers.min() not in (0, 1):
         return False
     dense = numbers.max() - numbers.min() + 1 == len(numbers)
     rises = numbers.is_monotonic_increasing and numbers.diff().median() == 1
@@ -50,7 +53,7 @@ def usefulness(reading, values, known, groups, forced):
     there = values.dropna()
     n_values, n_rows = there.nunique(), len(values)
     example = f"{n_values:,} values, {shown(there.iloc[0])} say" if n_values else ""
-    none = reading.kind == "text" and len(there) < n_rows  # a value of its own
+    none = len(there) < n_rows  # which is a value of its own
     if n_values + none < 2 or not n_values:
         only = f", {shown(there.iloc[0])} in {len(there)} rows" if n_values else ""
         return f"has no more than one value{only}, and was left out.", ""

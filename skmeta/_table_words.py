@@ -46,6 +46,14 @@ def two_numbers(survey):
     )
 
 
+def no_target(name, counts, n_rows):
+    """Why what has to be a target of numbers is none."""
+    return (
+        f"The target {name!r} holds what is no number in {counts.sum()} of {n_rows} "
+        f"rows, {shown(counts.index[0])} say."
+    )
+
+
 def no_numbers(counts):
     """Why what has to be numbers is not."""
     return (

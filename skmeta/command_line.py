@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ._comparison_inputs import MIN_TASKS
 from ._report import write_report
+from ._report_page import START, counted
 from .comparison import compare
 from .demonstration import replace_what_cannot_be_shown, seed_number, writable_path
 from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
@@ -16,6 +17,9 @@ MAX_WIDTH, MAX_LINE = 30, 60
 
 INTERRUPTED = 130
 """Exit status of a program that Ctrl-C has ended, by convention."""
+
+N_ROWS = 5
+"""Of the table, that stand for labelled ones of a new task."""
 
 LINES = """\
 from skmeta import {learner}
@@ -30,7 +34,7 @@ print(comparison)
 comparison.plot()
 
 model = {learner}(random_state={seed}).meta_fit(table.tasks)
-rows = read_table({path!r}).head(5)  # stands for a few labelled rows of a new task
+rows = read_table({path!r}).iloc[table.rows[-{n_rows}:]]  # stand for a new task
 model.fit(table.columns(rows), table.targets(rows))
 model.predict(table.columns(rows))
 """
@@ -63,6 +67,7 @@ def main(arguments):
 
 
 def _compare(options):
+    check_out(options.out, options.table)
     how = {
         "task": options.task,
         "target": options.target,
@@ -83,8 +88,8 @@ def _compare(options):
     print(described(table), flush=True)
     if len(tasks) < MIN_TASKS:
         raise ValueError(
-            f"{options.task!r} has {len(tasks)} values, so there are {len(tasks)} "
-            f"tasks. It takes {MIN_TASKS} to learn from some and compare on others, "
+            f"{options.task!r} makes {counted(len(tasks), 'task')} of two rows or "
+            f"more. It takes {MIN_TASKS} to learn from some and compare on others, "
             "better 50."
         )
     comparison = compare(
@@ -108,10 +113,34 @@ def _compare(options):
         path=str(options.table),
         arguments=read_arguments(options.table, how),
         shots=comparison.n_support,
+        n_rows=N_ROWS,
         seed=options.seed,
     )
     write_report(options.out, comparison, model, table, lines, options.table.name)
     print(f"Report: {options.out}")
+
+
+def check_out(out, table):
+    """Whether a report can be written to a path without the loss of another file.
+
+    Raises
+    ------
+    ValueError
+        If the table or another file that is no report is there.
+    """
+    if not out.is_file():
+        return
+    if table.exists() and out.samefile(table):
+        raise ValueError(
+            f"--out {str(out)!r} is the table itself, which the report would replace. "
+            "Name another file."
+        )
+    with open(out, "rb") as file:
+        if file.read(len(START)) != START.encode():
+            raise ValueError(
+                f"--out {str(out)!r} is there already, and is no report that could be "
+                "replaced. Name another file, or delete it."
+            )
 
 
 def described(table):

@@ -10,6 +10,7 @@ rows is left out. Values are learned from all rows, targets aside.
 import warnings
 from dataclasses import dataclass, replace
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 
 from ._table_cells import cells_of, is_mark, shown
@@ -18,7 +19,9 @@ from ._table_checks import (
     check_columns,
     check_distinct,
     check_lists,
+    check_names,
     check_target,
+    checked_frame,
     exact_text,
 )
 from ._table_files import import_pandas, read_file, read_table
@@ -46,6 +49,9 @@ class TaskTable:
         ``name``, ``label`` and ``example`` of each say so, and its ``str`` is a line.
     remarks : list of str
         What was left out, is missing or has to be known of the table.
+    rows : ndarray of int, shape (n_rows,)
+        Which rows of the file are in the tasks, counted from 0: those with a target, of
+        tasks of two rows or more.
     """
 
     tasks: TaskCollection
@@ -54,6 +60,7 @@ class TaskTable:
     classes: bool
     readings: list
     remarks: list
+    rows: np.ndarray
     transformer: ColumnTransformer
 
     @property
@@ -75,7 +82,8 @@ class TaskTable:
         Parameters
         ----------
         frame : pandas.DataFrame of shape (n_rows, ...)
-            With the columns of `kinds`, in any order.
+            With the columns of `kinds`, in any order. Frames of polars and tables of
+            pyarrow are taken as well.
 
         Returns
         -------
@@ -84,15 +92,18 @@ class TaskTable:
 
         Raises
         ------
+        TypeError
+            If it is no frame.
         ValueError
-            If a column is not there, or its cells are of another sort than those of
-            the table: numbers where those were text, say.
+            If it has no rows, a column is not there, or its cells are of another sort
+            than those of the table: numbers where those were text, say.
 
         Warns
         -----
         UserWarning
             If text that has to be numbers or dates cannot be read so, and is missing.
         """
+        frame = checked_frame(frame)
         absent = [name for name in self.kinds if name not in frame.columns]
         if absent:
             raise ValueError(f"The table has no column {absent}, which the tasks have.")
@@ -110,6 +121,7 @@ class TaskTable:
         Parameters
         ----------
         frame : pandas.DataFrame of shape (n_rows, ...)
+            As in `columns`.
 
         Returns
         -------
@@ -118,10 +130,13 @@ class TaskTable:
 
         Raises
         ------
+        TypeError
+            If it is no frame.
         ValueError
-            If the target is not there, is missing in a row, or cannot be read as that
-            of the table.
+            If it has no rows, the target is not there, is missing in a row, or cannot
+            be read as that of the table.
         """
+        frame = checked_frame(frame)
         if self.target not in frame.columns:
             raise ValueError(f"The table has no column {self.target!r}, the target.")
         (reading,) = (r for r in self.readings if r.use == "target")
@@ -210,12 +225,16 @@ def read_tasks(
     >>> print(table.notes[-1])
     'solvent' (text): 4 values, "CC#N.O" say
     """
-    rules = ReadingRules(tuple(text), tuple(number), day_first, decimal, thousands)
+    check_names(task=task, target=target)
     check_lists(drop=drop, text=text, number=number)
+    rules = ReadingRules(tuple(text), tuple(number), day_first, decimal, thousands)
     file = read_file(path)
     check_columns(file.frame, task, target, classes, drop, rules)
     frame = file.frame.drop(columns=list(drop))
-    cells = {name: cells_of(column) for name, column in frame.items()}
+    cells = {
+        name: [some for some in cells_of(column) if len(some.values)]
+        for name, column in frame.items()
+    }
     of_task = text_reading(task, cells.pop(task), "task")
     if classes:
         of_target = text_reading(target, cells.pop(target), "target")
@@ -227,7 +246,7 @@ def read_tasks(
     y, _ = of_target.read(frame[target])
     known, remarks = _usable_rows(groups, y)
     groups, y = groups[known], y[known]
-    check_target(y, of_target)
+    check_target(y, of_target, remarks)
     used, columns, more = _useful_columns(frame, readings, known, groups)
     remarks = [*file.notes, *remarks, *more]
     if not used:
@@ -242,8 +261,9 @@ def read_tasks(
     tasks = TaskCollection.from_arrays(X, y, names)
     of_task = replace(of_task, example=f"{len(tasks)} tasks, {shown(names[0])} say")
     return TaskTable(
-        tasks, task, target, classes, [of_task, of_target, *used], remarks, transformer
-    )
+        tasks, task, target, classes, [of_task, of_target, *used], remarks,
+        np.flatnonzero(known), transformer,
+    )  # fmt: skip
 
 
 def _usable_rows(groups, y):

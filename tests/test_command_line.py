@@ -84,7 +84,11 @@ def make_frame(n_tasks=12, n_rows=9):
 def folder(tmp_path_factory):
     """A folder with a table of pupils."""
     folder = tmp_path_factory.mktemp("tables")
-    make_frame().to_csv(folder / "scores.csv", index=False)
+    frame = make_frame()
+    frame.loc[[0, 1, 4, len(frame) - 2], ["score", "passed"]] = None
+    last = {"school": "of one pupil", "row": len(frame), "score": 1.0, "passed": "yes"}
+    frame.loc[len(frame)] = last
+    frame.to_csv(folder / "scores.csv", index=False)
     return folder
 
 
@@ -162,6 +166,7 @@ def test_the_report_says_all_there_is_to_say(made):
         "'row' numbers the rows and was left out.",
         "'school' (task): 12 tasks, \"school 0\" say",
         "'sex' (text): 2 values, ",
+        "4 of 109 rows without",
         "gain over the best rival",
         "mixed-effects model",
     ):
@@ -220,7 +225,7 @@ def refused(capsys, given):
         ({"target": "passed"}, "add --classes"),
         ({"target": "flag"}, "add --classes"),
         ({"target": "same"}, "'same' never changes: 1"),
-        ({"task": "half"}, "'half' has 2 values, so there are 2 tasks"),
+        ({"task": "half"}, "'half' makes 2 tasks of two rows or more"),
         ({"task": "pair"}, "Half of the tasks have no more than 2 rows"),
     ],
 )
@@ -258,6 +263,41 @@ def test_bad_tables_end_with_a_sentence_and_2(given, message, tmp_path, capsys):
 )
 def test_bad_arguments_end_with_a_sentence_and_2(more, message, folder, capsys):
     assert message in refused(capsys, arguments(folder, *more))
+
+
+@pytest.mark.parametrize("out", ["scores.csv", "./scores.csv", "link.csv", "hard.csv"])
+def test_the_report_never_replaces_the_table(out, tmp_path, capsys):
+    make_frame().to_csv(tmp_path / "scores.csv", index=False)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "scores.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "scores.csv")
+    before = (tmp_path / "scores.csv").read_bytes()
+    for table in ("scores.csv", "link.csv"):
+        given = arguments(tmp_path, "--out", f"{tmp_path}/{out}", table=table)
+        error = refused(capsys, given)
+        assert "is the table itself, which the report would replace" in error
+        assert out.removeprefix("./") in error
+    assert (tmp_path / "scores.csv").read_bytes() == before
+
+
+def test_the_report_replaces_no_file_but_another_report(tmp_path, monkeypatch, capsys):
+    make_frame().to_csv(tmp_path / "scores.csv", index=False)
+    for content in ("school,age\n", "", "<html>"):
+        (tmp_path / "report.html").write_text(content)
+        error = refused(capsys, arguments(tmp_path))
+        assert "report.html' is there already, and is no report that" in error
+        assert (tmp_path / "report.html").read_text() == content
+    (tmp_path / "report.html").write_text("<!DOCTYPE html>\n<html>")
+    monkeypatch.setattr(command_line, "compare", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(arguments(tmp_path))
+
+
+def test_too_few_tasks_are_counted_without_those_of_one_row(tmp_path, capsys):
+    frame = make_frame(n_tasks=8).astype({"school": object})
+    one = frame.head(30).assign(school=[f"of one {i}" for i in range(30)])
+    pd.concat([frame, one]).to_csv(tmp_path / "scores.csv", index=False)
+    error = refused(capsys, arguments(tmp_path))
+    assert "'school' makes 8 tasks of two rows or more. It takes 10" in error
 
 
 def test_ctrl_c_ends_it_quietly(folder, monkeypatch, capsys):

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
-from skmeta.tables import read_table
+from skmeta.tables import read_table, read_tasks
 
 N = 40
 DAYS = pd.date_range("2021-01-01", periods=N)
@@ -68,8 +70,8 @@ def test_a_format_is_read_as_a_whole(read, in_file, code, said):
         ("2021-01-31T10:30:00", "2021-01-31 10:30"),
         ("2021-01-31 10:30:00.250", "2021-01-31 10:30:00.250"),
         ("2021-01-31T10:30:00Z", "2021-01-31 10:30"),
-        ("2021-01-31T10:30:00+02:00", "2021-01-31 08:30"),
-        ("2021-01-31 23:30 -0130", "2021-02-01 01:00"),
+        ("2021-01-31T10:30:00+02:00", "2021-01-31 10:30"),
+        ("2021-01-31 23:30 -0130", "2021-01-31 23:30"),
         ("31.01.2021, 10:30", "2021-01-31 10:30"),
         ("1/31/2021 10:30:15 PM", "2021-01-31 22:30:15"),
         ("1/31/2021 12:05 a.m.", "2021-01-31 00:05"),
@@ -217,7 +219,7 @@ def test_types_of_a_file_are_believed(read, in_file):
     X = table.columns(read_table(in_file.path))
     np.testing.assert_array_equal(X["stamp (day)"], since_2000(DAYS) + 0.25)
     np.testing.assert_array_equal(X["day (day)"], since_2000(DAYS))
-    np.testing.assert_allclose(X["zone (day)"], since_2000(DAYS) - 1 / 24)
+    np.testing.assert_allclose(X["zone (day)"], since_2000(DAYS))
     assert "each value reads as a date: save the column as dates" in in_file.line(
         table, "text"
     )
@@ -235,3 +237,86 @@ def test_new_rows_are_read_as_the_table_was(read):
     with pytest.warns(UserWarning, match=r"'d': 1 of 1 values are no date, \"2021-03"):
         X = table.columns(pd.DataFrame({"x": [1.0], "d": ["2021-03-01"]}))
     assert X["d (day)"].isna().all()
+
+
+def test_dates_are_those_of_the_clock_of_their_zone(read, in_file):
+    local = pd.date_range("2021-02-28 23:30", periods=N)
+    zoned = local.tz_localize("Europe/Berlin")
+    texts = [stamp.isoformat() for stamp in zoned]  # +01:00, and +02:00 from 28 March
+    for suffix, values in ((".parquet", zoned), (".csv", texts)):
+        table = read({"d": values}, suffix)
+        said = in_file.line(table, "d")
+        for rows in (read_table(in_file.path), pd.DataFrame({"x": 1.0, "d": zoned}),
+                     pd.DataFrame({"x": 1.0, "d": local})):  # fmt: skip
+            X = table.columns(rows)
+            np.testing.assert_allclose(X["d (day)"], since_2000(local), rtol=1e-12)
+            np.testing.assert_array_equal(X["d (month)"], local.month)
+            np.testing.assert_array_equal(X["d (weekday)"], local.day_of_week)
+        how = "the clock of Europe/Berlin", "each by the clock of its own zone"
+        assert said.endswith(how[suffix == ".csv"])
+    table = read({"d": zoned}, ".parquet")
+    utc = zoned.tz_convert("UTC")
+    for values in (utc, utc.astype(object)):
+        X = table.columns(pd.DataFrame({"x": 1.0, "d": values}))
+        np.testing.assert_array_equal(X["d (weekday)"], local.day_of_week)
+    same = read({"d": [f"{day:%Y-%m-%d %H:%M}+01" for day in local]})
+    assert "own zone" not in in_file.line(same, "d")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "far", "shown"),
+    [(pa.date32(), 2933262, "10000-12-31"),
+     (pa.date64(), -(10**15), "-29719-04-06"),
+     (pa.timestamp("us"), 2**61, "75039-04-04"), (pa.timestamp("s"), 10**12, "33658-"),
+     (pa.timestamp("us", "Europe/Berlin"), 253402300799000000, "9999-12-31")],
+)  # fmt: skip
+def test_dates_beyond_the_calendar_are_missing(dtype, far, shown, tmp_path):
+    per_day = {pa.date32(): 1, pa.date64(): 86_400_000}.get(dtype)
+    per_day = per_day or 86_400 * {"s": 1, "us": 10**6}[dtype.unit]
+    days = [(18628 + i) * per_day for i in range(N - 2)]
+    whole = pa.int32() if per_day == 1 else pa.int64()
+    table = pa.table(
+        {
+            "task": [f"t{i // 10}" for i in range(N)],
+            "d": pa.array([far, far, *days], whole).cast(dtype),
+            "y": pa.array(np.arange(N) / 4),
+        }
+    )
+    parquet.write_table(table, tmp_path / "a.parquet")
+    read = read_tasks(tmp_path / "a.parquet", task="task", target="y")
+    (said,) = (note for note in read.notes if note.startswith("'d'"))
+    assert '2 are no dates and missing, "' + shown in said
+    with pytest.warns(UserWarning, match="2 of 40 values are no date"):
+        X = read.columns(read_table(tmp_path / "a.parquet"))
+    expected = [np.nan, np.nan, *since_2000(DAYS[: N - 2])]
+    np.testing.assert_array_equal(X["d (month)"].isna(), np.isnan(expected))
+    np.testing.assert_allclose(X["d (day)"], expected, atol=1 / 24)
+
+
+def test_zones_that_are_not_known_are_named(tmp_path):
+    stamps = pa.array(np.arange(N) * 10**12, pa.int64())
+    table = pa.table({"task": ["a", "b"] * 20, "y": np.arange(N) / 4,
+                      "d": stamps.cast(pa.timestamp("us", "Mars/Phobos"))})  # fmt: skip
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="'d' holds times of the zone 'Mars/Phobos'"):
+        read_tasks(tmp_path / "a.parquet", task="task", target="y")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["10 Jan", "24 Dec"], '"10 Jan" say, their year is missing'),
+        (["10 Jan", "11 Jan"], '"10 Jan" say, their year is missing'),
+        (["Jan 1st", "Sept. 2"], '"Jan 1st" say, their year is missing'),
+        (["1.2.21", "24.12.21"], '"1.2.21" say, they are not written as those'),
+        (["2021-01-31 22.00", "2021-01-30 7.00"], '"2021-01-31 22.00" say, they are'),
+    ],
+)  # fmt: skip
+def test_what_may_be_a_date_that_is_not_read_is_said(read, in_file, texts, said):
+    table = read({"d": [texts[i % 2] for i in range(N)]})
+    assert table.kinds["d"] == "text"
+    note = next(
+        note for note in table.notes if note.startswith("'d' was taken as text")
+    )
+    assert f"If these are dates, {said}" in note
+    assert "write them as 2021-01-31" in note

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from skmeta.tables import read_table, read_tasks
 
@@ -122,3 +124,107 @@ def test_types_of_files_that_polars_writes(suffix, tmp_path):
         np.testing.assert_array_equal(X["count"], np.arange(n) % 5)
         np.testing.assert_array_equal(X["part"], frame["part"].to_numpy())
     assert isinstance(read_table(path).dtypes["count"], pd.ArrowDtype)
+
+
+WIDE = [f"s{i // 10},Miller,{i % 3},{i / 8}" for i in range(40)]
+HEADER = "shop,name,x,y\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        # An empty last column: a comma in a cell, and nothing says which it is.
+        (lambda i, row: f"s{i // 10},Mil,ler,{i}," if i == 7 else f"s{i // 10},M,{i},",
+         9),
+        (lambda i, row: row.replace("Miller", "Mil,ler") if i % 9 == 8 else row, 10),
+        # The last column is empty in some rows, in those with the comma at least.
+        (lambda i, row: row.replace("Miller", "Mil, ler").rsplit(",", 1)[0] + ","
+         if i % 9 == 4 else row.rsplit(",", 1)[0] + "," if i % 9 == 5 else row, 6),
+        # In those with the comma alone: a name where there were numbers.
+        (lambda i, row: row.replace("Miller", "Miller, J.").rsplit(",", 1)[0] + ","
+         if i % 9 == 4 else row, 6),
+        (lambda i, row: row.replace("Miller", "Mil,ler").rsplit(",", 1)[0] + ",,"
+         if i == 4 else row + ",", 6),
+    ],
+)  # fmt: skip
+def test_a_separator_in_a_cell_without_quotes_moves_no_column(change, line, tmp_path):
+    rows = "\n".join(change(i, row) for i, row in enumerate(WIDE))
+    path = written(tmp_path / "a.csv", HEADER + rows)
+    with pytest.raises(ValueError, match=rf"\(line {line}\) has \d fields"):
+        read_table(path)
+    path = written(tmp_path / "a.csv", HEADER.replace("\n", ",\n") + rows)
+    with pytest.raises(ValueError, match=r"\(line \d+\) has \d fields"):
+        read_table(path)
+
+
+def test_longer_rows_that_end_in_a_separator_say_how_they_can_be_read(tmp_path):
+    rows = [
+        f"s{i // 10},Mil,ler,{i}," if i == 7 else f"s{i // 10},Miller,{i},"
+        for i in range(40)
+    ]
+    path = written(tmp_path / "a.csv", HEADER + "\n".join(rows))
+    with pytest.raises(
+        ValueError,
+        match=r"row 8 \(line 9\) has 5 fields, others 4, and the last is empty: "
+        r"'s0 \| Mil \| ler \| 7 \| '. That can be read in two ways: the row ends in a "
+        "separator, or a cell that is not in quotes holds one. Put",
+    ):
+        read_table(path)
+
+
+@pytest.mark.parametrize("name", ['"{}",', "{},", '"r{}",', "{}7,"])
+def test_names_of_rows_move_no_column(name, tmp_path):
+    rows = [name.format(i + 1) + row.rsplit(",", 1)[0] for i, row in enumerate(WIDE)]
+    path = written(tmp_path / "a.csv", HEADER + "".join(row + ",\n" for row in rows))
+    with pytest.raises(
+        ValueError,
+        match=r"every row has 5 fields, more than the 4 of the header.* two ways: rows "
+        r"end in a separator, or begin with a name, .* say, and have nothing in 'y'. ",
+    ):
+        read_table(path)
+
+
+@pytest.mark.parametrize("first", ["Sales of 2020", "# made in May; by hand", "a,b"])
+def test_a_title_above_the_header_is_blamed(first, tmp_path):
+    path = written(tmp_path / "a.csv", f"{first}\n{HEADER}" + "\n".join(WIDE))
+    with pytest.raises(ValueError, match="The first line does not look like a header"):
+        read_table(path)
+    path = written(tmp_path / "a.csv", f"Sales,,,\n{HEADER}" + "\n".join(WIDE))
+    with pytest.raises(
+        ValueError, match=r"no column 'shop' for the task\. The first line does not"
+    ):
+        read_tasks(path, task="shop", target="y")
+
+
+def test_a_title_of_nearly_as_many_fields_may_be_no_header(tmp_path):
+    path = written(tmp_path / "a.csv", f"Sales,2020,\xa0\n{HEADER}" + "\n".join(WIDE))
+    with pytest.raises(ValueError, match="delete the first line if it is no header"):
+        read_table(path)
+
+
+@pytest.mark.parametrize("separator", ["|", "  ", " ", ":"])
+def test_separators_that_are_not_read_are_named(separator, tmp_path):
+    text = (HEADER + "\n".join(WIDE)).replace(",", separator)
+    path = written(tmp_path / "a.csv", text)
+    with pytest.raises(ValueError, match="between commas, semicolons or tabs"):
+        read_tasks(path, task="shop", target="y")
+    path = written(tmp_path / "a.csv", text.replace(".", ","))
+    with pytest.raises(ValueError, match="between commas, semicolons or tabs"):
+        read_tasks(path, task="shop", target="y")
+
+
+@pytest.mark.parametrize("header", ["shop, city;x;y, EUR", "a,b;c,d;e,f,g"])
+@pytest.mark.parametrize("end", ["", ";"])
+def test_the_separator_is_that_under_which_rows_agree(header, end, tmp_path):
+    rows = [f"s{i // 10};{i % 3},5;{i / 8}{end * (i % 2)}" for i in range(40)]
+    path = written(tmp_path / "a.csv", header + "\n" + "\n".join(rows))
+    frame = read_table(path)
+    assert list(frame) == header.split(";")
+    assert frame.iloc[:, 1].to_list() == [f"{i % 3},5" for i in range(40)]
+
+
+def test_two_columns_of_a_name_are_refused_in_parquet_too(tmp_path):
+    table = pa.table([pa.array([1]), pa.array([2])], names=["x", "x"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"two columns are called 'x'\. Give each a"):
+        read_table(tmp_path / "a.parquet")

@@ -95,19 +95,51 @@ def test_numbers_that_can_be_read_in_two_ways_are_left_out_by_name(in_file):
 
 
 def test_the_other_columns_of_the_file_decide(in_file):
-    for proof, numbers in (
-        (cycle("10,25", "7"), IN_THOUSANDS),
-        (cycle("1.234.567", "7"), IN_THOUSANDS),
-        (cycle("10.25", "7"), IN_UNITS),
-        (cycle("1,234,567", "7"), IN_UNITS),
+    unmarked = cycle("2.566", "1.582", "2500", "992")
+    for values, proof, numbers in (
+        (AMBIGUOUS, cycle("10,25", "7"), IN_THOUSANDS),
+        (AMBIGUOUS, cycle("1.234.567", "7"), IN_THOUSANDS),
+        (unmarked, cycle("10.25", "7"), cycle(2.566, 1.582, 2500, 992)),
+        (unmarked, cycle("1,234,567", "7"), cycle(2.566, 1.582, 2500, 992)),
     ):
-        table = in_file({"c": AMBIGUOUS, "z": proof}, separator=";")
+        table = in_file({"c": values, "z": proof}, separator=";")
         assert in_file.line(table, "c").endswith("as in other columns")
         np.testing.assert_array_equal(
             table.columns(read_table(in_file.path)).c, numbers
         )
     two = {"c": AMBIGUOUS, "a": cycle("10,25", "7"), "b": cycle("10.25", "7")}
     assert "two ways" in in_file.line(in_file(two, separator=";"), "c")
+
+
+@pytest.mark.parametrize(
+    ("values", "proof", "separator"),
+    [
+        (AMBIGUOUS, cycle("10.15", "7.30", "24.12"), ";"),
+        (AMBIGUOUS, cycle("10.25", "7"), "\t"),
+        (AMBIGUOUS, cycle("1,234,567", "7"), ";"),
+        (cycle("300", "313", "1.002", "1.990"), cycle("10.15"), ";"),
+        (cycle("1.002", "1.990"), cycle("10.15"), ";"),
+        (cycle("$1.002", "$300"), cycle("10.15"), ";"),
+        (cycle("2,566", "1,582", "882"), cycle("1,5", "2,7"), ","),
+        (cycle("2,566", "1,582", "2500"), cycle("10.15"), ","),
+        (cycle("2.566", "1.582", "2500"), cycle("10,15"), ";"),
+        (cycle("2.566", "1,582", "25"), cycle("10,15"), ";"),
+        (AMBIGUOUS, cycle("7,32", "6,50"), ","),
+    ],
+)
+def test_what_a_column_looks_like_is_not_overruled(in_file, values, proof, separator):
+    columns = {"z": proof, "a": cycle("1", "2", "3")}
+    table = in_file(columns | {"c": values}, separator=separator)
+    assert "c" not in table.kinds
+    assert "can be read in two ways: 40 numbers" in in_file.line(table, "c")
+    with pytest.raises(ValueError, match=r"target 'y' can be read in two .*--decimal"):
+        in_file(columns | {"y": values}, separator=separator)
+
+
+def test_between_commas_a_point_of_a_target_stays_the_decimal_mark(in_file):
+    for proof in (cycle("10.15", "7"), cycle("1", "2")):
+        table = in_file({"z": proof, "y": AMBIGUOUS})
+        np.testing.assert_array_equal(table.tasks.y, IN_UNITS)
 
 
 def test_the_target_is_proof_and_takes_it(in_file):
@@ -321,3 +353,14 @@ def test_marks_of_missing_targets_leave_their_rows_out(in_file, suffix):
     assert table.notes[0] == "3 of 40 rows without 'shop' or 'y' were left out."
     assert in_file.line(table, "y").endswith('2 are marked as missing, "NA" say')
     np.testing.assert_array_equal(table.tasks.y, np.arange(3, N) + 0.5)
+
+
+def test_large_numbers_are_said_in_short(in_file):
+    table = in_file({"c": cycle("1e300", "2.5e299", f"{10**300}.5")})
+    assert in_file.line(table, "c") == "'c' (number): \"1e300\" as 1e+300"
+    with pytest.raises(ValueError, match="never changes: 1e\\+300"):
+        in_file({"c": cycle("1", "2"), "y": cycle("1e300")})
+    table = in_file({"c": cycle(1e300, 123456789012.0)}, ".parquet")
+    assert in_file.line(table, "c") == "'c' (number): 1e+300 say"
+    table = in_file({"c": cycle(123456789012.0, 1e300)}, ".parquet")
+    assert in_file.line(table, "c") == "'c' (number): 123456789012 say"

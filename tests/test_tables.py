@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pyarrow import feather, parquet
 
 from skmeta.tables import read_table, read_tasks
 
@@ -23,7 +25,7 @@ def frame():
             "grade": rng.choice(["low", "high", None], n),
             "day": pd.date_range("2024-02-26", periods=n, freq="D"),
             "mark": [str(i % 7) if i != 5 else "?" for i in range(n)],
-            "id": np.arange(100, 100 + n),
+            "id": np.arange(1, 1 + n),
             "note": [f"pupil {i}" for i in range(n)],
             "place": np.repeat(["north", "south", "west"], 20),
             "constant": "c",
@@ -105,7 +107,8 @@ def test_names_that_are_not_utf8(frame, tmp_path):
 def test_new_rows_with_values_never_seen(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     new = frame.head(2).assign(grade=["new", "low"], x=[np.inf, None], day=["?", None])
-    X = table.columns(new[::-1])
+    with pytest.warns(UserWarning, match=r"1 of 2 values are no number, \"inf\" say"):
+        X = table.columns(new[::-1])
     assert X.x.isna().all()
     assert X.filter(like="day").isna().all(axis=None)
     np.testing.assert_array_equal(X.filter(like="grade").sum(axis=1), [1, 0])
@@ -127,11 +130,47 @@ def test_columns_that_rise_by_more_than_one_are_numbers(frame, tmp_path):
     assert table.kinds["seconds"] == "number"
     assert "id" not in table.kinds
     assert (
-        "'id' numbers the rows and was left out. It has 60 whole numbers from 100 to "
-        "159; --number 'id' (number= in Python) keeps it."
+        "'id' numbers the rows and was left out. It has 60 whole numbers from 1 to "
+        "60; --number 'id' (number= in Python) keeps it."
     ) in table.notes
     kept = read_tasks(tmp_path / "a.csv", task="task", target="y", number=["id"])
     assert kept.kinds["id"] == "number"
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(44197, 44257), np.arange(44256, 44196, -1),
+     pd.date_range("2021-01-01", periods=60).strftime("%y%m%d").astype(int)],
+)  # fmt: skip
+def test_whole_numbers_from_elsewhere_on_may_be_days(frame, suffix, values, tmp_path):
+    table = read(frame.assign(day=values), tmp_path / f"a{suffix}")
+    assert table.kinds["day"] == "number"
+    column = list(table.tasks.feature_names).index("day")
+    order = np.argsort(frame.task, kind="stable")
+    np.testing.assert_array_equal(table.tasks.X[:, column], np.asarray(values)[order])
+    assert (
+        "'day' has a whole number of its own in every row, and was taken as a number. "
+        "If it only names the rows, drop it (--drop, drop= in Python)."
+    ) in table.notes
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+@pytest.mark.parametrize("value", [True, 5, "x", "2021-01-31"])
+def test_a_value_or_nothing_is_kept(frame, suffix, value, tmp_path):
+    ticked = np.arange(60) % 3 == 0
+    frame["box"] = [value if tick else None for tick in ticked]
+    table = read(frame, tmp_path / f"a{suffix}")
+    kind = table.kinds["box"]
+    X = table.columns(read_table(tmp_path / f"a{suffix}")).filter(like="box")
+    assert kind == {"x": "text", "2021-01-31": "date"}.get(value, "number") or (
+        suffix == ".parquet" and kind == "text"
+    )
+    if kind == "text":
+        np.testing.assert_array_equal(X[f"box = {value}"], ticked)
+    else:
+        np.testing.assert_array_equal(X.iloc[:, 0].notna(), ticked)
+    assert "box" not in read(frame.assign(box=value), tmp_path / f"a{suffix}").kinds
 
 
 def test_targets_of_new_rows_are_checked(frame, tmp_path):
@@ -160,6 +199,16 @@ def test_rows_without_task_or_target_are_left_out(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     assert len(table.tasks.y) == 57
     assert table.notes[0] == "3 of 60 rows without 'task' or 'y' were left out."
+
+
+def test_rows_of_the_file_that_are_in_the_tasks(frame, tmp_path):
+    frame["task"] = frame.task.astype(object)
+    frame.loc[[0, 7, 59], "y"], frame.loc[[2], "task"] = np.nan, "alone"
+    table = read(frame, tmp_path / "a.csv")
+    used = np.delete(np.arange(60), [0, 2, 7, 59])
+    np.testing.assert_array_equal(table.rows, used)
+    rows = read_table(tmp_path / "a.csv").iloc[table.rows]
+    np.testing.assert_allclose(table.targets(rows), frame.y[used])
 
 
 def test_rare_values_count_as_one(frame, tmp_path):
@@ -296,3 +345,38 @@ def test_each_column_is_said_to_be_read(frame, tmp_path):
     assert table.notes[-7:] == list(map(str, table.readings))
     assert str(table.readings[3]) == "'flag' (number): \"False\" as 0"
     assert str(table.readings[5]) == "'day' (date): \"2024-02-26\" as 26 February 2024"
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [("a.parquet", parquet.write_table), ("a.feather", feather.write_feather)],
+)
+def test_numbers_that_are_none_are_missing(name, write, tmp_path):
+    path = tmp_path / name
+    nan, task = float("nan"), np.repeat([1.5, 2.5, 3.5, 4.5], 10)
+    label = np.array([0.5, 1.5] * 20)
+    code = [1.5, 2.5, nan, 1.5] * 10
+    table = pa.table(
+        {"task": [nan, *task[1:]], "label": [0.5, nan, *label[2:]], "code": code}
+    )
+    assert [column.null_count for column in table.columns] == [0, 0, 0]
+    write(table, path)
+    read = read_tasks(path, task="task", target="label", classes=True, text=["code"])
+    assert read.tasks.names == ("1.5", "2.5", "3.5", "4.5")
+    assert read.tasks.feature_names == ("code = (none)", "code = 1.5", "code = 2.5")
+    np.testing.assert_array_equal(read.tasks.y, label[2:].astype(str))
+    np.testing.assert_array_equal(
+        read.tasks.X[:, 0], [i % 4 == 2 for i in range(2, 40)]
+    )
+    assert read.notes[0] == "2 of 40 rows without 'task' or 'label' were left out."
+
+
+def test_what_is_none_inside_of_a_dictionary_is_missing(tmp_path):
+    index = pa.array([0, 1, 2, 0] * 10)
+    grade = pa.DictionaryArray.from_arrays(index, pa.array(["a", None, "b"]))
+    table = pa.table({"task": np.repeat([1, 2], 20), "grade": grade,
+                      "y": np.arange(40) / 4})  # fmt: skip
+    feather.write_feather(table, tmp_path / "a.feather")
+    read = read_tasks(tmp_path / "a.feather", task="task", target="y")
+    assert read.tasks.feature_names == ("grade = (none)", "grade = a", "grade = b")
+    np.testing.assert_array_equal(read.tasks.X[:, 0], [0, 1, 0, 0] * 10)
