@@ -345,19 +345,7 @@ def _collect(tasks, seed):
 
 
 def fit_design(tasks, classes):
-    """What standardises the columns of tasks, and the design matrix of their rows.
-
-    Parameters
-    ----------
-    tasks : TaskCollection
-    classes : {"shared"} or None
-        Whether the targets are classes.
-
-    Returns
-    -------
-    scaler : FeatureScaler or ReducedScaler
-    design : ndarray of shape (n_rows, 1 + n_columns)
-    """
+    """What standardises the columns (see `fit_features`), and the design matrix."""
     scaler = fit_features_of(tasks, classes)
     return scaler, design_matrix(tasks.X, scaler)
 

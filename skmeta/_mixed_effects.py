@@ -46,7 +46,9 @@ class _Prior:
         """
         matrix, offset = self.scaler.affine()
         intercept = np.r_[1.0, np.zeros(matrix.shape[1])]
-        return self.y_scale * np.column_stack([intercept, np.vstack([offset, matrix.T])])
+        return self.y_scale * np.column_stack(
+            [intercept, np.vstack([offset, matrix.T])]
+        )
 
     def random_in_units(self):
         """The columns of :meth:`in_units` that belong to random effects."""
@@ -85,9 +87,21 @@ class _MixedEffects:
         fixed = prior.in_units() @ prior.model.coef
         fixed[0] += prior.targets.inverse_transform(0.0)
         self.intercept_, self.coef_ = float(fixed[0]), fixed[1:]
-        to_units = prior.random_in_units()
-        self.random_effects_cov_ = to_units @ prior.model.random_cov @ to_units.T
         self.n_iter_ = max(1, len(prior.model.log_likelihoods) - 1)
+
+    @property
+    def random_effects_cov_(self):
+        """Covariance of a task's departures; made when asked for, as it may be large.
+
+        Shape (1 + n_features, 1 + n_features), the intercept first. Needs meta-fitted
+        or adapted.
+        """
+        if not hasattr(self, "_prior"):
+            raise AttributeError(
+                f"This {type(self).__name__} is new: call meta_fit, or fit, first."
+            )
+        to_units = self._prior.random_in_units()
+        return to_units @ self._prior.model.random_cov @ to_units.T
 
     @property
     def random_effects_(self):

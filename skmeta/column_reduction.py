@@ -65,10 +65,11 @@ class ReducedScaler:
 
     def affine(self):
         """As `FeatureScaler` has it: A (n_columns, n_many) and b (n_columns,)."""
-        to_many, from_zero = self.many.affine()
         to_few, offset = self.few.affine()
-        few = np.vstack([np.eye(len(self.many.mean))[self.kept], self.components])
-        return to_few @ few @ to_many, to_few @ (few @ from_zero) + offset
+        kept = np.zeros((len(self.kept), len(self.many.mean)))
+        kept[np.arange(len(kept)), self.kept] = 1.0
+        matrix = to_few @ np.vstack([kept, self.components]) / self.many.scale
+        return matrix, offset - matrix @ self.many.mean
 
     def by_feature(self, relevance):
         """Relevance of each of the many columns, from that of each that there is."""
