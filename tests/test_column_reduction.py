@@ -180,6 +180,9 @@ def test_pooled_boosting_sees_the_columns_that_tell():
 
 
 SHORT = {"max_iter": 30, "tol": 1e-4}
+unfinished_em = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning"
+)
 
 
 def save_and_load(model, path):
@@ -187,6 +190,7 @@ def save_and_load(model, path):
     return load(path)
 
 
+@unfinished_em
 @pytest.mark.parametrize(
     ("model", "loss"),
     [
@@ -202,7 +206,7 @@ def test_linear_baselines_of_many_columns(model, loss):
     assert many > score(clone(model).meta_fit(five[:35]), five[35:]) - loss
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@unfinished_em
 @pytest.mark.parametrize("slopes", ["diagonal", "full", None])
 def test_mixed_effects_are_in_units_of_all_columns(slopes, tmp_path):
     rng = np.random.default_rng(1)
@@ -230,16 +234,13 @@ def test_mixed_effects_are_in_units_of_all_columns(slopes, tmp_path):
     np.testing.assert_array_equal(again.random_effects_cov_, model.random_effects_cov_)
 
 
+@unfinished_em
 @pytest.mark.parametrize(
     "model",
     [
         MixedEffectsClassifier(**SHORT),
         MixedEffectsClassifier("full", **SHORT),
-        PooledClassifier(
-            LogisticRegression("l1", C=0.1, solver="liblinear"),
-            "slopes",
-            random_state=0,
-        ),
+        PooledClassifier(LogisticRegression(C=0.01), "slopes", random_state=0),
     ],
 )
 def test_classifying_baselines_of_many_columns(model, tmp_path):
