@@ -46,9 +46,8 @@ class _Prior:
         """
         matrix, offset = self.scaler.affine()
         intercept = np.r_[1.0, np.zeros(matrix.shape[1])]
-        return self.y_scale * np.column_stack(
-            [intercept, np.vstack([offset, matrix.T])]
-        )
+        slopes = np.vstack([offset, matrix.T])
+        return self.y_scale * np.column_stack([intercept, slopes])
 
     def random_in_units(self):
         """The columns of :meth:`in_units` that belong to random effects."""

@@ -163,10 +163,10 @@ def fit_linear_mixed_model(
 
     def expectation(random_cov, noise):
         cov = posterior_cov(random_cov, ZZ / noise)
-        XZcov = np.swapaxes(ZX, 1, 2) @ cov
+        covZX = cov @ ZX
         coef = solve_normal(
-            XX + noise * ridge - (XZcov @ ZX).sum(axis=0) / noise,
-            Xy - np.einsum("gqp,gp->q", XZcov, Zy) / noise,
+            XX + noise * ridge - np.tensordot(ZX, covZX, ([0, 1], [0, 1])) / noise,
+            Xy - np.einsum("gpq,gp->q", covZX, Zy) / noise,
         )
         Zr = Zy - ZX @ coef
         effects = np.einsum("gpq,gq->gp", cov, Zr) / noise
