@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
+from sklearn.base import is_classifier
 
 from ._baseline import (
     ClassifierBaseline,
     RegressorBaseline,
     design_matrix,
+    fit_design,
 )
+from .column_reduction import ReducedScaler, fit_features
 from .logistic_mixed_model import LogisticMixedModel, fit_logistic_mixed_model
 from .mixed_model import (
     LinearMixedModel,
@@ -23,7 +26,7 @@ from .scaling import FeatureScaler, TargetScaler
 class _Prior:
     """A mixed model of standardised rows and targets."""
 
-    scaler: FeatureScaler
+    scaler: FeatureScaler | ReducedScaler
     y_mean: float
     y_scale: float
     columns: np.ndarray
@@ -39,12 +42,12 @@ class _Prior:
     def in_units(self):
         """Matrix that takes effects of standardised rows to those of raw ones.
 
-        Shape (1 + n_features, 1 + n_features), the intercept first.
+        Shape (1 + n_features, 1 + n_columns), the intercept first.
         """
-        slopes = 1 / self.scaler.scale
-        matrix = np.diag(np.r_[1.0, slopes])
-        matrix[0, 1:] = -self.scaler.mean * slopes
-        return self.y_scale * matrix
+        matrix, offset = self.scaler.affine()
+        intercept = np.r_[1.0, np.zeros(matrix.shape[1])]
+        slopes = np.vstack([offset, matrix.T])
+        return self.y_scale * np.column_stack([intercept, slopes])
 
     def random_in_units(self):
         """The columns of :meth:`in_units` that belong to random effects."""
@@ -62,8 +65,7 @@ class _MixedEffects:
             )
 
     def _learn(self, tasks, validation_tasks):
-        scaler = FeatureScaler.fit(tasks.X)
-        design = design_matrix(tasks.X, scaler)
+        scaler, design = fit_design(tasks, "shared" if is_classifier(self) else None)
         columns = np.array([0])
         if self.random_slopes is not None:
             columns = np.r_[columns, varying_columns(design, tasks.offsets)]
@@ -84,9 +86,21 @@ class _MixedEffects:
         fixed = prior.in_units() @ prior.model.coef
         fixed[0] += prior.targets.inverse_transform(0.0)
         self.intercept_, self.coef_ = float(fixed[0]), fixed[1:]
-        to_units = prior.random_in_units()
-        self.random_effects_cov_ = to_units @ prior.model.random_cov @ to_units.T
         self.n_iter_ = max(1, len(prior.model.log_likelihoods) - 1)
+
+    @property
+    def random_effects_cov_(self):
+        """Covariance of a task's departures; made when asked for, as it may be large.
+
+        Shape (1 + n_features, 1 + n_features), the intercept first. Needs meta-fitted
+        or adapted.
+        """
+        if not hasattr(self, "_prior"):
+            raise AttributeError(
+                f"This {type(self).__name__} is new: call meta_fit, or fit, first."
+            )
+        to_units = self._prior.random_in_units()
+        return to_units @ self._prior.model.random_cov @ to_units.T
 
     @property
     def random_effects_(self):
@@ -156,6 +170,9 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
     ``MixedLM.fit(reml=False)`` of statsmodels and ``lmer(..., REML = FALSE)`` of the R
     package lme4. When new, `fit` is a ridge regression.
 
+    Of more than 64 columns, the model sees the 32 that tell most of the targets one by
+    one, and 32 principal components of all; its coefficients are given for all columns.
+
     References
     ----------
     Laird, N. M., and Ware, J. H. (1982). Random-effects models for longitudinal data.
@@ -202,7 +219,7 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
         )
 
     def _learn_alone(self, X, y):
-        scaler = FeatureScaler.fit(X)
+        scaler = fit_features(X, y, np.zeros(len(y), dtype=int), None)
         design = design_matrix(X, scaler)
         targets = TargetScaler.fit(y)
         y = targets.transform(y, np.float64)
@@ -284,6 +301,9 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
     -----
     When new, `fit` is a ridge-penalised logistic regression.
 
+    Of more than 64 columns, the model sees the 32 that tell most of the targets one by
+    one, and 32 principal components of all; its coefficients are given for all columns.
+
     References
     ----------
     .. [1] MacKay, D. J. C. (1992). The evidence framework applied to classification
@@ -339,7 +359,7 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
         return _Prior(scaler, 0.0, 1.0, columns, model, classes)
 
     def _learn_alone(self, X, y):
-        scaler = FeatureScaler.fit(X)
+        scaler = fit_features(X, y, np.zeros(len(y), dtype=int), "shared")
         columns, offsets = np.empty(0, dtype=int), np.array([0, len(y)])
         return self._fit_model(scaler, design_matrix(X, scaler), columns, y, offsets)
 

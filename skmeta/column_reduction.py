@@ -9,7 +9,7 @@ Fan and Lv 2008), and as many principal components stand for them all.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.decomposition import PCA
+from sklearn.utils.extmath import randomized_svd, svd_flip
 
 from .scaling import FeatureScaler
 
@@ -63,12 +63,26 @@ class ReducedScaler:
         ]
         return np.concatenate(chunks).reshape(*X.shape[:-1], len(self.mean))
 
+    def affine(self):
+        """As `FeatureScaler` has it: A (n_columns, n_many) and b (n_columns,)."""
+        to_few, offset = self.few.affine()
+        kept = np.zeros((len(self.kept), len(self.many.mean)))
+        kept[np.arange(len(kept)), self.kept] = 1.0
+        matrix = to_few @ np.vstack([kept, self.components]) / self.many.scale
+        return matrix, offset - matrix @ self.many.mean
+
     def by_feature(self, relevance):
         """Relevance of each of the many columns, from that of each that there is."""
         n = len(self.kept)
         total = relevance[n : n + len(self.components)] @ self.components**2
         total[self.kept] += relevance[:n]
         return total
+
+
+def fit_features_of(tasks, classes, weight=None):
+    """`fit_features` of the rows of a `TaskCollection`."""
+    task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
+    return fit_features(tasks.X, tasks.y, task, classes, weight)
 
 
 def fit_features(X, y, task, classes, weight=None):
@@ -95,12 +109,17 @@ def fit_features(X, y, task, classes, weight=None):
     x = many.transform(X[:MAX_ROWS], np.float64)
     told = association(x, y[:MAX_ROWS], task[:MAX_ROWS], classes)
     kept = np.sort(np.argsort(-told, kind="stable")[:N_KEPT])
-    n = min(N_COMPONENTS, *x.shape)
-    pca = PCA(n, svd_solver="randomized", random_state=0).fit(x)
-    reduced = ReducedScaler(many, kept, pca.components_, None)
+    reduced = ReducedScaler(many, kept, _components(x), None)
     chunks = range(0, len(X), ROWS_AT_ONCE)
     few = np.concatenate([_few(reduced, X[i : i + ROWS_AT_ONCE]) for i in chunks])
     return replace(reduced, few=FeatureScaler.fit(few, weight))
+
+
+def _components(x):
+    """Principal directions (n_components, n_many) of rows, of one row alone too."""
+    n = min(N_COMPONENTS, *x.shape)
+    left, _, right = randomized_svd(x - x.mean(0), n, random_state=0, flip_sign=False)
+    return svd_flip(left, right, u_based_decision=False)[1]
 
 
 def _few(reduced, rows):

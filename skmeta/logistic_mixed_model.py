@@ -176,7 +176,7 @@ def _laplace(X, Z, y, logit, offsets, random_cov, penalty, coef, effects):
         slope_u = score_u - effects @ precision
         # the Schur complement of the blocks of random effects
         step_b = solve_normal(
-            X.T @ wX + ridge - np.einsum("gpq,gpr->qr", ZwX, covZwX),
+            X.T @ wX + ridge - np.tensordot(ZwX, covZwX, ([0, 1], [0, 1])),
             slope_b - np.einsum("gpq,gp->q", covZwX, slope_u),
         )
         step_u = np.einsum("gpq,gq->gp", cov, slope_u - ZwX @ step_b)

@@ -157,14 +157,16 @@ def fit_linear_mixed_model(
     ZZ, ZX = per_task(Z, Z, offsets), per_task(Z, X, offsets)
     Zy = per_task(Z, y, offsets)
     XX, Xy, yy, ridge = X.T @ X, X.T @ y, y @ y, ridge_matrix(penalty, X)
-    smallest_noise = 1e-8 * yy / n_rows + np.finfo(float).tiny
+    if yy == 0:
+        return _model_of_zeros(X.shape[1], n_random)
+    smallest_noise = 1e-8 * yy / n_rows
 
     def expectation(random_cov, noise):
         cov = posterior_cov(random_cov, ZZ / noise)
-        XZcov = np.einsum("gpq,gpr->gqr", ZX, cov)
+        covZX = cov @ ZX
         coef = solve_normal(
-            XX + noise * ridge - np.einsum("gqp,gpr->qr", XZcov, ZX) / noise,
-            Xy - np.einsum("gqp,gp->q", XZcov, Zy) / noise,
+            XX + noise * ridge - np.tensordot(ZX, covZX, ([0, 1], [0, 1])) / noise,
+            Xy - np.einsum("gpq,gp->q", covZX, Zy) / noise,
         )
         Zr = Zy - ZX @ coef
         effects = np.einsum("gpq,gq->gp", cov, Zr) / noise
@@ -197,6 +199,12 @@ def fit_linear_mixed_model(
         if warns:
             warn_not_converged(max_iter, tol)
     return LinearMixedModel(coef, random_cov, noise, np.array(objectives))
+
+
+def _model_of_zeros(n_fixed, n_random):
+    """No effects, and the noise of rounding a number of order one."""
+    random_cov, noise = np.zeros((n_random, n_random)), np.finfo(float).eps ** 2
+    return LinearMixedModel(np.zeros(n_fixed), random_cov, noise, np.empty(0))
 
 
 def per_task(A, B, offsets):

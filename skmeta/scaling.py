@@ -66,6 +66,17 @@ class FeatureScaler:
             scaled = (X - self.mean) / self.scale
         return np.clip(scaled, -FURTHEST, FURTHEST, out=scaled).astype(dtype)
 
+    def affine(self):
+        """Matrix A and offset b of the map from rows x to ``A @ x + b``, unclipped.
+
+        Returns
+        -------
+        matrix : ndarray of shape (n_columns, n_features)
+        offset : ndarray of shape (n_columns,)
+        """
+        slopes = 1 / self.scale
+        return np.diag(slopes), -self.mean * slopes
+
     def by_feature(self, relevance):
         """Relevance of each feature, from that of each column (n_features or more,)."""
         return relevance[: len(self.mean)]
@@ -87,7 +98,8 @@ class TargetScaler:
         Mean of the meta-training targets, less ``offset``.
     scale : float
         Standard deviation of the residuals of the pooled estimator (of the targets,
-        without one).
+        without one). Of targets that are all the same, their absolute value; of zeros,
+        1.
     offset : float
         Taken off all targets first, and exactly. It is 0 unless the targets lie so far
         from zero (Unix time, coordinates) that rounding would blur them; then it is
@@ -119,8 +131,9 @@ class TargetScaler:
         scale = spread = _root_mean_square(y - mean, weight)
         if prior is not None:
             scale = _root_mean_square(y - prior[:, 0], weight)
-        if not scale > NEGLIGIBLE * spread:
-            scale = spread or 1.0
+        size = spread or abs(offset) or 1.0
+        if not scale > NEGLIGIBLE * size:
+            scale = size
         return cls(mean, scale, offset)
 
     def transform(self, y, dtype=np.float32):

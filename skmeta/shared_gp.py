@@ -27,7 +27,8 @@ class SharedGaussianProcess:
     Attributes
     ----------
     scale : float
-        Standard deviation of the meta-training targets.
+        Standard deviation of the meta-training targets; of zeros, that of rounding a
+        number of order one.
     kernel : SharedKernel
         Covariance of the targets in units of `scale`.
     log_likelihoods : ndarray of shape (n_steps,)
@@ -145,7 +146,7 @@ def fit_shared_gaussian_process(
     >>> mean.round(1)
     array([2.])
     """
-    scale = float(np.sqrt(np.mean(np.square(y)))) or 1.0
+    scale = float(np.sqrt(np.mean(np.square(y)))) or np.finfo(float).eps
 
     def log_likelihood(kernel, rows, present):
         x, r = padded(X, rows, present), padded(y / scale, rows, present)

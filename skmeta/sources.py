@@ -8,7 +8,7 @@ import numpy as np
 from ._column_names import check_columns
 from ._task import VALIDATION, check_same_kind
 from ._validation import refuse_text_tasks
-from .column_reduction import fit_features
+from .column_reduction import fit_features_of
 from .columns import in_columns
 from .missing_values import MissingValues
 from .row_uncertainty import FeatureRange
@@ -189,9 +189,7 @@ class Sources:
 
     def fit_features(self, classes):
         """What standardises the columns of the examples; see `fit_features`."""
-        tasks = self.examples
-        task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
-        return fit_features(tasks.X, tasks.y, task, classes, tasks.row_weights())
+        return fit_features_of(self.examples, classes, self.examples.row_weights())
 
     def attended(self, attention, held_out_attention):
         """The tasks in memory with an attention of at least a half, drawn by it."""

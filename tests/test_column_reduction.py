@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.linear_model import Lasso, LogisticRegression
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -12,7 +13,12 @@ from skmeta import (
     load,
     save,
 )
-from skmeta.baselines import PooledClassifier, PooledRegressor
+from skmeta.baselines import (
+    MixedEffectsClassifier,
+    MixedEffectsRegressor,
+    PooledClassifier,
+    PooledRegressor,
+)
 from skmeta.column_reduction import (
     MAX_COLUMNS,
     N_COMPONENTS,
@@ -70,6 +76,9 @@ def test_reduced_columns_by_their_definition():
     )
     gram = features.components @ features.components.T
     np.testing.assert_allclose(gram, np.eye(N_COMPONENTS), atol=1e-6)
+    matrix, offset = features.affine()
+    assert matrix.shape == (N_KEPT + N_COMPONENTS, 200)
+    np.testing.assert_allclose(X @ matrix.T + offset, expected, atol=1e-9)
     relevance = np.arange(1.0, 1 + N_KEPT + N_COMPONENTS)
     of_features = features.by_feature(relevance)
     assert of_features.sum() == pytest.approx(relevance.sum())
@@ -168,3 +177,92 @@ def test_pooled_boosting_sees_the_columns_that_tell():
     classes = PooledClassifier(random_state=0).meta_fit(labels)
     kept = classes.pooled_estimator_[0].transformers_[0][2]
     assert set(range(10, 15)) <= set(kept)
+
+
+SHORT = {"max_iter": 30, "tol": 1e-4}
+unfinished_em = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning"
+)
+
+
+def save_and_load(model, path):
+    save(model, path)
+    return load(path)
+
+
+@unfinished_em
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (MixedEffectsRegressor(**SHORT), 0.03),
+        (MixedEffectsRegressor("full", **SHORT), 0.12),
+        (PooledRegressor(Lasso(0.05), "slopes", random_state=0), 0.1),
+    ],
+)
+def test_linear_baselines_of_many_columns(model, loss):
+    tasks = list(make(50, 200))
+    many = score(model.meta_fit(tasks[:35]), tasks[35:])
+    five = [(X[:, 10:15], y) for X, y in tasks]
+    assert many > score(clone(model).meta_fit(five[:35]), five[35:]) - loss
+
+
+@unfinished_em
+@pytest.mark.parametrize("slopes", ["diagonal", "full", None])
+def test_mixed_effects_are_in_units_of_all_columns(slopes, tmp_path):
+    rng = np.random.default_rng(1)
+    scale, shift = rng.lognormal(size=200), rng.normal(size=200)
+    tasks = [(X * scale + shift, y) for X, y in make(30, 200)]
+    model = MixedEffectsRegressor(slopes, **SHORT).meta_fit(tasks[:29])
+    X, y = tasks[29]
+    assert model.coef_.shape == (200,)
+    zero_shot, deviation = model.predict(X, return_std=True)
+    np.testing.assert_allclose(zero_shot, model.intercept_ + X @ model.coef_, atol=1e-8)
+    rows = np.column_stack([np.ones(20), X])
+    variance = np.einsum("np,pq,nq->n", rows, model.random_effects_cov_, rows)
+    np.testing.assert_allclose(deviation**2, variance + model.noise_variance_)
+    if slopes is not None:  # the five columns that matter have the largest effects
+        effects = np.abs(model.coef_ * scale)
+        assert effects[10:15].min() > np.delete(effects, range(10, 15)).max()
+    adapted = model.fit(X[:8], y[:8]).predict(X)
+    assert model.random_effects_.shape == (201,)
+    np.testing.assert_allclose(
+        adapted, zero_shot + rows @ model.random_effects_, atol=1e-8
+    )
+    again = save_and_load(model, tmp_path / "model")
+    np.testing.assert_array_equal(again.predict(X), adapted)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+    np.testing.assert_array_equal(again.random_effects_cov_, model.random_effects_cov_)
+
+
+@unfinished_em
+@pytest.mark.parametrize(
+    "model",
+    [
+        MixedEffectsClassifier(**SHORT),
+        MixedEffectsClassifier("full", **SHORT),
+        PooledClassifier(LogisticRegression(C=0.01), "slopes", random_state=0),
+    ],
+)
+def test_classifying_baselines_of_many_columns(model, tmp_path):
+    tasks = [(X, np.where(y > 0, "yes", "no")) for X, y in make(50, 200)]
+    model.meta_fit(tasks[:35])
+    right = [model.fit(X[:8], y[:8]).score(X[8:], y[8:]) for X, y in tasks[35:]]
+    assert np.mean(right) > 0.8
+    X = tasks[-1][0]
+    again = save_and_load(model, tmp_path / "model")
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.filterwarnings("error", "ignore::skmeta.NotMetaFittedWarning")
+@pytest.mark.parametrize("n_rows", [1, 2, 20])
+@pytest.mark.parametrize("varies", [False, True])
+def test_baselines_alone_of_many_columns(n_rows, varies):
+    X = np.random.default_rng(0).normal(size=(n_rows, 500)) * varies
+    model = MixedEffectsRegressor().fit(X, X[:, 3] + 5)
+    np.testing.assert_allclose(model.predict(X), X[:, 3] + 5, atol=0.2)
+    assert model.coef_.shape == (500,)
+    assert model.random_effects_cov_.shape == (501, 501)
+    if n_rows > 1:
+        label = np.arange(n_rows) % 2
+        probabilities = MixedEffectsClassifier().fit(X, label).predict_proba(X)
+        assert np.mean(probabilities[np.arange(n_rows), label]) > 0.5 - 1e-6

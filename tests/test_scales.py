@@ -147,6 +147,56 @@ def test_pooled_predictions_beyond_all_bounds(tasks, tiny):
     assert std > 1e3 * tasks[15][1].std()
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        LEARNERS["none"],
+        BASELINES["boosting"],
+        BASELINES["intercept"],
+        BASELINES["slopes"],
+        BASELINES["gp"],
+        BASELINES["mixed"],
+        MixedEffectsRegressor("full"),
+        MixedEffectsRegressor(None),
+    ],
+)
+@pytest.mark.parametrize("value", [0.0, 7.0, 1e9, 1e-19, -0.1])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_targets_that_never_vary(model, value, tasks, tiny):
+    model = clone(model)
+    if hasattr(model, "max_epochs"):
+        model.set_params(**tiny)
+    model.meta_fit([(X, np.full(15, value)) for X, _ in tasks[:15]])
+    X = tasks[15][0]
+    for _ in range(2):  # zero-shot, then adapted
+        mean, std = model.predict(X, return_std=True)
+        size, exact = abs(value) or 1.0, not hasattr(model, "max_epochs")
+        np.testing.assert_allclose(mean, value, atol=(1e-14 if exact else 0.1) * size)
+        assert (std < (1e-14 if exact else 0.5) * size).all()
+        model.fit(X[:5], np.full(5, value))
+
+
+@pytest.mark.parametrize("slopes", ["diagonal", "full", None])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_targets_without_noise(slopes, tasks):
+    """A constant of each task, and one linear function of all."""
+    model = MixedEffectsRegressor(slopes)
+    X = tasks[15][0]
+    model.meta_fit([(x, np.full(15, float(i))) for i, (x, _) in enumerate(tasks)])
+    mean, std = model.fit(X[:2], [40.0, 40.0]).predict(X, return_std=True)
+    np.testing.assert_allclose(mean, 40.0, atol=1e-4)
+    assert (std < 0.01).all()
+    for unit in (1.0, 1e-19):
+        truth = (X @ [1.0, -2.0, 0.5] + 3) * unit
+        model.meta_fit([(x, (x @ [1.0, -2.0, 0.5] + 3) * unit) for x, _ in tasks])
+        for _ in range(2):
+            mean, std = model.predict(X, return_std=True)
+            np.testing.assert_allclose(mean, truth, atol=1e-8 * unit)
+            assert (std < 1e-3 * unit).all()
+            model.fit(X[:5], truth[:5])
+
+
 def test_offset_is_one_of_the_targets_and_there_where_it_matters():
     y = np.array([3.0, 1.0, 2.0])
     assert offset_of(y) == 0.0

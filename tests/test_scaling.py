@@ -90,6 +90,15 @@ def test_features_of_many_tasks(X):
     )
 
 
+def test_affine_map_of_features(X):
+    scaler = FeatureScaler.fit(X)
+    matrix, offset = scaler.affine()
+    np.testing.assert_array_equal(matrix, np.diag(1 / scaler.scale))
+    np.testing.assert_allclose(
+        X @ matrix.T + offset, scaler.transform(X, np.float64), atol=1e-10
+    )
+
+
 def test_scaling_leaves_its_input_as_it_is(X):
     before = X.copy()
     X.flags.writeable = False
@@ -134,10 +143,12 @@ def test_weight_is_a_number_of_targets(weight):
         assert weighted.scale == pytest.approx(repeated.scale, rel=1e-12)
 
 
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e6 + 0.1, -3.3e12])
-def test_constant_targets_have_the_scale_one(value):
-    scaler = TargetScaler.fit(np.full(1000, value))
-    assert scaler.scale == 1
+@pytest.mark.parametrize("value", [0.0, 1e-19, 0.1, 1e6 + 0.1, -3.3e12])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_constant_targets_have_their_size_as_the_scale(value, pooled):
+    prior = np.full((1000, 1), value * 1e-15) if pooled else None
+    scaler = TargetScaler.fit(np.full(1000, value), prior)
+    assert scaler.scale == (abs(value) or 1.0)
     np.testing.assert_allclose(scaler.transform(np.full(3, value)), 0, atol=1e-3)
 
 
