@@ -9,6 +9,7 @@ before any row of the task is seen: that of its mean, and that of what tasks dif
 """
 
 import numpy as np
+import torch
 
 from .base_learner import innermost
 from .row_uncertainty import N_LEVELS, location, sharpness
@@ -18,6 +19,7 @@ ROWS_AT_ONCE = 32
 """Rows whose companions have one covariance."""
 
 
+@torch.no_grad()
 def certainty(state, companions):
     """What rows count that miss values, in (0, 1].
 
