@@ -1,6 +1,7 @@
 """Rows adapted to that miss a value count for what they still say."""
 
 import pickle
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from skmeta import (
 )
 from skmeta.base_learner import innermost
 from skmeta.exceptions import NotMetaFittedWarning
+from skmeta.row_uncertainty import N_LEVELS
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
@@ -43,7 +45,6 @@ OPPOSED = make_tasks(lambda rng: rng.choice([-SLOPE, SLOPE]))
 MODELS = {
     "default": AttentionMetaRegressor(),
     "gp": AttentionMetaRegressor("gp", None),
-    "linear": AttentionMetaRegressor("linear", None),
     "mlp": AttentionMetaRegressor("mlp", None),
     "forest": AttentionMetaRegressor(RandomForestRegressor(5, random_state=0), None),
     "self-attention": SelfAttentionMetaRegressor(pooled_estimator=None),
@@ -74,24 +75,24 @@ def with_holes(X, n, column=0):
     return X
 
 
-def z_of(model, tasks, n_holes):
-    """Errors in standard deviations, of tasks with so many rows with holes of ten."""
-    z = []
-    for X, y in tasks:
-        model.fit(with_holes(X[:10], n_holes), y[:10])
-        mean, std = model.predict(X[10:], return_std=True)
-        z.append((y[10:] - mean) / std)
-    return np.concatenate(z)
+def errors(model, tasks, n_holes):
+    """Root mean square of errors, and of those in standard deviations.
 
-
-def root_mean_square(z):
-    return np.sqrt(np.mean(np.square(z)))
+    Of tasks with holes in so many of ten rows.
+    """
+    episodes = [(with_holes(X[:10], n_holes), y[:10], X[10:]) for X, y in tasks]
+    predicted = model.predict_episodes(episodes, return_std=True)
+    mean, std = np.array(predicted).swapaxes(0, 1)
+    error = np.array([y[10:] for _, y in tasks]) - mean
+    return tuple(np.sqrt(np.mean(np.square(e))) for e in (error, error / std))
 
 
 @pytest.mark.parametrize("n_holes", [1, 2, 5])
 @pytest.mark.parametrize("name", MODELS)
-def test_predictions_are_as_sure_as_they_are_right(name, n_holes, fitted):
-    assert root_mean_square(z_of(fitted(name), TASKS[40:50], n_holes)) < 1.4
+def test_predictions_are_as_right_and_as_sure(name, n_holes, fitted):
+    error, z = errors(fitted(name), TASKS[40:], n_holes)
+    assert z < 1.5
+    assert error < (3 if name == "mlp" else 2 * NOISE)
 
 
 @pytest.mark.parametrize("n_holes", [1, 5])
@@ -99,7 +100,9 @@ def test_where_tasks_are_opposed(n_holes, tiny):
     """What matters within a task may be nothing on average over tasks."""
     model = AttentionMetaRegressor(pooled_estimator=None, **tiny)
     model.meta_fit(OPPOSED[:40])
-    assert root_mean_square(z_of(model, OPPOSED[40:], n_holes)) < 1.4
+    error, z = errors(model, OPPOSED[40:], n_holes)
+    assert z < 1.5
+    assert error < 2 * NOISE
 
 
 # What a row counts
@@ -119,13 +122,16 @@ def test_weight_is_the_share_of_the_noise(tasks, tiny):
     assert certain[3] == 1
 
 
+def prior_of(state, y):
+    """The base learner of a state, and its adaptation to no rows and targets ``y``."""
+    none = state.rows(np.empty((0, 2))), state.encoded(y)
+    return innermost(state.network.learner, state.network.adapt(*none))
+
+
 def test_weight_by_hand(fitted):
     state = fitted("gp").meta_state_
     X = np.array([[np.nan, 0.3], [0.3, np.nan], [np.nan, np.nan], [0.3, 0.3]])
-    core, adapted = innermost(
-        state.network.learner,
-        state.network.adapt(state.rows(np.empty((0, 2))), state.encoded(np.empty(0))),
-    )
+    core, adapted = prior_of(state, np.empty(0))
     theta, expected = adapted.theta, []
     for row in X:
         levels = np.where(np.isnan(row), state.seen.levels, row)
@@ -139,7 +145,7 @@ def test_weight_by_hand(fitted):
 
 def test_a_feature_that_plays_no_part(fitted):
     row = [[0.3, np.nan]]
-    for name in ("default", "linear", "mlp", "transformer"):
+    for name in ("default", "mlp", "transformer"):
         assert fitted(name).meta_state_.certainty(np.array(row)) > 0.9
 
 
@@ -172,12 +178,14 @@ def test_a_row_counts_its_own_weight_times_that(fitted):
 
 def test_wild_values_are_missing_values(tiny):
     tasks = [(X.copy(), y) for X, y in TASKS[:40]]
-    tasks[0][0][0, 1] = -9999.0
+    for X, _ in tasks[::4]:
+        X[0, 1] = -9999.0
     model = AttentionMetaRegressor("gp", None, **tiny)
     with pytest.warns(UserWarning, match="out of all proportion"):
         model.meta_fit(tasks)
     certain = model.meta_state_.certainty(np.array([[1e9, 0.0], [np.nan, 0.0]]))
-    assert certain[0] == 1  # nothing of this column was wild
+    assert certain[0] == 1  # nothing of this column is wild
+    assert certain[1] < 0.1
     wild, missing = model.meta_state_.certainty(np.array([[0, -9999.0], [0, np.nan]]))
     assert wild == missing == 1  # this one was missing in meta-training
 
@@ -251,13 +259,13 @@ def test_on_a_gpu(name, fitted):
 
 @pytest.fixture(scope="module", params=[2, 3])
 def class_tasks(request):
-    """Tasks whose classes the first of two columns says; in half of them reversed."""
+    """Tasks whose classes the first of two columns says, from a shift of each."""
     rng = np.random.default_rng(0)
-    ends = {2: [0.0], 3: [-0.4, 0.4]}[request.param]
+    ends = {2: [0.0], 3: [-1.0, 1.0]}[request.param]
     tasks = []
     for _ in range(60):
         X = rng.normal(size=(30, 2))
-        said = rng.choice([-1, 1]) * X[:, 0] + 0.2 * rng.normal(size=30)
+        said = 2 * X[:, 0] + rng.normal() + 0.2 * rng.normal(size=30)
         tasks.append((X, np.digitize(said, ends)))
     return tasks
 
@@ -266,21 +274,36 @@ def class_tasks(request):
 def test_classes_are_less_sure_than_with_values_filled_in(cls, class_tasks, tiny):
     model = cls(pooled_estimator=None, **tiny).meta_fit(class_tasks[:40])
     certain = model.meta_state_.certainty(np.array([[np.nan, 0.0], [0.0, np.nan]]))
-    assert certain[0] < 0.6
+    assert certain[0] < 0.4
     assert certain[1] > 0.9
-    filled_in = model.meta_state_.missing.fill
-    losses = []
-    for X, y in class_tasks[40:]:
-        holey = with_holes(X[:12], 6)
-        filled = np.where(np.isnan(holey), filled_in, holey)
-        of_holey = clone(model).fit(holey, y[:12]).predict_proba(X[12:])
-        of_filled = clone(model).fit(filled, y[:12]).predict_proba(X[12:])
-        at = np.arange(18), y[12:]
-        losses.append([-np.log(p[at]).mean() for p in (of_holey, of_filled)])
-        (many,) = model.predict_episodes([(holey, y[:12], X[12:])], return_proba=True)
-        np.testing.assert_allclose(many, of_holey, atol=1e-5)
-    holey, filled = np.mean(losses, 0)
-    assert holey < filled
+    fill = model.meta_state_.missing.fill
+    holey = [(with_holes(X[:12], 6), y[:12], X[12:]) for X, y in class_tasks[40:]]
+    filled = [(np.where(np.isnan(X), fill, X), *rest) for X, *rest in holey]
+    of_holey, of_filled = (
+        np.array(model.predict_episodes(some, return_proba=True))
+        for some in (holey, filled)
+    )
+    assert of_holey.max(2).mean() < of_filled.max(2).mean() - 0.005
+    X, y, query = holey[0]
+    one = model.fit(X, y).predict_proba(query)
+    np.testing.assert_allclose(one, of_holey[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("base_learner", ["gp", "mlp"])
+def test_weight_of_classes_by_hand(base_learner, class_tasks, tiny):
+    model = AttentionMetaClassifier(base_learner, None, **tiny)
+    state = model.meta_fit(class_tasks[:40]).meta_state_
+    levels = np.column_stack([state.seen.levels[:, 0], np.full(N_LEVELS, 0.3)])
+    log_p = np.log(model.predict_proba(levels))
+    pairs = list(combinations(range(log_p.shape[1]), 2))
+    of_difference = np.mean([(log_p[:, i] - log_p[:, j]).var() for i, j in pairs])
+    if base_learner == "gp":
+        core, adapted = prior_of(state, np.empty(0, int))
+        K = core.prior_covariance(adapted, state.rows(levels))[0].numpy()
+        of_difference += 2 * (K.diagonal().mean() - K.mean())
+    expected = 1 / (1 + np.pi / 8 * of_difference)
+    found = state.certainty(np.array([[np.nan, 0.3]]))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_classes_of_a_task_s_own(class_tasks, tiny):
