@@ -319,7 +319,7 @@ def test_classes_of_a_task_s_own(class_tasks, tiny):
 def test_one_class(tiny):
     tasks = [(X, np.zeros(len(X), int)) for X, _ in TASKS[:12]]
     model = AttentionMetaClassifier(shared_classes=True, **tiny)
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="class"):
         model.meta_fit(tasks)
     X, y = tasks[0]
     model.fit(with_holes(X, 3), y)
