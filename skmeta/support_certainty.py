@@ -15,7 +15,7 @@ from .base_learner import innermost
 from .row_uncertainty import N_LEVELS, location, sharpness
 from .scaling import LabelEncoder
 
-ROWS_AT_ONCE = 32
+ROWS_AT_ONCE = 8
 """Rows whose companions have one covariance."""
 
 
