@@ -121,7 +121,8 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
         Fitted to standardised columns, and to what the process says of each row.
     """
     rng = check_random_state(seed)
-    rows, encoded = state.rows(X, weight), state.encoded(y)
+    rows, encoded = state.support(X, weight), state.encoded(y)
+    weight = rows.weight[0].cpu().numpy()
     target, learner = encoded[0].cpu().numpy(), state.network.learner
     if not state.tasks:
         columns = _own_columns(learner, adapted, rows, help_of(state))

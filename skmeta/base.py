@@ -320,7 +320,7 @@ class MetaLearner(
 
     def _adapt(self, state, X, y, weight):
         state = self._located(state)
-        return state.network.adapt(state.rows(X, weight), state.encoded(y))
+        return state.network.adapt(state.support(X, weight), state.encoded(y))
 
     def _adaptation(self):
         """The state predicted with, and its adaptation: to no row, before ``fit``."""

@@ -18,7 +18,7 @@ A base learner is a torch module over a batch of tasks with
 Those of numbers have ``components(adapted, query, joint)``, the whole distribution of
 the query rows' targets. Those with a prior to start from have
 ``log_evidence(adapted)``, ``sample(rows, encoding, generator)`` and, of numbers,
-``squared_distance(adapted)``.
+``squared_distance(adapted)``, of classes, ``prior_covariance(adapted, rows)``.
 """
 
 import threading

@@ -14,6 +14,7 @@ from ._validation import check_label_type, warn_of_one_class
 from .class_tasks import has_own_classes
 from .class_training import meta_train_classes
 from .prediction import QueryLearner
+from .row_uncertainty import sharpness
 from .scaling import LabelEncoder
 
 
@@ -230,8 +231,6 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 def averaged_probabilities(logits, variance):
     """Probabilities of classes, averaged over what is unsure of logits.
 
-    As the average over latents is approximated in `skmeta.laplace.predict_logits`.
-
     Parameters
     ----------
     logits : ndarray of shape (n_query, n_classes)
@@ -242,8 +241,6 @@ def averaged_probabilities(logits, variance):
     -------
     probabilities : ndarray of shape (n_query, n_classes)
     """
-    n_classes = logits.shape[1]
-    if n_classes > 1 and not np.isscalar(variance):
-        variance = 2 * n_classes / (n_classes - 1) * variance.mean(1, keepdims=True)
-        logits = logits / np.sqrt(1 + np.pi / 8 * variance)
+    if logits.shape[1] > 1 and not np.isscalar(variance):
+        logits = logits * np.sqrt(sharpness(variance))
     return softmax(logits.astype(np.float64), axis=1)

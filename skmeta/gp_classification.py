@@ -101,6 +101,11 @@ class GaussianProcessClassification(nn.Module):
         """How much hangs on each column, (B, n_columns)."""
         return self.prior.relevance(adapted.theta)
 
+    def prior_covariance(self, adapted, rows):
+        """Covariance of each class's latents before the support is seen, (B, N, N)."""
+        design = self.prior.design(rows, adapted.encoding, adapted.theta)
+        return self.prior.kernel(design, design, adapted.theta)
+
     def log_evidence(self, adapted):
         """Approximate log marginal likelihood of each task's support, (B,)."""
         return adapted.posterior.log_evidence

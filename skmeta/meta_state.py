@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from .class_network import ClassNetwork
 from .column_reduction import ReducedScaler
 from .missing_values import MissingValues
 from .pooled import PooledPredictor
 from .row_uncertainty import FeatureRange
 from .scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .support_certainty import certainty
 from .task_encoder import Rows
 
 
@@ -99,6 +101,31 @@ class MetaState:
     def rows(self, X, weight=None):
         """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
         return self.embedded_rows(self.columns(X), weight)
+
+    def support(self, X, weight):
+        """Rows ``X`` (n_rows, ...) to adapt to, which count as far as they are known.
+
+        ``weight`` (n_rows,) is what they would count.
+        """
+        return self.rows(X, weight * self.certainty(X))
+
+    def certainty(self, X):
+        """What rows ``X`` (n_rows, ...) to adapt to count, (n_rows,) in (0, 1].
+
+        1 but for those that miss a value of a feature that was never missing in
+        meta-training: what was, the network knows of.
+        """
+        certain = np.ones(len(X))
+        if self.seen is None or isinstance(self.network, ClassNetwork):
+            return certain
+        X = self.missing.marked(X)
+        unknown = np.isnan(X)
+        unknown[:, self.missing.indicated] = False
+        holey = np.flatnonzero(unknown.any(1))
+        if len(holey):
+            companions = self.seen.filled(X[holey], unknown[holey]).swapaxes(0, 1)
+            certain[holey] = certainty(self, companions)
+        return certain
 
     def columns(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` (n_rows, ...)."""

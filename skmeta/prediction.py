@@ -6,11 +6,10 @@ from sklearn.base import clone
 from ._values import labels
 from .base import MetaLearner
 from .episodes import pad
+from .row_uncertainty import location
 
 EPISODES_AT_ONCE = 128
 QUERIES_AT_ONCE = 4096
-MAX_LOGIT = 30.0
-"""Differences of logits above which probabilities are 0 and 1."""
 
 
 class QueryLearner(MetaLearner):
@@ -206,14 +205,12 @@ class QueryLearner(MetaLearner):
     @staticmethod
     def _padded(state, episodes, targets):
         """Inputs of the network for many episodes, their rows prepared all at once."""
-        both = [part for support, _, query in episodes for part in (support, query)]
-        rows = [
-            _split_like(t[0].cpu().numpy(), both)
-            for t in state.rows(np.concatenate(both))
-        ]
-        support, query = ([pad(parts[side::2]) for parts in rows] for side in (0, 1))
-        encoded = zip(targets, episodes, strict=True)
-        y = pad([of.transform(y) for of, (_, y, _) in encoded])
+        supports, labels_of, queries = zip(*episodes, strict=True)
+        X = np.concatenate(supports)
+        support = _rows_like(state.support(X, np.ones(len(X))), supports)
+        query = _rows_like(state.rows(np.concatenate(queries)), queries)
+        encoded = zip(targets, labels_of, strict=True)
+        y = pad([of.transform(y) for of, y in encoded])
         names = ("x_support", "prior_support", "weight_support", "y_support")
         return dict(zip(names, [*support, y], strict=True)) | {
             "x_query": query[0],
@@ -230,13 +227,9 @@ def as_tuple(prediction):
     return prediction if isinstance(prediction, tuple) else (prediction,)
 
 
-def location(prediction):
-    """Means (n_query, 1), or logits (n_query, n_classes) less their mean."""
-    if len(prediction) == 2:
-        return prediction[0][:, None].astype(np.float64)
-    (logits,) = prediction
-    logits = np.maximum(logits, logits.max(1, keepdims=True) - MAX_LOGIT)
-    return logits - logits.mean(1, keepdims=True)
+def _rows_like(rows, parts):
+    """`Rows` of one task split into tasks as long as ``parts``, and padded."""
+    return [pad(_split_like(t[0].cpu().numpy(), parts)) for t in rows]
 
 
 def _split_like(array, parts):

@@ -12,7 +12,8 @@ from sklearn.utils.validation import column_or_1d
 from ._validation import refuse_text
 from ._values import labels
 from .distributions import draw, log_density, marginals, quantiles
-from .prediction import QueryLearner, location
+from .prediction import QueryLearner
+from .row_uncertainty import location
 
 
 class MetaRegressor(RegressorMixin, QueryLearner):

@@ -5,6 +5,10 @@ there depends on a value that was filled in, or on a function that no row was se
 and its own variance knows neither. Both are read off the learner itself, at companions
 of the row: rows that have a value in place of the missing one, and rows from the end of
 a feature's range to its middle.
+
+A row that a learner adapts to, and that lacks a value, says less of the task: as much
+as a row of a lower weight. How much less is read off what is predicted of such
+companions before any row of the task is seen.
 """
 
 from dataclasses import dataclass, replace
@@ -22,6 +26,9 @@ MAX_ALONE = 16
 
 MAX_ROWS = 20_000
 """Rows that ranges and levels are read off, at most, but for the ends."""
+
+MAX_LOGIT = 30.0
+"""Differences of logits above which probabilities are 0 and 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +67,13 @@ class FeatureRange:
         low, high = np.fmin(self.low, np.fmin.reduce(X)), np.fmax.reduce(X)
         return replace(self, low=low, high=np.fmax(self.high, high))
 
+    def filled(self, X, missing):
+        """Rows ``X`` (n_rows, n_features) with each level in place of what is missing.
+
+        ``missing`` is a mask of their shape; (n_levels, n_rows, n_features).
+        """
+        return np.where(missing, self.levels[:, None], X)
+
     def companions(self, X):
         """`Companions` of rows ``X`` (n_rows, n_features), or None if all are known.
 
@@ -75,7 +89,7 @@ class FeatureRange:
         outside = np.flatnonzero(beyond.any(0))
         if len(holey) == len(outside) == 0:
             return None
-        rows = [np.where(missing[holey], level, X[holey]) for level in self.levels]
+        rows = [*self.filled(X[holey], missing[holey])]
         leaves = []
         for features in _one_by_one(outside, beyond):
             at = np.flatnonzero(beyond[:, features].any(1))
@@ -160,3 +174,27 @@ class Companions:
         """All variance (n_rows, n_outputs) that a learner knows nothing of."""
         shared = (deviation**2 for deviation in self.shared(location))
         return sum(shared, self.independent(location))
+
+
+def location(prediction):
+    """Means (n_rows, 1), or logits (n_rows, n_classes) less their mean."""
+    if len(prediction) == 2:
+        return prediction[0][:, None].astype(np.float64)
+    (logits,) = prediction
+    logits = np.maximum(logits, logits.max(1, keepdims=True) - MAX_LOGIT)
+    return logits - logits.mean(1, keepdims=True)
+
+
+def sharpness(variance):
+    """Squared factor (n_rows, 1) by which logits shrink that are not known exactly.
+
+    As the average over latents is approximated in `skmeta.laplace.predict_logits`.
+
+    Parameters
+    ----------
+    variance : ndarray of shape (n_rows, n_classes)
+        Of the logits less their mean; n_classes is 2 or more.
+    """
+    n_classes = variance.shape[1]
+    of_difference = 2 * n_classes / (n_classes - 1) * variance.mean(1, keepdims=True)
+    return 1 / (1 + np.pi / 8 * of_difference)
