@@ -248,7 +248,7 @@ def test_failed_fit_leaves_the_adaptation(name, meta_fitted):
     problems = {
         "2 features": (X[:, :2], y),
         "inconsistent numbers": (X, y[:-1]),
-        "infinity": (np.full_like(X, np.inf), y),
+        "X is inf in row 0": (np.full_like(X, np.inf), y),
     }
     for words, bad in problems.items():
         for method in (estimator.fit, estimator.partial_fit):
