@@ -74,8 +74,7 @@ class Sources:
         least : int
             Tasks that must be there to learn from.
         numbers : bool
-            Whether targets are numbers. Rows whose targets are wild are then left out
-            of tasks in memory.
+            Whether targets are numbers. Rows whose targets are wild are then left out.
         """
         given = tasks, validation_tasks
         in_memory = all(isinstance(t, TaskCollection | None) for t in given)
