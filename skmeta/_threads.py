@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import ThreadpoolController
 
+from ._process_settings import set_once
+
 _lock, _inside = threading.Lock(), threading.local()
 _n_inside, _outside = 0, None
 
@@ -38,28 +40,22 @@ def single_thread():
             torch.set_num_threads(before)
 
 
-_blas_lock, _n_limited, _limits = threading.Lock(), 0, None
-
-
 @contextmanager
 def single_pool_thread():
     """Run what numpy and scikit-learn compute with on one thread, as before after.
 
-    OpenMP's number is a thread's own. That of BLAS is the process's: the first inside
-    sets it, the last resets it. threadpoolctl lets only one thread at a time set it,
-    until the limits of that thread end, so those of OpenMP are around those of BLAS.
+    OpenMP's number is a thread's own, that of BLAS the process's. threadpoolctl lets
+    only one thread at a time set it, until the limits of that thread end, so those of
+    OpenMP are around those of BLAS.
     """
-    global _n_limited, _limits
     pools = ThreadpoolController()
-    with pools.select(user_api="openmp").limit(limits=1):
-        with _blas_lock:
-            if _n_limited == 0:
-                _limits = pools.select(user_api="blas").limit(limits=1)
-            _n_limited += 1
-        try:
-            yield
-        finally:
-            with _blas_lock:
-                _n_limited -= 1
-                if _n_limited == 0:
-                    _limits.restore_original_limits()
+    with pools.select(user_api="openmp").limit(limits=1), _single_blas_thread(pools):
+        yield
+
+
+@set_once
+@contextmanager
+def _single_blas_thread(pools):
+    limits = pools.select(user_api="blas").limit(limits=1)
+    yield
+    limits.restore_original_limits()

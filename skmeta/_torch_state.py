@@ -1,13 +1,11 @@
 """What the caller has set of torch plays no part here, and is as before after."""
 
-import threading
 from contextlib import ExitStack, contextmanager
 
 import torch
 
+from ._process_settings import set_once
 from ._threads import single_thread
-
-_lock, _n_inside, _before = threading.Lock(), 0, None
 
 
 @contextmanager
@@ -38,19 +36,10 @@ def own_torch(*, grad=False, one_thread=False):
         yield
 
 
+@set_once
 @contextmanager
 def _float32_by_default():
-    """The default type is the process's: the first inside sets it, the last resets."""
-    global _n_inside, _before
-    with _lock:
-        if _n_inside == 0:
-            _before = torch.get_default_dtype()
-            torch.set_default_dtype(torch.float32)
-        _n_inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _n_inside -= 1
-            if _n_inside == 0:
-                torch.set_default_dtype(_before)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(before)
