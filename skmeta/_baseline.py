@@ -19,7 +19,6 @@ from ._validation import (
     warn_of_one_class,
 )
 from ._versions import Versioned
-from .column_reduction import fit_features_of
 from .columns import in_columns
 from .exceptions import NotMetaFittedWarning
 from .missing_values import MissingValues
@@ -342,14 +341,3 @@ def _collect(tasks, seed):
     if isinstance(tasks, SampledTasks):
         return tasks.draw(N_SAMPLED_TASKS, seed)
     return tasks
-
-
-def fit_design(tasks, classes):
-    """What standardises the columns (see `fit_features`), and the design matrix."""
-    scaler = fit_features_of(tasks, classes)
-    return scaler, design_matrix(tasks.X, scaler)
-
-
-def design_matrix(X, scaler):
-    """A column of ones and the standardised columns, (n_rows, 1 + n_columns)."""
-    return np.column_stack([np.ones(len(X)), scaler.transform(X, np.float64)])

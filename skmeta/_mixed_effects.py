@@ -6,12 +6,8 @@ import numpy as np
 from scipy.special import expit
 from sklearn.base import is_classifier
 
-from ._baseline import (
-    ClassifierBaseline,
-    RegressorBaseline,
-    design_matrix,
-    fit_design,
-)
+from ._baseline import ClassifierBaseline, RegressorBaseline
+from ._design_matrix import design_matrix, fit_design
 from .column_reduction import ReducedScaler, fit_features
 from .logistic_mixed_model import LogisticMixedModel, fit_logistic_mixed_model
 from .mixed_model import (

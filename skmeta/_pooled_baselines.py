@@ -6,12 +6,8 @@ import numpy as np
 from scipy.special import expit, softmax
 from sklearn.utils import check_random_state
 
-from ._baseline import (
-    ClassifierBaseline,
-    RegressorBaseline,
-    design_matrix,
-    fit_design,
-)
+from ._baseline import ClassifierBaseline, RegressorBaseline
+from ._design_matrix import design_matrix, fit_design
 from .column_reduction import ReducedScaler
 from .logistic_mixed_model import LogisticMixedModel, fit_logistic_mixed_model
 from .mixed_model import (

@@ -7,7 +7,8 @@ from difflib import get_close_matches
 
 from ._table_cells import shown, tally
 from ._table_files import UNNAMED, frame_of, import_pandas
-from ._table_numbers import DECIMALS, MOST, THOUSANDS, NumberSurvey
+from ._table_number_survey import NumberSurvey
+from ._table_numbers import DECIMALS, MOST, THOUSANDS
 from ._table_widths import HEADER
 
 

@@ -25,7 +25,8 @@ from ._table_dates import (
     zones_differ,
 )
 from ._table_files import import_pandas
-from ._table_numbers import MAX_DIGITS, MOST, NumberSurvey, TruthFormat
+from ._table_number_survey import NumberSurvey
+from ._table_numbers import MAX_DIGITS, MOST, TruthFormat
 from ._table_words import (
     CLASSES,
     ORDER,

@@ -15,8 +15,9 @@ import pytest
 from matplotlib.text import Text
 
 from skmeta import Task, TaskCollection
+from skmeta._curve_styles import HIGHLIGHTED
 from skmeta._drawing import MAX_LABELS, plain, short
-from skmeta._shot_curve_display import HIGHLIGHTED, spread
+from skmeta._place_for_names import spread
 from skmeta.inspection import (
     FeatureAttentionDisplay,
     MetaTrainingDisplay,
