@@ -93,7 +93,7 @@ def write_some_names(ax, rows, columns, *, size=8):
 class RowNumbers(Formatter):
     """Writes numbers of rows along an axis, without those that would lie over others.
 
-    The last, is always written.
+    The last is always written.
     """
 
     def __call__(self, value, pos=None):

@@ -185,10 +185,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     classes = class_labels(sources) if classification else None
     if not classification:
         sources.check_numbers()
-    row_shape, feature_names = (
-        sources.examples.X.shape[1:],
-        sources.examples.feature_names,
-    )
+    columns = sources.examples._kind
     judged = sources.held_out.X, sources.held_out.y
     missing, seen, sources = sources.filled(previous, embeds)
     embedding = learn_embedding(settings, sources, classes, seed, device, previous)
@@ -206,8 +203,8 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
             pooled=start.pooled,
             missing=missing,
             embedding=embedding,
-            row_shape=row_shape,
-            feature_names=feature_names,
+            row_shape=columns.row_shape,
+            feature_names=columns.feature_names,
             seen=seen,
             **more,
         )

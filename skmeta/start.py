@@ -33,7 +33,6 @@ With fewer, rows are predicted from next to no support, where any noise predicts
 The prior is then the mixed model with the fewest parameters, fitted to all tasks, those
 for validation among them, and chosen by the likelihood of their rows together."""
 
-
 LONG_EM = 500
 """Iterations of EM where tasks have few rows, of which small noise takes many."""
 
@@ -206,6 +205,9 @@ class _Candidate:
         self._fitted_to, self._has_few_rows = self.examples, False
         if np.median(self.examples.sizes) < FEW_ROWS:
             self._fitted_to, self._has_few_rows = self.examples + self.held_out, True
+            self._whole = self._fitted_to.draw(
+                np.arange(len(self._fitted_to)), N_ROWS - 1, 1, np.random.default_rng(0)
+            ).rows()
         n_iter = LONG_EM if self._has_few_rows else MAX_ITER
         learners = candidate_starts(learner, self._fitted_to, self._rng, n_iter)
         losses = {one: self._judge(one) for one in learners}
@@ -244,10 +246,7 @@ class _Candidate:
 
     def _judge(self, learner):
         if self._has_few_rows:
-            whole = self._fitted_to.draw(
-                np.arange(len(self._fitted_to)), N_ROWS - 1, 1, np.random.default_rng(0)
-            )
-            loss = mean_evidence_loss(learner, *whole.rows())
+            loss = mean_evidence_loss(learner, *self._whole)
         else:
             loss = judge(learner, self._batches)
         return np.nan_to_num(loss, nan=np.inf)
