@@ -359,6 +359,25 @@ def gp():
     )
 
 
+class Lazy:
+    """Tasks that are loaded on access."""
+
+    def __init__(self, tasks):
+        self.tasks = tasks
+
+    def __len__(self):
+        return len(self.tasks)
+
+    def __getitem__(self, i):
+        return self.tasks[i]
+
+
+@pytest.fixture
+def lazy():
+    """Makes a lazy sequence of a list of tasks."""
+    return Lazy
+
+
 @pytest.fixture
 def in_file(tmp_path):
     """Columns of 40 rows, written to a file and read as tasks, four shops of ten rows.

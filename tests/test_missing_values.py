@@ -218,20 +218,9 @@ def test_memory_and_more_tasks(linear_tasks, tiny):
     assert learner.relations(linear_tasks[:3]).shape == (3, len(linear_tasks) + 2)
 
 
-class Lazy:
-    def __init__(self, tasks):
-        self.tasks = tasks
-
-    def __len__(self):
-        return len(self.tasks)
-
-    def __getitem__(self, i):
-        return self.tasks[i]
-
-
-def test_lazy_tasks(linear_tasks, tiny):
+def test_lazy_tasks(linear_tasks, tiny, lazy):
     learner = AttentionMetaRegressor(pooled_estimator=None, **tiny)
-    learner.meta_fit(Lazy(linear_tasks))
+    learner.meta_fit(lazy(linear_tasks))
     X, y = linear_tasks[0]
     assert np.isfinite(learner.fit(X, y).predict(X)).all()
 

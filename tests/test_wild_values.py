@@ -211,17 +211,6 @@ def test_tasks_all_of_whose_targets_are_wild_are_left_out():
     np.testing.assert_array_equal(kept[7].X, tasks["shop 8"][0])
 
 
-class Lazy:
-    def __init__(self, tasks):
-        self.tasks = tasks
-
-    def __len__(self):
-        return len(self.tasks)
-
-    def __getitem__(self, i):
-        return self.tasks[i]
-
-
 class Drawn:
     def __init__(self, tasks):
         self.tasks = tasks
@@ -231,17 +220,18 @@ class Drawn:
         return [self.tasks[i] for i in rng.integers(0, len(self.tasks), n_tasks)]
 
 
-@pytest.mark.parametrize("source", [Lazy, Drawn])
-def test_targets_of_tasks_that_are_loaded(source, tiny):
+@pytest.mark.parametrize("drawn", [False, True])
+def test_targets_of_tasks_that_are_loaded(drawn, tiny, lazy):
     learner = AttentionMetaRegressor("linear", None, **tiny)
     tasks = spoiled("one target")
     tasks[4] = tasks[4][0], 1e6 + tasks[4][1]  # all of whose targets are wild
     with pytest.warns(UserWarning, match="Targets are out of all proportion"):
-        assert r2(learner.meta_fit(source(tasks))) > 0.9
+        assert r2(learner.meta_fit(Drawn(tasks) if drawn else lazy(tasks))) > 0.9
 
 
-@pytest.mark.parametrize("wrap", [TaskCollection, Lazy])
-def test_targets_of_validation_tasks_alone(wrap, tiny):
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_targets_of_validation_tasks_alone(is_lazy, tiny, lazy):
+    wrap = lazy if is_lazy else TaskCollection
     learner = AttentionMetaRegressor("linear", None, **tiny)
     with pytest.warns(UserWarning, match="of the validation tasks"):
         learner.meta_fit(TASKS[:20], validation_tasks=wrap(spoiled("one target")[:12]))
