@@ -19,7 +19,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import has_fit_parameter
 
 from ._threads import single_pool_thread
-from .class_network import ClassNetwork
 from .pooled import aligned_probabilities, fitted, resampled, seeded_clone
 from .task_encoder import Rows
 
@@ -93,7 +92,7 @@ def help_of(state):
     """What helps an estimator: the process of a `MetaState`, its features, or None."""
     if state.tasks:
         return "process"
-    return "features" if isinstance(state.network, ClassNetwork) else None
+    return "features" if state.network.has_own_classes else None
 
 
 @torch.no_grad()

@@ -87,6 +87,8 @@ def augmented(augmentation, rows, generator):
 class ClassNetwork(nn.Module):
     """What is meta-trained where every task has classes of its own."""
 
+    has_own_classes = True
+
     def __init__(self, learner):
         super().__init__()
         self.learner = learner

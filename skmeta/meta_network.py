@@ -58,6 +58,7 @@ class MetaNetwork(nn.Module):
     """
 
     is_compiled = False
+    has_own_classes = False
 
     def __init__(self, encoder, learner):
         super().__init__()

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from .class_network import ClassNetwork
 from .column_reduction import ReducedScaler
 from .missing_values import MissingValues
 from .pooled import PooledPredictor
@@ -116,7 +115,7 @@ class MetaState:
         meta-training: what was, the network knows of.
         """
         certain = np.ones(len(X))
-        if self.seen is None or isinstance(self.network, ClassNetwork):
+        if self.seen is None or self.network.has_own_classes:
             return certain
         X = self.missing.marked(X)
         unknown = np.isnan(X)
