@@ -26,13 +26,13 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaRegressor,
     TransformerMetaRegressor,
-    meta_training,
-    row_decoder,
-    start,
 )
-from skmeta.gp_regression import GaussianProcessRegression
-from skmeta.task_encoder import AttentionPooling
-from skmeta.task_relations import Relations
+from skmeta._networks.encoders.task_encoder import AttentionPooling
+from skmeta._networks.learners import row_decoder
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.relations.relations import Relations
+from skmeta._training import initialization as start
+from skmeta._training import meta_training
 
 
 class NoLearner(torch.nn.Module):

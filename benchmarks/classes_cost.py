@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skmeta import TaskCollection
-from skmeta.pools import ClassPools
+from skmeta._episodes.shared_rows import ClassPools
 
 N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 100
 

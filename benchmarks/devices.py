@@ -26,7 +26,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
 from skmeta import AttentionMetaRegressor, TaskCollection
-from skmeta._threads import single_thread
+from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
 KINDS = ("regression", "shared", "own", "drawings", "compile")

@@ -27,8 +27,8 @@ from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
 
-import skmeta.class_learner
-import skmeta.known_classes
+import skmeta._networks.nway.learner
+import skmeta._training.nway.auxiliary_classifier
 from skmeta import (
     AttentionMetaClassifier,
     SelfAttentionMetaClassifier,
@@ -194,9 +194,9 @@ def meta_fitted(name, data, seconds, seed, without):
         device=data.device,
     )  # fmt: skip
     if without == "known-classes":
-        skmeta.known_classes.MAX_WEIGHTS = 0
+        skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS = 0
     if without == "rows":
-        skmeta.class_learner.AdaptedClasses.mixed = by_means
+        skmeta._networks.nway.learner.AdaptedClasses.mixed = by_means
     if without == "attention":
         kind = model._system.own_classes
         model._system = model._system._replace(

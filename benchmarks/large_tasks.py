@@ -19,7 +19,7 @@ import time
 import numpy as np
 
 import skmeta
-from skmeta._threads import single_thread
+from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_linear_tasks
 
 SYSTEMS = ("Attention", "SelfAttention", "Transformer")

@@ -20,13 +20,13 @@ import time
 import numpy as np
 import torch
 
-import skmeta.meta_training as meta_training
+import skmeta._training.meta_training as meta_training
 from skmeta import AttentionMetaRegressor, TransformerMetaRegressor
-from skmeta._threads import single_thread
+from skmeta._networks.learners.network import make_network
+from skmeta._training.loop import EpisodeBatches, QueryLoss, train
+from skmeta._training.split import Sources
+from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_linear_tasks
-from skmeta.meta_network import make_network
-from skmeta.sources import Sources
-from skmeta.training_loop import EpisodeBatches, QueryLoss, train
 
 N_STEPS = 300
 

@@ -12,7 +12,7 @@ Of collections of regression, three ways to be unlike:
 
 Printed is, of the rows that are unlike and have five support rows, what share of
 targets lies inside 90% intervals and the mean log density in nats, both as predicted
-and as the base learner alone would say, without `skmeta.row_uncertainty`.
+and as the base learner alone would say, without `row_uncertainty`.
 """
 
 import argparse

@@ -1,28 +1,38 @@
 """Few-shot learning for people who use scikit-learn."""
 
-__version__ = "0.1.0"
+from importlib import import_module
 
-from .attention import AttentionMetaClassifier, AttentionMetaRegressor
-from .exceptions import NonFiniteLossError, NotMetaFittedWarning, SavedFileError
-from .pipelines import meta_fit
-from .saving import load, save
-from .self_attention import SelfAttentionMetaClassifier, SelfAttentionMetaRegressor
-from .tasks import Task, TaskCollection
-from .transformer import TransformerMetaClassifier, TransformerMetaRegressor
+from ._version import __version__ as __version__
 
-__all__ = [
-    "AttentionMetaClassifier",
-    "AttentionMetaRegressor",
-    "NonFiniteLossError",
-    "NotMetaFittedWarning",
-    "SavedFileError",
-    "SelfAttentionMetaClassifier",
-    "SelfAttentionMetaRegressor",
-    "Task",
-    "TaskCollection",
-    "TransformerMetaClassifier",
-    "TransformerMetaRegressor",
-    "load",
-    "meta_fit",
-    "save",
-]
+_HOMES = {
+    "AttentionMetaClassifier": "_estimators.attention",
+    "AttentionMetaRegressor": "_estimators.attention",
+    "NonFiniteLossError": "exceptions",
+    "NotMetaFittedWarning": "exceptions",
+    "SavedFileError": "exceptions",
+    "SelfAttentionMetaClassifier": "_estimators.self_attention",
+    "SelfAttentionMetaRegressor": "_estimators.self_attention",
+    "Task": "tasks",
+    "TaskCollection": "tasks",
+    "TransformerMetaClassifier": "_estimators.transformer",
+    "TransformerMetaRegressor": "_estimators.transformer",
+    "load": "_persistence.files",
+    "meta_fit": "_estimators.pipelines",
+    "save": "_persistence.files",
+}
+"""Where each public name lives. It is imported on first use, so that `skmeta.tasks` and
+`skmeta.datasets` need no torch."""
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted([*globals(), *_HOMES])

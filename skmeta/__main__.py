@@ -2,11 +2,11 @@
 
 import sys
 
-from . import command_line, demonstration
+from ._cli import compare, demo
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     if arguments[:1] == ["compare"]:
-        command_line.main(arguments[1:])
+        compare.main(arguments[1:])
     else:
-        demonstration.main(arguments)
+        demo.main(arguments)

@@ -22,12 +22,13 @@ from skmeta import (
     TransformerMetaClassifier,
     TransformerMetaRegressor,
 )
+from skmeta._episodes.batch import Rows
+from skmeta._networks.encoders.task_encoder import TaskEncoding
+from skmeta._networks.learners.gp_prior import GaussianProcessPrior
+from skmeta._training.empirical_bayes import JUDGED_EVERY, fit_prior
+from skmeta._training.validation import held_out_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
-from skmeta.gaussian_process import GaussianProcessPrior
-from skmeta.held_out import held_out_batches
-from skmeta.prior_fitting import JUDGED_EVERY, fit_prior
 from skmeta.tables import read_tasks
-from skmeta.task_encoder import Rows, TaskEncoding
 
 N_META_TASKS, N_FEATURES = 12, 3
 
@@ -80,16 +81,16 @@ def trained_small():
     """Meta-training looks at little, where it does not matter how good it gets."""
     few_batches = partial(held_out_batches, n_episodes=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmeta.start.held_out_batches", few_batches)
-        patch.setattr("skmeta.meta_training.held_out_batches", few_batches)
+        patch.setattr("skmeta._training.validation.held_out_batches", few_batches)
+        patch.setattr("skmeta._training.validation.held_out_batches", few_batches)
         few_steps = partial(fit_prior, n_steps=JUDGED_EVERY)
-        patch.setattr("skmeta.start.fit_prior", few_steps)
+        patch.setattr("skmeta._training.empirical_bayes.fit_prior", few_steps)
         for name, value in {
             "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
             "N_TRIAL_STEPS": 1, "MAX_SCALAR_BATCHES": 1,
         }.items():  # fmt: skip
-            patch.setattr(f"skmeta.relation_training.{name}", value)
-        patch.setattr("skmeta.relation_scalars.N_SCALAR_STEPS", 1)
+            patch.setattr(f"skmeta._training.relations.{name}", value)
+        patch.setattr("skmeta._networks.relations.weights.N_SCALAR_STEPS", 1)
         yield
 
 

@@ -21,11 +21,11 @@ from skmeta import (
     AttentionMetaClassifier,
     AttentionMetaRegressor,
     SelfAttentionMetaRegressor,
-    any_estimator,
 )
-from skmeta.any_estimator import _borrowed, _without_seeing
+from skmeta._classical.pooled import resampled
+from skmeta._networks.learners import sklearn_estimator as any_estimator
+from skmeta._networks.learners.sklearn_estimator import _borrowed, _without_seeing
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
-from skmeta.pooled import resampled
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

@@ -2,11 +2,11 @@ import numpy as np
 import torch
 
 from skmeta import TaskCollection
-from skmeta.class_calibration import calibrate, choose_steps
-from skmeta.class_learner import ClassLearner
-from skmeta.class_network import PoolNetwork
-from skmeta.held_out import held_out_loss
-from skmeta.pools import ClassPools
+from skmeta._episodes.shared_rows import ClassPools
+from skmeta._networks.nway.learner import ClassLearner
+from skmeta._training.nway.calibration import calibrate, choose_steps
+from skmeta._training.shared_rows_network import PoolNetwork
+from skmeta._training.validation import held_out_loss
 
 
 def network_and_batches(spread):

@@ -1,8 +1,8 @@
 import torch
 
-from skmeta.base_learner import seeded
-from skmeta.class_encoder import ClassEncoder, EncodingDropout
-from skmeta.gaussian_classes import class_means, one_hot
+from skmeta._networks.nway.encoder import ClassEncoder, EncodingDropout
+from skmeta._networks.nway.plda import class_means, one_hot
+from skmeta._utils.random import seeded
 
 
 def test_encodings_are_left_out_whole():

@@ -13,13 +13,7 @@ from skmeta import (
     load,
     save,
 )
-from skmeta.baselines import (
-    MixedEffectsClassifier,
-    MixedEffectsRegressor,
-    PooledClassifier,
-    PooledRegressor,
-)
-from skmeta.column_reduction import (
+from skmeta._preprocessing.column_reduction import (
     MAX_COLUMNS,
     N_COMPONENTS,
     N_KEPT,
@@ -27,7 +21,13 @@ from skmeta.column_reduction import (
     association,
     fit_features,
 )
-from skmeta.scaling import FeatureScaler
+from skmeta._preprocessing.scaling import FeatureScaler
+from skmeta.baselines import (
+    MixedEffectsClassifier,
+    MixedEffectsRegressor,
+    PooledClassifier,
+    PooledRegressor,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

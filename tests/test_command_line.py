@@ -18,17 +18,17 @@ from skmeta import (
     AttentionMetaRegressor,
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
-    command_line,
-    comparison,
-    demonstration,
 )
+from skmeta._cli import compare as command_line
+from skmeta._cli import demo as demonstration
+from skmeta._cli.compare import main
 from skmeta.baselines import (
     MixedEffectsClassifier,
     MixedEffectsRegressor,
     PooledClassifier,
     PooledRegressor,
 )
-from skmeta.command_line import main
+from skmeta.model_selection import _compare as comparison
 
 LEARNERS = (
     AttentionMetaClassifier, AttentionMetaRegressor,

@@ -18,18 +18,18 @@ from skmeta import (
     TaskCollection,
     meta_fit,
 )
-from skmeta._comparison import Comparison, Growth, finding, matters_from
-from skmeta._comparison_inputs import named
-from skmeta._report import advice
-from skmeta._rivals import TaskLogisticRegression
+from skmeta._cli.report import advice
 from skmeta.baselines import (
     MixedEffectsClassifier,
     MixedEffectsRegressor,
     PooledRegressor,
 )
-from skmeta.comparison import default_estimators
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.model_selection import compare, few_shot_scores
+from skmeta.model_selection._compare import default_estimators
+from skmeta.model_selection._compare_inputs import named
+from skmeta.model_selection._comparison import Comparison, Growth, finding, matters_from
+from skmeta.model_selection._default_rivals import TaskLogisticRegression
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

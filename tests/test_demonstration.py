@@ -9,10 +9,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from skmeta import demonstration
-from skmeta._shot_curve import ShotCurve
+from skmeta._cli import demo as demonstration
+from skmeta._cli.demo import demonstrate, finding, main, rivals
 from skmeta.datasets import load_suzuki_tasks
-from skmeta.demonstration import demonstrate, finding, main, rivals
+from skmeta.model_selection._shot_curve import ShotCurve
 
 N_SUPPORT = (3, 5)
 

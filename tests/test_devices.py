@@ -14,7 +14,7 @@ from skmeta import (
     SelfAttentionMetaClassifier,
     TransformerMetaClassifier,
 )
-from skmeta._float32 import full_float32
+from skmeta._utils.precision import full_float32
 
 gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 NAMES = [

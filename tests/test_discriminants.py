@@ -1,7 +1,7 @@
 import numpy as np
 
 from skmeta import TaskCollection
-from skmeta.discriminants import choose_discriminants, discriminants, moments
+from skmeta._training.nway.lda_init import choose_discriminants, discriminants, moments
 
 
 def collection(n_tasks, n_classes, rng, within):

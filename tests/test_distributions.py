@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
 from skmeta import SelfAttentionMetaRegressor
-from skmeta.distributions import log_density, quantiles
+from skmeta._networks.learners.predictive import log_density, quantiles
 
 NAMES = [
     "regressor", "regressor-mlp", "regressor-related", "regressor-transformer",

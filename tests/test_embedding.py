@@ -18,7 +18,7 @@ from skmeta import (
     TransformerMetaClassifier,
     TransformerMetaRegressor,
 )
-from skmeta.embedding import Embedding, make_embedding
+from skmeta._networks.encoders.embedding import Embedding, make_embedding
 from skmeta.tasks import check_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")

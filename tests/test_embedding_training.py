@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.embedding_training import RidgeHead
+from skmeta._training.embedding_pretraining import RidgeHead
 
 
 def head_and_rows(n_classes=None, n_columns=3, n_rows=8):

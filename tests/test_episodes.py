@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.episodes import Episodes, draw_rows, log_uniform_sizes, pad
-from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._episodes.batch import pad
+from skmeta._episodes.sampler import Episodes, draw_rows, log_uniform_sizes
+from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
 from skmeta.tasks import TaskCollection
 
 SIZES = np.array([2, 3, 9, 40, 15])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from skmeta import AttentionMetaClassifier
-from skmeta._folding import folded
+from skmeta._networks.encoders.folding import folded
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

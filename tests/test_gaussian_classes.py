@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.stats import multivariate_normal
 
-from skmeta.gaussian_classes import (
+from skmeta._networks.nway.plda import (
     ABSENT,
     class_evidence,
     class_logits,

@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.gaussian_process import (
+from skmeta._networks.learners.gp_algebra import masked_covariance, representatives
+from skmeta._networks.learners.gp_prior import (
     MAX_LOG_NOISE,
     MIN_LOG_NOISE,
     GaussianProcessPrior,
     Hyperparameters,
     RBFDropout,
-    masked_covariance,
-    representatives,
 )
 
 N_TASKS, N_FEATURES = 2, 3

@@ -6,9 +6,11 @@ import torch
 from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 
-from skmeta import gaussian_process, gp_regression
-from skmeta.gaussian_process import JITTER, Hyperparameters
-from skmeta.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners import gp_algebra
+from skmeta._networks.learners import gp_regression
+from skmeta._networks.learners.gp_algebra import JITTER
+from skmeta._networks.learners.gp_prior import Hyperparameters
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
 COUNTS = [2, 1, 3, 0, 1]
@@ -48,7 +50,7 @@ def query(gp):
 
 @pytest.fixture
 def no_jitter(monkeypatch):
-    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)
+    monkeypatch.setattr(gp_algebra, "JITTER", 0.0)
 
 
 def with_noise(K, noise):

@@ -9,17 +9,17 @@ import torch
 from scipy.stats import norm
 from torch import nn
 
-from skmeta.datasets import make_linear_tasks
-from skmeta.episodes import Episodes
-from skmeta.held_out import (
+from skmeta._episodes.sampler import Episodes
+from skmeta._networks.learners.losses import row_losses
+from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
+from skmeta._training.validation import (
     MAX_EPISODES,
     held_out_batches,
     held_out_loss,
     held_out_losses,
     return_to_start,
-    row_losses,
 )
-from skmeta.scaling import FeatureScaler, TargetScaler
+from skmeta.datasets import make_linear_tasks
 
 N_TASKS = 8
 

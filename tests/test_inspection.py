@@ -15,9 +15,7 @@ import pytest
 from matplotlib.text import Text
 
 from skmeta import Task, TaskCollection
-from skmeta._curve_styles import HIGHLIGHTED
-from skmeta._drawing import MAX_LABELS, plain, short
-from skmeta._place_for_names import spread
+from skmeta._utils.drawing import MAX_LABELS, plain, short
 from skmeta.inspection import (
     FeatureAttentionDisplay,
     MetaTrainingDisplay,
@@ -26,6 +24,8 @@ from skmeta.inspection import (
     TaskRelationDisplay,
 )
 from skmeta.model_selection import few_shot_scores
+from skmeta.model_selection._curve_styles import HIGHLIGHTED
+from skmeta.model_selection._name_placement import spread
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor, NotMetaFittedWarning, gp_regression
-from skmeta import prediction as prediction_module
+from skmeta import AttentionMetaRegressor, NotMetaFittedWarning
+from skmeta._estimators import prediction as prediction_module
+from skmeta._networks.learners import gp_regression
 from skmeta.datasets import make_linear_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")

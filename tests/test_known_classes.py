@@ -7,11 +7,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmeta import AttentionMetaClassifier, TaskCollection
-from skmeta.class_tasks import numbered_classes
-from skmeta.known_classes import SPEED, CoTrainingLoss, KnownClasses, known_classes
-from skmeta.pools import ClassPools
+from skmeta._episodes.shared_rows import ClassPools
+from skmeta._training.loop import QueryLoss
+from skmeta._training.nway.auxiliary_classifier import (
+    SPEED,
+    CoTrainingLoss,
+    KnownClasses,
+    known_classes,
+)
+from skmeta._training.nway.labels import numbered_classes
 from skmeta.tasks import LazyTasks
-from skmeta.training_loop import QueryLoss
 
 N_COLUMNS = 3
 
@@ -76,7 +81,7 @@ def test_loss_counts_known_classes_at_the_query_rows():
     ],
 )
 def test_when_there_are_known_classes(tasks, monkeypatch, lazy, trainable, most, found):
-    monkeypatch.setattr("skmeta.known_classes.MAX_WEIGHTS", most)
+    monkeypatch.setattr("skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS", most)
     sources = SimpleNamespace(
         tasks=LazyTasks(list(tasks)) if lazy else tasks, examples=tasks
     )
@@ -97,5 +102,5 @@ def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch
         return state.embedding.module.weight
 
     with_them = learned()
-    monkeypatch.setattr("skmeta.known_classes.MAX_WEIGHTS", 0)
+    monkeypatch.setattr("skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS", 0)
     assert not torch.equal(learned(), with_them)

@@ -8,9 +8,9 @@ import torch
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
-from skmeta import laplace as module
-from skmeta.gp_classification import GaussianProcessClassification
-from skmeta.laplace import laplace, predict_logits
+from skmeta._networks.learners import laplace as module
+from skmeta._networks.learners.gp_classification import GaussianProcessClassification
+from skmeta._networks.learners.laplace import laplace, predict_logits
 
 N_TASKS, N_ROWS, N_QUERY = 3, 6, 4
 COUNTS = [2, 1, 3, 0, 1, 2]

@@ -8,13 +8,14 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor, held_out
-from skmeta.gp_regression import GaussianProcessRegression
-from skmeta.meta_training import choose_training
-from skmeta.other_kinds import OpenLearner
-from skmeta.row_decoder import RowDecodingLearner
-from skmeta.task_encoder import TransformerEncoder
-from skmeta.task_relations import RelatedLearner
+from skmeta import AttentionMetaRegressor
+from skmeta._networks.encoders.task_encoder import TransformerEncoder
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners.kernel_averaging import OpenLearner
+from skmeta._networks.learners.row_decoder import RowDecodingLearner
+from skmeta._networks.relations.relations import RelatedLearner
+from skmeta._training import validation as held_out
+from skmeta._training.meta_training import choose_training
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

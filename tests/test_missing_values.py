@@ -14,9 +14,9 @@ from skmeta import (
     TransformerMetaClassifier,
     TransformerMetaRegressor,
 )
+from skmeta._preprocessing.missing_values import MissingValues
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.exceptions import NotMetaFittedWarning
-from skmeta.missing_values import MissingValues
 
 REGRESSORS = [
     AttentionMetaRegressor,

@@ -11,9 +11,12 @@ from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from skmeta.logistic_mixed_model import fit_logistic_mixed_model
-from skmeta.mixed_model import LinearMixedModel, fit_linear_mixed_model
-from skmeta.shared_gp import fit_shared_gaussian_process
+from skmeta._classical.linear_mixed_model import (
+    LinearMixedModel,
+    fit_linear_mixed_model,
+)
+from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
+from skmeta.baselines._shared_gp import fit_shared_gaussian_process
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_em_is_the_same_above_the_full_expansion(grouped, diagonal, monkeypatch)
     X, y, offsets = grouped
     fit = {"diagonal": diagonal, "tol": 1e-13, "max_iter": 5000}
     fast = fit_linear_mixed_model(X, X, y, offsets, **fit)
-    monkeypatch.setattr("skmeta.mixed_model.MAX_FULL_EXPANSION", 1)
+    monkeypatch.setattr("skmeta._classical.linear_mixed_model.MAX_FULL_EXPANSION", 1)
     slow = fit_linear_mixed_model(X, X, y, offsets, **fit)
     np.testing.assert_allclose(fast.random_cov, slow.random_cov, atol=1e-4)
 

@@ -9,15 +9,17 @@ import torch
 from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 
-from skmeta import gaussian_process, mixed_start
-from skmeta.base_learner import make_base_learner
-from skmeta.episodes import Episodes
-from skmeta.logistic_mixed_model import fit_logistic_mixed_model
-from skmeta.mixed_model import fit_linear_mixed_model
-from skmeta.mixed_start import MAX_ITER, candidate_starts
-from skmeta.prior_fitting import fit_prior, no_encoding
-from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
-from skmeta.task_encoder import Rows
+from skmeta._classical.linear_mixed_model import fit_linear_mixed_model
+from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
+from skmeta._episodes.batch import Rows
+from skmeta._episodes.sampler import Episodes
+from skmeta._networks.learners import gp_prior as gaussian_process
+from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.gp_prior import no_encoding
+from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._training import mixed_model_init as mixed_start
+from skmeta._training.empirical_bayes import fit_prior
+from skmeta._training.mixed_model_init import MAX_ITER, candidate_starts
 from skmeta.tasks import TaskCollection
 
 N_FEATURES = 2

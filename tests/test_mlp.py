@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skmeta.mlp import MultilayerPerceptron
+from skmeta._networks.learners.mlp import MultilayerPerceptron
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES, N_HIDDEN = 3, 6, 4, 3, 5
 COUNTS = [2, 1, 3, 0, 1, 2]

@@ -6,21 +6,18 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import invgamma, multivariate_normal, multivariate_t
 
-from skmeta import function_kinds, other_kinds
-from skmeta.distributions import draw
-from skmeta.gaussian_process import JITTER
-from skmeta.gp_classification import GaussianProcessClassification
-from skmeta.gp_regression import GaussianProcessRegression
-from skmeta.meta_network import MetaNetwork
-from skmeta.mlp import MultilayerPerceptron
-from skmeta.other_kinds import (
-    N_KEPT,
-    NEVER_MET,
-    OpenLearner,
-    with_other_kinds,
-)
-from skmeta.row_decoder import RowDecodingLearner
-from skmeta.task_encoder import Rows
+from skmeta._episodes.batch import Rows
+from skmeta._networks.learners import kernel_averaging as other_kinds
+from skmeta._networks.learners import kernel_grid as function_kinds
+from skmeta._networks.learners.gp_algebra import JITTER
+from skmeta._networks.learners.gp_classification import GaussianProcessClassification
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners.kernel_averaging import N_KEPT, NEVER_MET, OpenLearner
+from skmeta._networks.learners.mlp import MultilayerPerceptron
+from skmeta._networks.learners.network import MetaNetwork
+from skmeta._networks.learners.predictive import draw
+from skmeta._networks.learners.row_decoder import RowDecodingLearner
+from skmeta._training.kernel_shares import with_other_kinds
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
 N_KINDS = 20 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
+from skmeta.tasks._label_sharing import has_own_classes
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -18,13 +19,12 @@ from skmeta import (
     TaskCollection,
     TransformerMetaClassifier,
 )
-from skmeta.base_learner import innermost
-from skmeta.class_network import PoolNetwork
-from skmeta.class_tasks import has_own_classes
-from skmeta.gaussian_classes import ABSENT
-from skmeta.held_out import held_out_loss
+from skmeta._episodes.shared_rows import ClassPools
+from skmeta._networks.learners.wrapper import innermost
+from skmeta._networks.nway.plda import ABSENT
+from skmeta._training.shared_rows_network import PoolNetwork
+from skmeta._training.validation import held_out_loss
 from skmeta.model_selection import few_shot_scores
-from skmeta.pools import ClassPools
 from skmeta.tasks import check_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")

@@ -29,7 +29,7 @@ def test_pickle_of_another_version_warns(estimator, monkeypatch, recwarn):
     name, data = type(estimator).__name__, pickle.dumps(estimator)
     assert repr(pickle.loads(data)) == repr(copy.deepcopy(estimator)) == repr(estimator)
     assert not recwarn.list
-    monkeypatch.setattr("skmeta._versions.__version__", "9.0")
+    monkeypatch.setattr("skmeta._utils.versioning.__version__", "9.0")
     words = rf"{name} from version 0\.\S+ when using version 9\.0"
     with pytest.warns(InconsistentVersionWarning, match=words):
         loaded = pickle.loads(data)

@@ -11,14 +11,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from skmeta import pooled_estimators
-from skmeta.pooled import (
-    PooledPredictor,
-    fit_alone,
-    fit_pooled,
-    polynomial_ridge,
-    tuned_boosting,
-)
+from skmeta._classical import pooled_candidates as pooled_estimators
+from skmeta._classical.pooled import PooledPredictor, fit_alone, fit_pooled
+from skmeta._classical.pooled_candidates import polynomial_ridge, tuned_boosting
 from skmeta.tasks import TaskCollection
 
 

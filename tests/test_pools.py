@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from skmeta import TaskCollection
-from skmeta.pools import EPISODES_A_POOL, MAX_POOL_ROWS, ClassPools, TaskPools
+from skmeta._episodes.shared_rows import (
+    EPISODES_A_POOL,
+    MAX_POOL_ROWS,
+    ClassPools,
+    TaskPools,
+)
 
 SIZES = {"a": [5, 9, 2, 1], "b": [3, 3, 30], "none": [1, 1, 4]}
 

@@ -7,18 +7,18 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from skmeta.base_learner import make_base_learner
-from skmeta.datasets import make_classification_tasks
-from skmeta.episodes import Episodes
-from skmeta.prior_fitting import (
+from skmeta._episodes.batch import Rows
+from skmeta._episodes.sampler import Episodes
+from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.gp_prior import no_encoding
+from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
     judge,
-    no_encoding,
 )
-from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
-from skmeta.task_encoder import Rows
+from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
 
 N_SUPPORT = 1, 8

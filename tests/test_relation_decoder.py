@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from skmeta.relation_decoder import DecodedRelations
-from skmeta.relation_training import _joined
-from skmeta.task_encoder import TaskEncoding
-from skmeta.task_relations import HIDDEN
+from skmeta._networks.encoders.task_encoder import TaskEncoding
+from skmeta._networks.relations.decoder import DecodedRelations
+from skmeta._networks.relations.relations import HIDDEN
+from skmeta._training.relations import _joined
 
 N_TASKS, N_REMEMBERED, N_TOKENS, EMBED_DIM = 3, 5, 6, 8
 

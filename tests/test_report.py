@@ -12,12 +12,12 @@ import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 
 from skmeta import TaskCollection
-from skmeta._report import _features, _table
-from skmeta._report_page import picture, style
-from skmeta._report_relations import related, relation_sections
+from skmeta._cli.report import _features, _table
+from skmeta._cli.report_page import picture, style
+from skmeta._cli.report_relations import related, relation_sections
 from skmeta.baselines import MixedEffectsRegressor
-from skmeta.comparison import compare
 from skmeta.datasets import make_linear_tasks
+from skmeta.model_selection._compare import compare
 
 
 def named_tasks(n, names=None):

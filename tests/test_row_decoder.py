@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.gp_classification import GaussianProcessClassification
-from skmeta.gp_regression import GaussianProcessRegression
-from skmeta.row_decoder import MAX_CORRECTION, RowDecodingLearner
-from skmeta.task_encoder import TransformerEncoder
+from skmeta._networks.encoders.task_encoder import TransformerEncoder
+from skmeta._networks.learners.gp_classification import GaussianProcessClassification
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners.row_decoder import MAX_CORRECTION, RowDecodingLearner
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 7, 3
 COUNTS = [2, 1, 3, 0, 1]

@@ -15,8 +15,8 @@ from skmeta import (
     load,
     save,
 )
+from skmeta._preprocessing.row_uncertainty import N_LEVELS, N_STEPS, FeatureRange
 from skmeta.baselines import PooledRegressor
-from skmeta.row_uncertainty import N_LEVELS, N_STEPS, FeatureRange
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

@@ -18,11 +18,11 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import FunctionTransformer
 
 from skmeta import AttentionMetaRegressor, SelfAttentionMetaRegressor, load, save
-from skmeta._saved_sklearn import dumped, loaded
+from skmeta._persistence.files import FORMAT, _digest
+from skmeta._persistence.skops_io import dumped, loaded
 from skmeta.baselines import PooledRegressor
 from skmeta.datasets import make_linear_tasks
 from skmeta.exceptions import SavedFileError
-from skmeta.saving import FORMAT, _digest
 
 STATE = "estimator/state"
 

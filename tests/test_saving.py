@@ -718,7 +718,7 @@ def test_saving_and_loading_change_nothing(meta_fitted, path):
 
 
 def test_versions(path, monkeypatch, meta_fitted):
-    monkeypatch.setattr("skmeta.saving.__version__", "0.0.1")
+    monkeypatch.setattr("skmeta._persistence.files.__version__", "0.0.1")
     monkeypatch.setattr("sklearn.base.__version__", "1.0.2")
     save(meta_fitted("regressor"), path)
     monkeypatch.undo()

@@ -11,8 +11,13 @@ from skmeta import (
     SelfAttentionMetaRegressor,
     TransformerMetaRegressor,
 )
+from skmeta._preprocessing.scaling import (
+    FAR_FROM_ZERO,
+    FeatureScaler,
+    TargetScaler,
+    offset_of,
+)
 from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
-from skmeta.scaling import FAR_FROM_ZERO, FeatureScaler, TargetScaler, offset_of
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

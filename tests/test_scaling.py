@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 
-from skmeta import scaling
-from skmeta.scaling import FURTHEST, FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._preprocessing import scaling
+from skmeta._preprocessing.scaling import (
+    FURTHEST,
+    FeatureScaler,
+    LabelEncoder,
+    TargetScaler,
+)
 
 
 @pytest.fixture

@@ -4,8 +4,11 @@ import numpy as np
 import torch
 from scipy.special import expit, softmax
 
-from skmeta.shared_gp import SharedKernel
-from skmeta.shared_latent_gp import SharedLatentProcess, fit_shared_latent_process
+from skmeta.baselines._shared_gp import SharedKernel
+from skmeta.baselines._shared_latent_gp import (
+    SharedLatentProcess,
+    fit_shared_latent_process,
+)
 
 
 def process(**values):

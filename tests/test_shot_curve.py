@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from skmeta._shot_curve import ShotCurve, interval
+from skmeta.model_selection._shot_curve import ShotCurve, interval
 
 N_SUPPORT = (3, 5, 10, 20)
 

@@ -6,13 +6,16 @@ from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
-from skmeta import AttentionMetaRegressor, mixed_start, prior_fitting, start
+from skmeta import AttentionMetaRegressor
+from skmeta._training import empirical_bayes as prior_fitting
+from skmeta._training import initialization as start
+from skmeta._training import mixed_model_init as mixed_start
+from skmeta._training.empirical_bayes import judge
+from skmeta._training.initialization import choose_start
+from skmeta._training.split import Sources
+from skmeta._training.validation import held_out_batches
 from skmeta.baselines import MixedEffectsRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
-from skmeta.held_out import held_out_batches
-from skmeta.prior_fitting import judge
-from skmeta.sources import Sources
-from skmeta.start import choose_start
 from skmeta.tasks import TaskCollection
 
 N_SUPPORT = 1, 8

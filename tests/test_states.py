@@ -23,12 +23,12 @@ from skmeta import (
     NonFiniteLossError,
     NotMetaFittedWarning,
     TaskCollection,
-    sources,
 )
-from skmeta._parameters import resolve_device
+from skmeta._estimators.parameters import resolve_device
+from skmeta._training import split as sources
+from skmeta._training.meta_training import class_labels
 from skmeta.baselines import PooledClassifier
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
-from skmeta.meta_training import class_labels
 from skmeta.tasks import Task, check_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")

@@ -18,9 +18,9 @@ from skmeta import (
     load,
     save,
 )
-from skmeta.base_learner import innermost
+from skmeta._networks.learners.wrapper import innermost
+from skmeta._preprocessing.row_uncertainty import N_LEVELS
 from skmeta.exceptions import NotMetaFittedWarning
-from skmeta.row_uncertainty import N_LEVELS
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

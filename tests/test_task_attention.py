@@ -6,15 +6,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from skmeta import AttentionMetaRegressor
-from skmeta.datasets import make_linear_tasks, shuffle_targets
-from skmeta.episodes import Episodes
-from skmeta.scaling import FeatureScaler, LabelEncoder, TargetScaler
-from skmeta.task_attention import (
+from skmeta._episodes.sampler import Episodes
+from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._training.task_selection import (
     attention_weights,
     permute_targets,
     relation_scores,
     task_losses,
 )
+from skmeta.datasets import make_linear_tasks, shuffle_targets
 from skmeta.tasks import TaskCollection
 
 pytestmark = pytest.mark.usefixtures("quick_training")

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from skmeta.task_encoder import (
-    Attention,
+from skmeta._episodes.batch import Rows
+from skmeta._networks.encoders.attention import Attention
+from skmeta._networks.encoders.task_encoder import (
     AttentionPooling,
     ColumnEncoder,
-    Dropout,
-    Rows,
     SelfAttentionPooling,
     TransformerEncoder,
 )
+from skmeta._utils.random import Dropout
 
 N_TASKS, N_ROWS, N_FEATURES = 3, 6, 4
 COUNTS = [2, 1, 3, 0, 1, 2]

@@ -12,11 +12,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
-from skmeta.gaussian_process import JITTER
-from skmeta.relation_scalars import SCALAR_SPREAD, UNRELATED, fit_scalars
-from skmeta.relation_training import REMEMBERED_NOISES
-from skmeta.task_memory import TaskMemory
-from skmeta.task_relations import MAX_CANDIDATES, Relations
+from skmeta._networks.learners.gp_algebra import JITTER
+from skmeta._networks.relations.memory import TaskMemory
+from skmeta._networks.relations.relations import MAX_CANDIDATES, Relations
+from skmeta._networks.relations.weights import SCALAR_SPREAD, UNRELATED, fit_scalars
+from skmeta._training.relations import REMEMBERED_NOISES
 
 RELATED = ["regressor-related", "binary-related", "three-related"]
 related = pytest.mark.parametrize("name", RELATED)
@@ -284,8 +284,8 @@ def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
         "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
         "MAX_SCALAR_BATCHES": 4,
     }.items():  # fmt: skip
-        monkeypatch.setattr(f"skmeta.relation_training.{name}", value)
-    monkeypatch.setattr("skmeta.relation_scalars.N_SCALAR_STEPS", 1)
+        monkeypatch.setattr(f"skmeta._training.relations.{name}", value)
+    monkeypatch.setattr("skmeta._networks.relations.weights.N_SCALAR_STEPS", 1)
     rng = np.random.default_rng(0)
     X, offsets = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
     tasks = [

@@ -6,13 +6,13 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, Task, TaskCollection
+from skmeta._classical.pooled import fit_pooled
+from skmeta._episodes.sampler import Episodes
+from skmeta._episodes.shared_rows import ClassPools
+from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
+from skmeta._training.loop import QueryLoss
+from skmeta._training.validation import held_out_losses
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
-from skmeta.episodes import Episodes
-from skmeta.held_out import held_out_losses
-from skmeta.pooled import fit_pooled
-from skmeta.pools import ClassPools
-from skmeta.scaling import FeatureScaler, TargetScaler
-from skmeta.training_loop import QueryLoss
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

@@ -11,8 +11,8 @@ from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_info
 
-from skmeta._threads import single_pool_thread, single_thread
-from skmeta.base_learner import seeded
+from skmeta._utils.random import seeded
+from skmeta._utils.threads import single_pool_thread, single_thread
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

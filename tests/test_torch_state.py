@@ -18,7 +18,7 @@ from skmeta import (
     load,
     save,
 )
-from skmeta._torch_state import own_torch
+from skmeta._utils.torch_state import own_torch
 from skmeta.baselines import PooledClassifier, PooledRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 

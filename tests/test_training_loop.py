@@ -12,18 +12,12 @@ from skorch.callbacks import Callback, EpochTimer, LRScheduler
 from skorch.history import History
 from torch import nn
 
+from skmeta._episodes.sampler import Episodes
+from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
+from skmeta._training.loop import BOUND, EpisodeBatches, LearningRate, QueryLoss, train
+from skmeta._training.validation import held_out_batches, held_out_loss
 from skmeta.datasets import make_linear_tasks
-from skmeta.episodes import Episodes
 from skmeta.exceptions import NonFiniteLossError
-from skmeta.held_out import held_out_batches, held_out_loss
-from skmeta.scaling import FeatureScaler, TargetScaler
-from skmeta.training_loop import (
-    BOUND,
-    EpisodeBatches,
-    LearningRate,
-    QueryLoss,
-    train,
-)
 
 N_STEPS = 4
 

@@ -8,10 +8,14 @@ from sklearn.linear_model import Ridge
 
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection, save
 from skmeta import load as load_saved
+from skmeta._preprocessing.missing_values import MissingValues
+from skmeta._preprocessing.wild_values import (
+    UNBOUNDED,
+    plausible_range,
+    plausible_targets,
+)
 from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
 from skmeta.datasets import make_classification_tasks
-from skmeta.missing_values import MissingValues
-from skmeta.wild_values import UNBOUNDED, plausible_range, plausible_targets
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 

@@ -1,0 +1,1 @@
+"""Models of the textbooks: linear and logistic mixed models, pooled estimators."""

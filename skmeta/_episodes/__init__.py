@@ -1,0 +1,1 @@
+"""Draws of support and query rows, and the batches made of them."""

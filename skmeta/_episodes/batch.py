@@ -1,0 +1,90 @@
+"""What one training step sees: the rows of many tasks, padded to one shape."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True, eq=False)
+class TaskBatch:
+    """Support and query rows of a batch of tasks, padded by rows of weight 0.
+
+    Attributes
+    ----------
+    x_support, x_query : tensor of shape (n_tasks, n_rows, n_features)
+        Standardised features.
+    prior_support, prior_query : tensor of shape (n_tasks, n_rows, n_outputs)
+        What the pooled estimator says, on the scale of the base learner.
+    weight_support : tensor of shape (n_tasks, n_rows)
+        0 for padding, 1 for a row.
+    weight_query : tensor of shape (n_tasks, n_rows)
+        0 for padding, the weight of the task for a row.
+    y_support, y_query : tensor of shape (n_tasks, n_rows)
+        Scaled targets, or encoded classes.
+    """
+
+    x_support: torch.Tensor
+    prior_support: torch.Tensor
+    weight_support: torch.Tensor
+    y_support: torch.Tensor
+    x_query: torch.Tensor
+    prior_query: torch.Tensor
+    weight_query: torch.Tensor
+    y_query: torch.Tensor
+
+    def __len__(self):
+        return len(self.x_support)
+
+    def support(self):
+        """Support rows as the networks take them."""
+        return Rows(self.x_support, self.prior_support, self.weight_support)
+
+    def query(self):
+        """Query rows as the networks take them."""
+        return Rows(self.x_query, self.prior_query, self.weight_query.sign())
+
+    def rows(self):
+        """All rows, support and query, as the networks take them, and their targets."""
+        parts = zip(self.support(), self.query(), strict=True)
+        y = torch.cat([self.y_support, self.y_query], 1)
+        return Rows(*(torch.cat(pair, 1) for pair in parts)), y
+
+    def to(self, device):
+        """The batch on a device."""
+        return TaskBatch(**{k: t.to(device) for k, t in vars(self).items()})
+
+    def inputs(self):
+        """What a network's ``forward`` takes, as keyword arguments."""
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("weight_query", "y_query")
+        }
+
+    def target(self):
+        """What a criterion compares with: query targets and their weights."""
+        return self.y_query, self.weight_query
+
+
+def pad(arrays):
+    """Stack arrays of shape (n_i, ...) into one tensor (n_arrays, max n_i, ...)."""
+    longest = max(1, max(map(len, arrays)))
+    padded = np.zeros((len(arrays), longest, *arrays[0].shape[1:]), arrays[0].dtype)
+    for row, array in zip(padded, arrays, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(padded)
+
+
+class Rows(NamedTuple):
+    """Rows of a batch of tasks, as the networks see them.
+
+    ``x`` (n_tasks, n_rows, n_features) standardised features; ``prior`` (n_tasks,
+    n_rows, n_outputs) the pooled estimator's prediction on the scale of the base
+    learner (zero without one); ``weight`` (n_tasks, n_rows), 0 for padding.
+    """
+
+    x: torch.Tensor
+    prior: torch.Tensor
+    weight: torch.Tensor

@@ -1,0 +1,1 @@
+"""The meta-learners as scikit-learn estimators."""

@@ -1,0 +1,132 @@
+"""System 1: attention over a task's rows starts the base learner, its rows train it.
+
+Attention pooling encodes the support into a task embedding, and attention among
+columns into one embedding a feature; both start all parameters of the base learner,
+which the support then trains. Task attention selects the tasks worth learning from.
+"""
+
+from .._networks.encoders.task_encoder import AttentionPooling
+from .._networks.learners.network import System
+from .._networks.nway.learner import ClassLearner
+from .classifier import MetaClassifier
+from .docstrings import documented
+from .regressor import MetaRegressor
+
+
+class _AttentionSystem:
+    _system = System(AttentionPooling, own_classes=ClassLearner)
+
+
+@documented
+class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
+    """Attention-based meta-learner for regression tasks.
+
+    A task's function is a draw from a Gaussian process on what a pooled estimator
+    leaves open,
+
+        f(x) ~ GP(m(x; z), v_0 + x' S x + phi(x; z)' phi(x; z) + v RBF(x, x')),
+
+    where z, the task embedding, is read off the support by attention pooling and
+    shifts every hyperparameter, the features phi and the mean m. The support trains
+    the hyperparameters on by its marginal likelihood; the weights have a closed form,
+    with normal noise or, if held-out tasks fare better so, with Student's t.
+    Meta-training starts from the process that all tasks share, fitted by marginal
+    likelihood, and minimises the negative log likelihood of query rows.
+
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+
+    See Also
+    --------
+    AttentionMetaClassifier : The same for classes.
+
+    References
+    ----------
+    .. [1] Lee et al. (2019). Set Transformer. ICML. (Attention pooling, eq. 11.)
+    .. [2] Harrison, Sharma, Pavone (2018). Meta-learning priors for efficient online
+       Bayesian regression. WAFR. (Meta-learned features with a Bayesian head, sec. 4.)
+    .. [3] Rasmussen, Williams (2006). Gaussian Processes for Machine Learning. (The
+       posterior, eqs. 2.25 and 2.26; the marginal likelihood, eqs. 5.8 and 5.9.)
+    .. [4] Lange, Little, Taylor (1989). Robust statistical modeling using the t
+       distribution. JASA. (Noise with long tails by EM, eq. 6.)
+
+    Examples
+    --------
+    >>> from skmeta import AttentionMetaRegressor
+    >>> from skmeta.datasets import make_linear_tasks
+    >>> tasks = make_linear_tasks(13, 12, 2, random_state=0)
+    >>> learner = AttentionMetaRegressor(
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
+    ... )
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
+    >>> mean, std = learner.fit(new.X[:5], new.y[:5]).predict(
+    ...     new.X[5:], return_std=True
+    ... )
+    >>> mean.shape, learner.task_embedding_.shape, learner.feature_attention_.shape
+    ((7,), (48,), (2,))
+    """
+
+
+@documented
+class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
+    """Attention-based meta-learner for classification tasks.
+
+    Where a label means the same in every task, every class has a latent function, a
+    draw from a Gaussian process around the pooled estimator's log-probability; a
+    softmax turns them into probabilities. The kernel is that of
+    `AttentionMetaRegressor`, conditioned on the task embedding in the same way;
+    Newton's method trains the latents on the support (Laplace approximation). The
+    classes are those of the meta-training tasks, so a support with one class, or none,
+    will do.
+
+    Where every task has classes of its own, they are Gaussians in meta-learned
+    features, each around a mean with a posterior of its own [3]_ [4]_. The task
+    embedding shifts their variances and the temperature; attention weighs the rows of
+    each class, and the means, which start there, are trained by gradient steps on the
+    support [5]_. With a weight that is meta-learned, and goes with the number of rows,
+    the rows of each class speak for themselves as well [6]_. Meta-training starts from
+    linear discriminants of the classes of all tasks.
+
+    {parameters}
+
+    Attributes
+    ----------
+    {attributes}
+    classes_ : ndarray of shape (n_classes,)
+        Of the meta-training tasks; of the task adapted to, where these are its own.
+
+    See Also
+    --------
+    AttentionMetaRegressor : The same for numbers.
+
+    References
+    ----------
+    .. [1] Lee et al. (2019). Set Transformer. ICML. (Attention pooling, eq. 11.)
+    .. [2] Rasmussen, Williams (2006). Gaussian Processes for Machine Learning. (The
+       Laplace approximation for several classes, algorithms 3.3 and 3.4.)
+    .. [3] Snell, Swersky, Zemel (2017). Prototypical networks for few-shot learning.
+       NeurIPS. (Classes by their means, eq. 2.)
+    .. [4] Ioffe (2006). Probabilistic linear discriminant analysis. ECCV. (Classes as
+       Gaussians with a mean of their own, sec. 2.)
+    .. [5] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
+       means, sec. 3.2.)
+    .. [6] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
+       (Rows that are near one by one, eq. 1.)
+
+    Examples
+    --------
+    >>> from skmeta import AttentionMetaClassifier
+    >>> from skmeta.datasets import make_classification_tasks
+    >>> tasks = make_classification_tasks(13, 12, 2, random_state=0)
+    >>> learner = AttentionMetaClassifier(
+    ...     pooled_estimator=None, max_epochs=1, random_state=0
+    ... )
+    >>> learner = learner.meta_fit(tasks[:12])
+    >>> new = tasks[12]
+    >>> learner.fit(new.X[:5], new.y[:5]).predict_proba(new.X[5:]).shape
+    (7, 2)
+    """

@@ -1,0 +1,252 @@
+"""How the meta-learners of classes check labels and predict."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy.special import softmax
+from sklearn.base import ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from .._preprocessing.row_uncertainty import sharpness
+from .._preprocessing.scaling import LabelEncoder
+from .._training.nway.training import meta_train_classes
+from ..tasks._label_sharing import has_own_classes
+from ..tasks._row_checks import check_label_type, warn_of_one_class
+from .prediction import QueryLearner
+
+
+def learned_own_classes(estimator):
+    """Whether an estimator was meta-fitted on tasks that have classes of their own."""
+    state = getattr(estimator, "meta_state_", None)
+    return hasattr(state, "targets") and state.targets is None
+
+
+class MetaClassifier(ClassifierMixin, QueryLearner):
+    """A meta-learner of classes, which all tasks share or each has of its own."""
+
+    _structural = (*QueryLearner._structural, "shared_classes")
+    _ranges = QueryLearner._ranges | {"n_way": 2}
+    _parameter_constraints = QueryLearner._parameter_constraints | {
+        "shared_classes": ["boolean", StrOptions({"auto"})],
+        "n_way": [Interval(Integral, 2, None, closed="left"), tuple, list],
+    }
+
+    def __init__(
+        self,
+        base_learner="gp",
+        pooled_estimator="auto",
+        *,
+        shared_classes="auto",
+        n_way=(2, 20),
+        task_attention="auto",
+        embedding=None,
+        embedding_trainable=True,
+        augmentation=None,
+        embed_dim=48,
+        n_heads=4,
+        n_layers=2,
+        n_support=(0, 25),
+        n_query=32,
+        max_epochs=200,
+        steps_per_epoch=50,
+        batch_size=32,
+        lr=1e-3,
+        validation_fraction=0.2,
+        patience=15,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        random_state=None,
+        verbose=0,
+        warm_start=False,
+        **embedding__,
+    ):
+        super().__init__(
+            base_learner,
+            pooled_estimator,
+            task_attention=task_attention,
+            embedding=embedding,
+            embedding_trainable=embedding_trainable,
+            augmentation=augmentation,
+            embed_dim=embed_dim,
+            n_heads=n_heads,
+            n_layers=n_layers,
+            n_support=n_support,
+            n_query=n_query,
+            max_epochs=max_epochs,
+            steps_per_epoch=steps_per_epoch,
+            batch_size=batch_size,
+            lr=lr,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            callbacks=callbacks,
+            device=device,
+            compile=compile,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+            **embedding__,
+        )
+        self.shared_classes = shared_classes
+        self.n_way = n_way
+
+    def _trainer(self, tasks, previous):
+        own = has_own_classes(self.shared_classes, tasks)
+        if previous is not None and own != (previous.targets is None):
+            kinds = ("share their classes", "have classes of their own")
+            raise ValueError(
+                f"The tasks {kinds[own]}, but those that warm_start=True goes on from "
+                f"{kinds[not own]}. Set warm_start=False to start anew."
+            )
+        if self.verbose and self.shared_classes == "auto":
+            said = "classes of its own" if own else "the classes of the others"
+            print(f"shared_classes='auto': each task has {said}.")
+        return meta_train_classes if own else super()._trainer(tasks, previous)
+
+    def _state_for(self, state, y):
+        if state.targets is not None:
+            return state
+        if len(y) == 0:
+            raise ValueError(
+                "Every task has classes of its own here, and a task is known by its "
+                "rows alone. Give at least one row of a positive weight."
+            )
+        return state.having(targets=LabelEncoder(np.unique(y)))
+
+    def _no_rows(self, state):
+        if state.targets is None:
+            raise NotFittedError(
+                f"This {type(self).__name__} instance is not fitted yet. It was "
+                "meta-fitted on tasks that have classes of their own: call fit(X, y) "
+                "with rows of the new task, which say what classes there are."
+            )
+        return super()._no_rows(state)
+
+    def _check_target(self, y):
+        y = column_or_1d(y, warn=True)
+        if y.dtype.kind not in "biuU":  # these can be nothing else
+            # so often that nobody is warned of classes of one row, which is the point
+            check_classification_targets(np.tile(y, 3))
+        return y
+
+    def _classes_of(self, y, classes):
+        if classes is None:
+            return np.unique(y)
+        check_label_type(y, np.asarray(classes))
+        return np.union1d(classes, y)
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Add rows to the task that the estimator is adapted to.
+
+        State change: *meta-fitted* or *adapted* -> *adapted*, as if by one ``fit`` on
+        all rows since the first; in the state *new*, as ``fit``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,)
+        classes : array-like of shape (n_classes,), default=None
+            In the state *new*, all classes there are; else those of the meta-training
+            tasks hold or, where classes are a task's own, those that have rows.
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        self : estimator
+        """
+        support = getattr(self, "_support", None)
+        if classes is None and support is not None:
+            classes = self.classes_
+        return self._fit(X, y, sample_weight, support, classes)
+
+    def _warn_of(self, targets):
+        if targets is not None:
+            warn_of_one_class(self, targets.classes, stacklevel=6)
+
+    def _show_targets(self, targets):
+        if targets is not None:
+            self.classes_ = targets.classes
+
+    def predict_proba(self, X):
+        """Probabilities of the classes for rows of the task adapted to.
+
+        State change: none. Adapted, from the task; meta-fitted and not adapted, from
+        the prior alone (zero-shot).
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_query, n_classes)
+            In the order of ``classes_``.
+        """
+        X = self._query(X)
+        (logits,) = self._predictions(X)
+        return averaged_probabilities(logits, self._row_variance(X))
+
+    def predict(self, X):
+        """Predict the most probable class of each row.
+
+        State change: none; see `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_query,)
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(1)]
+
+    def predict_episodes(self, episodes, return_proba=False):
+        """Adapt to many tasks and predict for each, in batches.
+
+        State change: none; what the estimator is adapted to plays no part.
+
+        Parameters
+        ----------
+        episodes : iterable of (X_support, y_support, X_query)
+        return_proba : bool, default=False
+            Give probabilities in place of labels.
+
+        Returns
+        -------
+        predictions : list of ndarray of shape (n_query,)
+            With ``return_proba=True`` of shape (n_query, n_classes), in the order of
+            ``classes_``; where tasks have classes of their own, in the order of the
+            episode's sorted labels.
+        """
+        predictions, more, targets = self._predict_episodes(episodes)
+        results = [
+            averaged_probabilities(logits, of_row)
+            for (logits,), of_row in zip(predictions, more, strict=True)
+        ]
+        if return_proba:
+            return results
+        both = zip(results, targets, strict=True)
+        return [of.classes[p.argmax(1)] for p, of in both]
+
+
+def averaged_probabilities(logits, variance):
+    """Probabilities of classes, averaged over what is unsure of logits.
+
+    Parameters
+    ----------
+    logits : ndarray of shape (n_query, n_classes)
+    variance : ndarray of shape (n_query, n_classes), or 0
+        Of the logits less their mean.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_query, n_classes)
+    """
+    if logits.shape[1] > 1 and not np.isscalar(variance):
+        logits = logits * np.sqrt(sharpness(variance))
+    return softmax(logits.astype(np.float64), axis=1)

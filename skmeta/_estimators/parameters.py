@@ -1,0 +1,288 @@
+"""The parameters that all meta-learners share, and their checks."""
+
+import re
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import ClassVar
+
+import numpy as np
+import torch
+from sklearn.base import clone, is_classifier
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from skorch.callbacks import Callback
+
+from .._networks.learners.base import BASE_LEARNERS
+from .._utils.versioning import Versioned
+
+EMBEDDING_PREFIX = "embedding__"
+
+
+def resolve_device(device):
+    """The torch device that ``device`` names; "auto" is a GPU where there is one."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def _comparable(name, value):
+    """What of a parameter matters: of an estimator, all but its random states.
+
+    Of an estimator that is the base learner it is no more than that it is one.
+    """
+    if name == "base_learner" and not isinstance(value, str):
+        return "an estimator"
+    if hasattr(value, "get_params"):
+        value = clone(value)
+        names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
+        value.set_params(**dict.fromkeys(names))
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # copies lie elsewhere
+
+
+class Parameters(Versioned):
+    """An estimator with these parameters; what is learned depends on `_structural`."""
+
+    _structural = (
+        "base_learner",
+        "pooled_estimator",
+        "embed_dim",
+        "n_heads",
+        "n_layers",
+        "embedding",
+        "embedding_trainable",
+    )
+    _ranges: ClassVar = {"n_support": 0}
+    _parameter_constraints: dict = {
+        "base_learner": [
+            StrOptions(set(BASE_LEARNERS)),
+            HasMethods(["fit", "predict"]),
+        ],
+        "pooled_estimator": [
+            None,
+            StrOptions({"auto"}),
+            HasMethods(["fit", "predict"]),
+        ],
+        "task_attention": ["boolean", StrOptions({"auto"})],
+        "embedding": [None, callable],
+        "embedding_trainable": ["boolean"],
+        "augmentation": [None, callable],
+        "embed_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 1, None, closed="left")],
+        "n_support": [Interval(Integral, 0, None, closed="left"), tuple, list],
+        "n_query": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "steps_per_epoch": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [None, list],
+        "device": [str, torch.device],
+        "compile": ["boolean"],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        base_learner="gp",
+        pooled_estimator="auto",
+        *,
+        task_attention="auto",
+        embedding=None,
+        embedding_trainable=True,
+        augmentation=None,
+        embed_dim=48,
+        n_heads=4,
+        n_layers=2,
+        n_support=(0, 25),
+        n_query=32,
+        max_epochs=200,
+        steps_per_epoch=50,
+        batch_size=32,
+        lr=1e-3,
+        validation_fraction=0.2,
+        patience=15,
+        callbacks=None,
+        device="auto",
+        compile=False,
+        random_state=None,
+        verbose=0,
+        warm_start=False,
+        **embedding__,
+    ):
+        self.base_learner = base_learner
+        self.pooled_estimator = pooled_estimator
+        self.task_attention = task_attention
+        self.embedding = embedding
+        self.embedding_trainable = embedding_trainable
+        self.augmentation = augmentation
+        self.embed_dim = embed_dim
+        self.n_heads = n_heads
+        self.n_layers = n_layers
+        self.n_support = n_support
+        self.n_query = n_query
+        self.max_epochs = max_epochs
+        self.steps_per_epoch = steps_per_epoch
+        self.batch_size = batch_size
+        self.lr = lr
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.callbacks = callbacks
+        self.device = device
+        self.compile = compile
+        self.random_state = random_state
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self._set_embedding_parameters(embedding__)
+
+    def _set_embedding_parameters(self, given):
+        """Take ``embedding__*`` parameters, and refuse any others."""
+        for name, value in given.items():
+            if not name.startswith(EMBEDDING_PREFIX):
+                near = get_close_matches(name, self._get_param_names(), 1)
+                if near:
+                    way_out = f"Did you mean {near[0]!r}?"
+                else:
+                    way_out = f"Those of the embedding are {EMBEDDING_PREFIX}{name}."
+                raise TypeError(
+                    f"{type(self).__name__} has no parameter {name!r}. {way_out}"
+                )
+            setattr(self, name, value)
+
+    def _embedding_parameters(self):
+        """Those given as ``embedding__*``, by their full names."""
+        names = sorted(n for n in vars(self) if n.startswith(EMBEDDING_PREFIX))
+        return {name: getattr(self, name) for name in names}
+
+    def get_params(self, deep=True):
+        """Parameters by name, those of the embedding as ``embedding__*``.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Include those of estimators among them.
+
+        Returns
+        -------
+        params : dict
+        """
+        return super().get_params(deep) | self._embedding_parameters()
+
+    def set_params(self, **params):
+        """Set parameters by name.
+
+        Parameters
+        ----------
+        **params : dict
+            Those of estimators as ``<name>__*``, of the embedding as ``embedding__*``.
+            Another ``embedding`` comes without those of the one before.
+
+        Returns
+        -------
+        self : estimator
+        """
+        if "embedding" in params and params["embedding"] is not self.embedding:
+            for name in self._embedding_parameters():
+                delattr(self, name)
+        of_embedding = {
+            name: params.pop(name)
+            for name in list(params)
+            if name.startswith(EMBEDDING_PREFIX)
+        }
+        super().set_params(**params)
+        self._set_embedding_parameters(of_embedding)
+        return self
+
+    def _usable_device(self):
+        """The torch device that ``device`` names, if it is there and has float64."""
+        try:
+            device = resolve_device(self.device)
+            if device.type != "cpu":
+                torch.zeros(1, dtype=torch.float64, device=device).item()
+        except Exception as error:  # of what type hangs on the device
+            raise ValueError(
+                f"The 'device' parameter of {type(self).__name__} must be 'auto' or a "
+                "torch device that this machine has, with float64. Got "
+                f"{self.device!r} instead; set_params(device='auto') takes what there "
+                "is."
+            ) from error
+        return device
+
+    def _check_parameters(self):
+        self._validate_params()
+
+        def refuse(name, wanted):
+            raise ValueError(
+                f"The {name!r} parameter of {type(self).__name__} must be {wanted}. "
+                f"Got {getattr(self, name)!r} instead."
+            )
+
+        for name, least in self._ranges.items():
+            size = getattr(self, name)
+            if isinstance(size, Integral):
+                continue
+            integers = all(isinstance(n, Integral) for n in size)
+            if not integers or len(size) != 2 or not least <= size[0] <= size[1]:
+                refuse(name, f"an int from {least}, or a range (low, high) of them")
+        if self.embed_dim % self.n_heads:
+            refuse("embed_dim", f"a multiple of n_heads={self.n_heads}")
+        self._usable_device()
+        self._check_base_learner()
+        self._check_embedding(refuse)
+        for callback in self.callbacks or []:
+            one = callback[-1] if isinstance(callback, tuple) else callback
+            if not isinstance(one, Callback):
+                refuse("callbacks", "a list of skorch callbacks or (name, callback)")
+
+    def _check_embedding(self, refuse):
+        given = self._embedding_parameters()
+        if self.embedding is None and given:
+            refuse("embedding", f"a torch module, to be made with {given}")
+        if self.embedding is None and self.augmentation is not None:
+            refuse("augmentation", "None where there is no embedding to augment for")
+
+    def _check_base_learner(self):
+        """Refuse an estimator that does not predict what this one does."""
+        given = self.base_learner
+        if isinstance(given, str):
+            return
+        kind = "classifier" if is_classifier(self) else "regressor"
+        if isinstance(given, type) or is_classifier(given) != is_classifier(self):
+            way_out = ""
+            if isinstance(given, type):
+                way_out = f" Give an instance of it, {given.__name__}()."
+            raise ValueError(
+                f"The 'base_learner' parameter of {type(self).__name__} must be one of "
+                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead.{way_out}"
+            )
+
+    def _settings(self):
+        n = len(EMBEDDING_PREFIX)
+        given = {name[n:]: v for name, v in self._embedding_parameters().items()}
+        return self.get_params(deep=False) | {"embedding_parameters": given}
+
+    def _structure(self):
+        names = *self._structural, *self._embedding_parameters()
+        return {name: clone(getattr(self, name), safe=False) for name in names}
+
+    def _seed(self):
+        rng = check_random_state(self.random_state)
+        return int(rng.randint(np.iinfo(np.int32).max))
+
+    def _check_structure(self, trained):
+        """Refuse structural parameters other than those ``trained``."""
+        absent = dict.fromkeys([*trained, *self._embedding_parameters()], "not given")
+        now = {name: getattr(self, name, value) for name, value in absent.items()}
+        changed = [
+            f"{name}={now[name]!r} (meta_fit had {value!r})"
+            for name, value in (absent | trained).items()
+            if _comparable(name, now[name]) != _comparable(name, value)
+        ]
+        if changed:
+            raise ValueError(
+                f"Parameters of {type(self).__name__} were changed after meta_fit: "
+                f"{'; '.join(changed)}. Set them back, or call meta_fit again."
+            )

@@ -1,0 +1,259 @@
+"""What a meta-learner whose tasks borrow from each other says of relations."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from .._episodes.batch import Rows
+from .._episodes.sampler import prepared
+from .._networks.nway.relations import class_memory, remembered_rows
+from .._networks.relations.memory import N_REMEMBERED_ROWS, TaskMemory, memory_of
+from .._preprocessing.task_mapping import in_columns
+from ..tasks import SampledTasks, check_tasks
+from ..tasks._column_names import check_learned
+from ..tasks._not_tasks import takes_tasks
+from .classifier import MetaClassifier
+from .regressor import MetaRegressor
+
+TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
+
+
+class RelatedTasks:
+    """A meta-learner that knows how a task relates to those remembered."""
+
+    @takes_tasks
+    def add_tasks(self, tasks):
+        """Remember more tasks, to borrow from; nothing else is learned.
+
+        State change: *meta-fitted* or *adapted* -> *meta-fitted*. Clones that share
+        the earlier state keep it.
+
+        Parameters
+        ----------
+        tasks : TaskCollection, list of (X, y), dict or lazy sequence
+            With the columns of the meta-training tasks, and no other classes unless
+            classes are a task's own. Tasks without a name are numbered on from those
+            remembered.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            If a task is not valid, or has the name of one remembered; nothing is
+            changed.
+        """
+        state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
+        learner = state.network.learner
+        memories, names = [learner.memory], []
+        with self._torch():
+            for some in self._chunks(tasks):
+                memories.append(_memory_of(state, some))
+                names += some.names
+        names = _numbered_on(names, state.task_names)
+        memory = TaskMemory.joined(memories)
+        attention = np.ones(len(memory.keys))
+        attention[: len(state.task_attention)] = state.task_attention
+        self._forget()
+        self._take_over(
+            replace(
+                state,
+                network=state.network.remembering(memory),
+                task_names=np.concatenate([state.task_names, names]),
+                task_embeddings=memory.keys.numpy(),
+                task_attention=attention / attention.mean(),
+                tasks=(*state.tasks, in_columns(tasks, state)) if state.tasks else (),
+            )
+        )
+        return self
+
+    @property
+    def task_relations_(self):
+        """Relations of the task adapted to, (n_meta_tasks,), summing to at most 1."""
+        adapted = self._related()
+        return self._relations(adapted)[0]
+
+    @property
+    def familiarity_(self):
+        """How sure it is that the task adapted to is like one seen, from 0 to 1."""
+        adapted = self._related()
+        return max(0.0, float(-torch.expm1(adapted.log_relation[0, -1])))
+
+    @takes_tasks
+    def relations(self, tasks):
+        """Relations of whole tasks to those of meta-training.
+
+        State change: none.
+
+        Parameters
+        ----------
+        tasks : TaskCollection, list of (X, y), dict or lazy sequence
+
+        Returns
+        -------
+        relations : ndarray of shape (n_tasks, n_meta_tasks)
+            In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
+            task. Of a task, 65 rows drawn at random are looked at, at most; of one
+            that has classes of its own, four rows of each of 16 classes. One of
+            meta-training is related to itself; with a pooled estimator, which has seen
+            its rows, less surely than a new task is.
+        """
+        state = self._located(self._check_meta_fitted())
+        tasks = self._like_those_known(tasks)
+        with self._torch():
+            found = [
+                self._relations(adapted)
+                for some in self._chunks(tasks)
+                for adapted in _adapted_to(state, some)
+            ]
+        return np.concatenate(found)
+
+    def _like_those_known(self, tasks):
+        """Tasks with an end, that have the columns of those of meta-training."""
+        tasks = check_tasks(tasks)
+        if isinstance(tasks, SampledTasks):
+            raise TypeError(
+                "A task distribution has no end, and cannot be related or remembered. "
+                "Draw tasks from it by sample(n_tasks, random_state), and give these."
+            )
+        check_learned(tasks._kind, self.meta_state_, self)
+        return tasks
+
+    def _chunks(self, tasks):
+        """Chunks of tasks, their rows and labels checked."""
+        state = self._check_meta_fitted()
+        for i in range(0, len(tasks), TASKS_AT_ONCE):
+            some = tasks.take(np.arange(i, min(i + TASKS_AT_ONCE, len(tasks))))
+            self._check_rows(some.X)
+            y = self._check_target(some.y)
+            self._state_for(state, y).targets.transform(y)  # refuses unknown labels
+            yield some
+
+    def _related(self):
+        """The adaptation, which meta-training alone lets know of other tasks."""
+        if not self.__sklearn_is_fitted__():
+            self._check_meta_fitted()
+        _, adapted = self._adaptation()
+        if not hasattr(adapted, "log_relation"):
+            raise AttributeError(
+                f"This {type(self).__name__} was not meta-fitted and knows of no other "
+                "task. Call meta_fit(tasks) first."
+            )
+        return adapted
+
+    def _relations(self, adapted):
+        """Relations (B, n_meta_tasks) of B tasks adapted to."""
+        relations = np.zeros((len(adapted.index), len(self.task_names_)))
+        share = adapted.log_relation[:, :-1].exp().cpu().numpy()
+        np.put_along_axis(relations, adapted.index.cpu().numpy(), share, 1)
+        return relations
+
+    def _borrowed(self, X):
+        """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
+        index = self._related().index[0].cpu().numpy()
+        (given,) = self._per_query(
+            self._query(X),
+            lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),),
+        )
+        all_given = np.zeros((len(given), len(self.task_names_), given.shape[2]))
+        all_given[:, index] = given
+        return all_given
+
+
+class RelatedRegressor(RelatedTasks, MetaRegressor):
+    """A meta-learner of numbers whose tasks borrow from each other."""
+
+    def contributions(self, X):
+        """What each past task, and the support itself, gives to each prediction.
+
+        State change: none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_query, n_meta_tasks + 1)
+            In the order of ``task_names_``: the function of each task, by its relation.
+            Last what the support adds to these, and what is predicted without them.
+            Rows sum to what `predict` gives.
+        """
+        given, total = self._borrowed(X)[..., 0], self.predict(X)
+        targets = self._current_state().targets
+        given *= targets.scale
+        given += targets.inverse_transform(0.0) * self.task_relations_
+        return np.column_stack([given, total - given.sum(1)])
+
+
+class RelatedClassifier(RelatedTasks, MetaClassifier):
+    """A meta-learner of classes whose tasks borrow from each other."""
+
+    def contributions(self, X):
+        """What each past task, and the support itself, gives to each prediction.
+
+        State change: none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_query, n_features)
+
+        Returns
+        -------
+        contributions : ndarray of shape (n_query, n_meta_tasks + 1)
+            In the order of ``task_names_``: what the latent functions of each task say
+            of the probability of the second class, by its relation. Last what the
+            support adds to these, and what is predicted without them. Rows sum to that
+            probability. With more classes of shape (n_query, n_meta_tasks + 1,
+            n_classes), summing to what `predict_proba` gives.
+        """
+        given, total = self._borrowed(X), self.predict_proba(X)
+        rest = total - given.sum(1)
+        both = np.concatenate([given, rest[:, None]], 1)
+        return both[..., 1] if len(self.classes_) == 2 else both
+
+
+def _memory_of(state, tasks):
+    """What is remembered of tasks."""
+    learner = state.network.learner
+    if state.targets is None:
+        return class_memory(learner.base, state.rows, tasks)
+    episodes = _episodes_of(state, tasks)
+    return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
+
+
+def _adapted_to(state, tasks):
+    """Adaptations to some rows of each task, a few tasks at once."""
+    rng = np.random.default_rng(0)
+    if state.targets is None:
+        for t in range(len(tasks)):
+            X, y = remembered_rows(tasks, t, rng)
+            rows = state.rows(X)
+            yield state.network.adapt(rows, torch.from_numpy(y)[None].to(rows.x.device))
+        return
+    episodes, network = _episodes_of(state, tasks), state.network
+    device = next(network.parameters()).device
+    for i in range(0, len(tasks), RELATED_AT_ONCE):
+        index = np.arange(i, min(i + RELATED_AT_ONCE, len(tasks)))
+        rows, y = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng).to(device).rows()
+        yield network.adapt(Rows(*(part.double() for part in rows)), y)
+
+
+def _episodes_of(state, tasks):
+    return prepared(in_columns(tasks, state), state)
+
+
+def _numbered_on(names, known):
+    """Names (n_tasks,) of tasks that come to those of the names ``known``."""
+    if names == list(range(len(names))):  # they have none of their own
+        names = range(len(known), len(known) + len(names))
+    taken = set(known).intersection(names)
+    if taken:
+        raise ValueError(
+            f"Tasks called {sorted(map(str, taken))[:5]} are remembered already. Give "
+            "the tasks to add names of their own, as a dict does."
+        )
+    return np.fromiter(names, object, len(names))

@@ -1,0 +1,1 @@
+"""The torch modules: encoders, relations between tasks, base learners."""

@@ -1,0 +1,1 @@
+"""Stage 1: from the rows of a task to its encoding."""

@@ -1,0 +1,1 @@
+"""Stage 3: base learners, which predict for one task."""

@@ -1,0 +1,300 @@
+"""The Gaussian process as base learner of regression tasks: all in closed form."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from ..encoders.task_encoder import TaskEncoding
+from .gp_algebra import log_density, masked_covariance, representatives
+from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE, Design, Hyperparameters
+from .predictive import Components
+
+N_TRAINING_STEPS = 4
+MAX_STEP = 1.0
+N_OUTLIER_STEPS = 5
+SPREADS = 0.1, 0.3, 1.0, 2.0
+MAX_TRAINING_ROWS = 256
+"""Rows of the support that train the hyperparameters; all rows are conditioned on."""
+
+
+class Adapted(NamedTuple):
+    """A process conditioned on the support of each task."""
+
+    encoding: TaskEncoding
+    theta: Hyperparameters
+    design: Design
+    weight: torch.Tensor  # (B, S)
+    noise: torch.Tensor  # (B, 1) variance, jitter included
+    factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
+    residual: torch.Tensor  # (B, S) targets less their prior mean
+    alpha: torch.Tensor  # (B, S) inverse covariance times residual
+
+
+class GaussianProcessRegression(nn.Module):
+    """Posterior of a task's Gaussian process given its support.
+
+    Parameters
+    ----------
+    prior : GaussianProcessPrior
+
+    Attributes
+    ----------
+    spread : tensor of shape ()
+        How far, in standard deviations of a log hyperparameter, the support may take
+        it from where the encoding put it. 0: no training on the support.
+    dof : tensor of shape ()
+        Degrees of freedom of the noise, Student's t; infinite where it is normal.
+    """
+
+    choices = tuple((spread, math.inf) for spread in SPREADS)
+    cautious_choices = tuple((spread, 4.0) for spread in SPREADS)
+    alone = (2.0, math.inf)
+
+    def __init__(self, prior):
+        super().__init__()
+        self.prior = prior
+        self.register_buffer("spread", torch.tensor(0.0))
+        self.register_buffer("dof", torch.tensor(math.inf))
+
+    def configure(self, spread, dof=math.inf):
+        """Set how the support trains: hyperparameters' spread, and the noise's tail."""
+        self.spread.fill_(spread)
+        self.dof.fill_(dof)
+
+    def targets(self, rows, y):
+        """What the task encoder reads of each row's target: its residual."""
+        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+
+    def adapt(self, support, y, encoding):
+        """Condition on the support, once it has trained the hyperparameters.
+
+        Meta-training leaves the hyperparameters where the encoding puts them.
+
+        Parameters
+        ----------
+        support : Rows of B tasks with S rows
+        y : tensor of shape (B, S)
+        encoding : TaskEncoding
+
+        Returns
+        -------
+        adapted : Adapted
+        """
+        theta = self.prior.hyperparameters(encoding)
+        network = self.prior.network(support, encoding, theta)
+        if not self.training and self.dof.isfinite():
+            support = self._without_outliers(support, y, encoding, theta, network)
+        if not self.training and self.spread > 0:
+            theta = self._train(support, y, encoding, theta)
+        return self._condition(support, y, encoding, theta, network)
+
+    def _condition(self, support, y, encoding, theta, network=None):
+        design = self.prior.design(support, encoding, theta, network)
+        weight = support.weight.double()
+        K = self.prior.kernel(design, design, theta)
+        K, noise = masked_covariance(K, weight, theta.noise.double().exp())
+        factor = torch.linalg.cholesky(K)
+        residual = (y.double() - design.mean[..., 0]) * (weight > 0)
+        alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
+        return Adapted(encoding, theta, design, weight, noise, factor, residual, alpha)
+
+    def predict(self, adapted, query):
+        """Mean and variance of the query rows' targets, each (B, Q)."""
+        _, mean, variance = self._posterior(adapted, query)
+        return mean, variance
+
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariance."""
+        parts, mean, spread = self._posterior(adapted, query)
+        if joint:
+            design, v = parts
+            spread = self.prior.kernel(design, design, adapted.theta)
+            spread = spread - v.transpose(1, 2) @ v
+            noise = adapted.theta.noise.double().exp()
+            spread = spread + torch.diag_embed(noise.expand(mean.shape))
+        return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
+
+    def _posterior(self, adapted, query):
+        theta = adapted.theta
+        design = self.prior.design(query, adapted.encoding, theta)
+        k = self._covariance(design, adapted)
+        mean = design.mean[..., 0] + (k @ adapted.alpha[..., None])[..., 0]
+        v = torch.linalg.solve_triangular(
+            adapted.factor, k.transpose(1, 2), upper=False
+        )
+        prior_variance = self.prior.variance(design, theta)
+        variance = torch.maximum(prior_variance - (v**2).sum(1), 1e-9 * prior_variance)
+        return (design, v), mean, variance + theta.noise.double().exp()
+
+    def _covariance(self, design, adapted):
+        k = self.prior.kernel(design, adapted.design, adapted.theta)
+        return k * (adapted.weight > 0)[:, None, :]
+
+    @property
+    def n_base_features(self):
+        """How many features a row has."""
+        return self.prior.n_base_features
+
+    def features(self, adapted, rows):
+        """Features whose inner products are the kernel, but for its RBF part."""
+        design = self.prior.design(rows, adapted.encoding, adapted.theta)
+        return design.features
+
+    def support_weights(self, adapted, query):
+        """Size of the posterior mean's weights on the support targets, (B, Q, S)."""
+        design = self.prior.design(query, adapted.encoding, adapted.theta)
+        k = self._covariance(design, adapted).transpose(1, 2)
+        return torch.cholesky_solve(k, adapted.factor).transpose(1, 2).abs()
+
+    def relevance(self, adapted):
+        """How much hangs on each column, (B, n_columns)."""
+        return self.prior.relevance(adapted.theta)
+
+    def log_evidence(self, adapted):
+        """Log marginal likelihood of each task's support, (B,)."""
+        squares = self.squared_distance(adapted)
+        return log_density(squares, adapted.factor, adapted.weight, adapted.noise)
+
+    def laplace_evidence(self, adapted):
+        """`log_evidence` with the hyperparameters that were trained integrated out.
+
+        Their prior is what training was penalised by (Laplace approximation, with the
+        Fisher information).
+        """
+        spread2 = self.spread.double() ** 2
+        if spread2 == 0:
+            return self.log_evidence(adapted)
+        start = self.prior.hyperparameters(adapted.encoding)
+        moved = ((_flat(adapted.theta) - _flat(start)) ** 2).sum(1)
+        _, information = self._score(adapted)
+        identity = torch.eye(information.shape[1]).to(information)
+        _, occam = torch.linalg.slogdet(identity + spread2 * information)
+        return self.log_evidence(adapted) - 0.5 * (moved / spread2 + occam)
+
+    def expected(self, support, y, encoding, weight):
+        """How far each support is from what is expected before it trains anything.
+
+        Returns
+        -------
+        squared_distance : tensor of shape (B,)
+        n_rows : tensor of shape (B,)
+        """
+        theta = self.prior.hyperparameters(encoding)
+        support = support._replace(weight=weight.to(support.weight))
+        adapted = self._condition(support, y, encoding, theta)
+        return self.squared_distance(adapted), weight.sum(1)
+
+    def squared_distance(self, adapted):
+        """Squared Mahalanobis distance of each support from what was expected, (B,)."""
+        return (adapted.residual * adapted.alpha).sum(1)
+
+    def sample(self, rows, encoding, generator):
+        """Draw targets (B, S) of ``rows`` from the prior."""
+        theta = self.prior.hyperparameters(encoding)
+        design = self.prior.design(rows, encoding, theta)
+        K = self.prior.kernel(design, design, theta)
+        K, _ = masked_covariance(K, rows.weight.double(), theta.noise.double().exp())
+        white = torch.randn(*K.shape[:2], 1, generator=generator, dtype=K.dtype)
+        draw = torch.linalg.cholesky(K) @ white.to(K.device)
+        return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
+
+    @torch.no_grad()
+    def _without_outliers(self, support, y, encoding, theta, network):
+        """Weigh each row by the expected precision of its noise under Student's t.
+
+        EM (Lange, Little and Taylor 1989, Robust statistical modeling using the t
+        distribution, eq. 6): ``(dof + 1) / (dof + E[error^2] / noise)``, with the
+        error's posterior in place of its value.
+        """
+        present = support.weight > 0
+        weight = support.weight
+        for _ in range(N_OUTLIER_STEPS):
+            rows = support._replace(weight=weight)
+            adapted = self._condition(rows, y, encoding, theta, network)
+            own = adapted.noise / adapted.weight.where(present, 1.0)
+            precision = torch.cholesky_inverse(adapted.factor)
+            error = own * adapted.alpha
+            variance = own - own**2 * precision.diagonal(dim1=1, dim2=2)
+            squared = (error**2 + variance.clamp(min=0)) / adapted.noise
+            expected = (self.dof + 1) / (self.dof + squared)
+            weight = (support.weight * expected).to(support.weight)
+        return support._replace(weight=weight)
+
+    @torch.no_grad()
+    def _train(self, support, y, encoding, theta):
+        """Train hyperparameters on the support, from where the encoding put them.
+
+        Maximises the log marginal likelihood less ``|theta - theta_0|^2 / (2
+        spread^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
+        information; a task whose objective would fall keeps what it has.
+        """
+        support, y = representatives(support, y, MAX_TRAINING_ROWS)
+        network = self.prior.network(support, encoding, theta)
+        adapted = self._condition(support, y, encoding, theta, network)
+        precision = 1.0 / self.spread.double() ** 2
+        start = at = _flat(theta)
+        damping = torch.full_like(at[:, :1], 1e-3)
+        best = self.log_evidence(adapted)
+        for _ in range(N_TRAINING_STEPS):
+            score, information = self._score(adapted)
+            score = score - precision * (at - start)
+            scale = information.diagonal(dim1=1, dim2=2) + precision
+            system = information + torch.diag_embed(precision + damping * scale)
+            step = torch.linalg.solve(system, score[..., None])[..., 0]
+            trial = at + step.clamp(-MAX_STEP, MAX_STEP)
+            moved = _unflat(trial, theta)
+            candidate = self._condition(support, y, encoding, moved, network)
+            penalty = 0.5 * precision * ((trial - start) ** 2).sum(1)
+            value = self.log_evidence(candidate) - penalty
+            better = value > best
+            best = torch.where(better, value, best)
+            at = torch.where(better[:, None], trial, at)
+            damping = torch.where(better[:, None], damping / 4, damping * 8)
+            adapted = _select(better, candidate, adapted)
+        return adapted.theta
+
+    def _score(self, adapted):
+        """Gradient (B, p) and Fisher information (B, p, p) of the log evidence.
+
+        Rasmussen and Williams (2006), eq. 5.9, and its expected second derivative
+        ``tr(K^-1 dK_i K^-1 dK_j) / 2``.
+        """
+        weight = adapted.weight
+        present = (weight > 0).double()
+        parts = self.prior.kernel_gradients(adapted.design, adapted.theta)
+        parts = parts * (present[:, :, None] * present[:, None, :])[:, None]
+        noise = adapted.theta.noise.double().exp()
+        diagonal = noise / weight.where(weight > 0, 1.0) * present
+        gradients = torch.cat([parts, torch.diag_embed(diagonal)[:, None]], 1)
+        a = torch.cholesky_inverse(adapted.factor)[:, None] @ gradients
+        fit = torch.einsum("bs,bpst,bt->bp", adapted.alpha, gradients, adapted.alpha)
+        score = 0.5 * (fit - a.diagonal(dim1=2, dim2=3).sum(-1))
+        information = 0.5 * a.flatten(2) @ a.transpose(2, 3).flatten(2).transpose(1, 2)
+        repeats = 0.5 * (weight - present).sum(1)
+        share = (noise / adapted.noise)[:, 0]  # the rest is jitter
+        score[:, -1] -= repeats * share
+        information[:, -1, -1] += repeats * share**2
+        return score, information
+
+
+def _select(chosen, a, b):
+    """The tensors of ``a`` for the tasks that are ``chosen`` (B,), else of ``b``."""
+    if a is b:
+        return a
+    if isinstance(a, torch.Tensor):
+        return torch.where(chosen.view(-1, *[1] * (a.ndim - 1)), a, b)
+    parts = (_select(chosen, *pair) for pair in zip(a, b, strict=True))
+    return type(a)(*parts)
+
+
+def _flat(theta):
+    """What the support trains, (B, p): all but the gate."""
+    return torch.cat(theta[:-1], 1).double()
+
+
+def _unflat(flat, theta):
+    parts = flat.to(theta.noise.dtype).split([t.shape[1] for t in theta[:-1]], 1)
+    noise = parts[-1].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
+    return Hyperparameters(*parts[:-1], noise, theta.gate)

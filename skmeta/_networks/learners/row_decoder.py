@@ -1,0 +1,126 @@
+"""Stage 3 of the Transformer: each query row's prediction is decoded.
+
+A query row, with what the base learner predicts of it, attends to the encoded support,
+and what it finds there corrects the prediction: the mean by some standard deviations,
+and the deviation by a factor; or the logits. A decoder that was not trained corrects
+nothing, so that training starts at the base learner. A corrected process is a process:
+draws from it stay coherent over rows.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from ..encoders.attention import AttentionBlock, half_precision
+from ..encoders.task_encoder import TaskEncoding, bounded
+from .wrapper import LearnerAround
+
+MAX_CORRECTION = 3.0
+"""Of a mean in standard deviations, of a logarithm of one, and of a logit."""
+
+
+class Decoded(NamedTuple):
+    """A base learner adapted to B tasks, and what query rows attend to."""
+
+    encoding: TaskEncoding
+    base: Any
+    known: list  # of each block, keys and values of the tokens
+
+
+class RowDecoder(nn.Module):
+    """Transformer decoder of query rows, which attend to the support alone.
+
+    Rows do not attend to one another (Nguyen and Grover 2022, Transformer neural
+    processes, sec. 3, the diagonal variant): a prediction hangs on its own row.
+    """
+
+    def __init__(self, n_inputs, n_outputs, embed_dim, n_heads, n_layers):
+        super().__init__()
+        self.embed = nn.Sequential(
+            nn.Linear(n_inputs, embed_dim), nn.GELU(), nn.Linear(embed_dim, embed_dim)
+        )
+        self.blocks = nn.ModuleList(
+            AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)
+        )
+        self.out = nn.Sequential(
+            nn.LayerNorm(embed_dim), nn.Linear(embed_dim, n_outputs)
+        )
+        for parameter in self.out[1].parameters():
+            nn.init.zeros_(parameter)
+
+    def known(self, tokens):
+        """What rows attend to of tokens (B, n_tokens, embed_dim), in each block."""
+        with half_precision(self, tokens):
+            return [block.known(tokens) for block in self.blocks]
+
+    def forward(self, inputs, known, log_weight):
+        """Decode ``inputs`` (B, Q, n_inputs) to outputs (B, Q, n_outputs)."""
+        with half_precision(self, inputs):
+            rows = self.embed(inputs)
+            for block, of_block in zip(self.blocks, known, strict=True):
+                rows = block(rows, of_block, log_weight)
+        return self.out(rows.to(inputs.dtype))
+
+
+class RowDecodingLearner(LearnerAround):
+    """A base learner whose prediction of each row a decoder corrects.
+
+    Parameters
+    ----------
+    base : module
+        A base learner.
+    n_inputs : int
+        Columns of a row and of its prior.
+    n_said : int
+        What the base learner says of a row: a mean and a deviation, or logits.
+    embed_dim, n_heads, n_layers : int
+    """
+
+    is_meta_trained = True
+
+    def __init__(self, base, n_inputs, n_said, embed_dim, n_heads, n_layers):
+        super().__init__(base)
+        self.decoder = RowDecoder(
+            n_inputs + n_said, n_said, embed_dim, n_heads, n_layers
+        )
+
+    def adapt(self, support, y, encoding):
+        """Adapt the base learner, and keep what query rows attend to."""
+        base = self.base.adapt(support, y, encoding)
+        return Decoded(encoding, base, self.decoder.known(encoding.tokens))
+
+    def predict(self, adapted, query):
+        """Mean and variance, or logits, of the query rows."""
+        prediction = self.base.predict(adapted.base, query)
+        correction = self._correction(adapted, query, prediction)
+        if not isinstance(prediction, tuple):
+            return prediction + correction
+        mean, variance = prediction
+        shift, widening = correction.unbind(-1)
+        return mean + shift * variance.sqrt(), variance * (2 * widening).exp()
+
+    def components(self, adapted, query, joint=False):
+        """The distribution of the query rows' targets, ``joint`` with covariance."""
+        prediction = self.base.predict(adapted.base, query)
+        correction = self._correction(adapted, query, prediction)
+        shift, widening = correction.unbind(-1)
+        shift = (shift * prediction[1].sqrt())[:, None]
+        widening = widening.exp()
+        factor = widening[..., None] * widening[:, None] if joint else widening**2
+        return [
+            c._replace(mean=c.mean + shift, spread=c.spread * factor)
+            for c in self.base.components(adapted.base, query, joint)
+        ]
+
+    def _correction(self, adapted, query, prediction):
+        """Corrections (B, Q, 2) of mean and log deviation, or (B, Q, n_classes)."""
+        if isinstance(prediction, tuple):
+            mean, variance = prediction
+            said = torch.stack([mean, 0.5 * variance.log()], -1)
+        else:
+            said = prediction.log_softmax(-1)
+        inputs = torch.cat([bounded(query.x), query.prior, said.to(query.x)], -1)
+        log_weight = adapted.encoding.log_weight
+        decoded = self.decoder(inputs, adapted.known, log_weight)
+        return MAX_CORRECTION * (decoded / MAX_CORRECTION).tanh()

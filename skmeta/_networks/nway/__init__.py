@@ -1,0 +1,1 @@
+"""Where every task has classes of its own."""

@@ -1,0 +1,1 @@
+"""Stage 2: the memory of tasks, and relations of a task to those in it."""

@@ -1,0 +1,217 @@
+"""Networks, and embeddings, as weights; their parts are built anew when they are read.
+
+What is read is put together as meta-training does, from the estimator's parameters, but
+without memory for weights, and then takes those of the file, each of the right name,
+type and shape.
+"""
+
+import math
+
+import torch
+
+from .._networks.encoders.embedding import make_embedding
+from .._networks.learners.base import kind_of, make_base_learner
+from .._networks.learners.kernel_averaging import OpenLearner
+from .._networks.learners.network import MetaNetwork, make_network
+from .._networks.learners.wrapper import LearnerAround
+from .._networks.nway.network import ClassNetwork
+from .._networks.nway.relations import ClassRelations, RelatedClasses
+from .._networks.relations.memory import SharedProcess, TaskMemory
+from .._networks.relations.relations import RelatedLearner, Relations
+from .._preprocessing.scaling import LabelEncoder
+from ..exceptions import SavedFileError
+
+MAX_ROW = 2**27
+"""Numbers in a row that an embedding takes, at most."""
+
+
+def write_network(writer, network, name):
+    """JSON of a `MetaNetwork` or `ClassNetwork`, whose weights a `Writer` keeps."""
+    node = {"around": [], "weights": _keep_weights(writer, network, name)}
+    learner = network.learner
+    while isinstance(learner, LearnerAround):
+        if not learner.is_meta_trained:
+            node["around"].insert(0, type(learner).__name__)
+        if hasattr(learner, "memory"):
+            node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
+        if isinstance(learner, RelatedLearner):
+            prior = learner.process.learner.prior
+            embed_dim, column_dim = prior.encoding_sizes
+            node["process"] = {"embed_dim": embed_dim, "column_dim": column_dim}
+        learner = learner.base
+    if isinstance(network, ClassNetwork):
+        node["n_class_features"] = learner.n_base_features
+    return node
+
+
+def read_network(reader, node, system, state):
+    """The network of its JSON.
+
+    Parameters
+    ----------
+    reader : Reader
+    node : dict
+    system : System
+    state : dict
+        The other fields of the `MetaState` that it belongs to.
+    """
+    if state["parameters"]["n_layers"] > len(reader.arrays):
+        raise SavedFileError("it has more layers than arrays")
+    with torch.device("meta"):
+        own = "n_class_features" in node
+        make = _class_network if own else _shared_network
+        network = make(node, system, state).double()
+    weights = _read_weights(reader, node["weights"])
+    _check_alike(weights, network.state_dict(), "the network")
+    network.load_state_dict(weights, assign=True)
+    _check_steps(network)
+    if "memory" in node:
+        network = network.remembering(TaskMemory(**reader.fields(node["memory"])))
+    return network
+
+
+def _shared_network(node, system, state):
+    """A network of numbers, or of classes that tasks share."""
+    parameters, targets = state["parameters"], state["targets"]
+    n_features, has_pooled = len(state["features"].mean), state["pooled"] is not None
+    network = make_network(parameters, system, n_features, targets, has_pooled, seed=0)
+    learner = network.learner
+    for name in node["around"]:
+        if name == "OpenLearner":
+            learner = OpenLearner(learner)
+            continue
+        _check_name(name, "RelatedLearner")
+        classification = isinstance(targets, LabelEncoder)
+        process = make_base_learner(
+            "linear" if kind_of(parameters["base_learner"]) == "linear" else "gp",
+            classification=classification,
+            n_features=n_features,
+            n_prior=targets.n_outputs if has_pooled else 0,
+            n_outputs=targets.n_outputs,
+            seed=0,
+            **node["process"],
+        )
+        relations = (system.relations or Relations)(network.encoder.embed_dim)
+        parts = SharedProcess(process, seed=0), relations, _empty_memory()
+        learner = RelatedLearner(learner, *parts, classification)
+    return MetaNetwork(network.encoder, learner)
+
+
+def _class_network(node, system, state):
+    """A network of classes that each task has of its own."""
+    parameters = state["parameters"]
+    kind = kind_of(parameters["base_learner"])
+    learner = system.own_classes(
+        len(state["features"].mean), node["n_class_features"],
+        **{name: parameters[name] for name in ("embed_dim", "n_heads", "n_layers")},
+        linear_only=kind == "linear", by_gradient=kind == "mlp",
+    )  # fmt: skip
+    for name in node["around"]:
+        _check_name(name, "RelatedClasses")
+        learner = RelatedClasses(learner, ClassRelations(), _empty_memory())
+    return ClassNetwork(learner)
+
+
+def _check_name(name, known):
+    if name != known:
+        raise SavedFileError(f"it has a {name!r}, which is nothing known")
+
+
+def _empty_memory():
+    return TaskMemory(torch.empty(0), torch.empty(0))
+
+
+def _check_steps(network):
+    """Gradient steps are as many as can be chosen: others might have no end."""
+    for part in network.modules():
+        known = *getattr(part, "choices", ()), getattr(part, "alone", None)
+        steps = dict(part.named_buffers(recurse=False)).get("n_steps")
+        if steps is not None and (int(steps),) not in known:
+            raise SavedFileError(f"it takes {int(steps)} gradient steps, not {known}")
+
+
+def called(embedding):
+    """Full name of the class, or of the callable, of a user's embedding."""
+    kind = embedding if hasattr(embedding, "__qualname__") else type(embedding)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def write_embedding(writer, embedding, name):
+    """JSON of an `Embedding`, whose weights a `Writer` keeps; None of None."""
+    return None if embedding is None else _keep_weights(writer, embedding, name)
+
+
+def read_embedding(reader, names, given, parameters, row_shape):
+    """The `Embedding` of the user's module, with weights of the file.
+
+    Parameters
+    ----------
+    reader : Reader
+    names : dict
+    given : module, class of one, or callable that makes one
+    parameters : dict
+        Of the estimator.
+    row_shape : tuple of int
+    """
+    if math.prod(row_shape) > MAX_ROW:
+        raise SavedFileError(f"its embedding takes rows of shape {row_shape}")
+    made_with = {
+        name.removeprefix("embedding__"): value
+        for name, value in parameters.items()
+        if name.startswith("embedding__")
+    }
+    trainable = parameters["embedding_trainable"]
+    try:
+        embedding = make_embedding(given, made_with, trainable, row_shape, seed=0)
+    except ValueError as error:
+        raise SavedFileError(
+            f"the embedding given is not that of it: {error}"
+        ) from error
+    weights = _read_weights(reader, names)
+    _check_alike(weights, embedding.state_dict(), f"the embedding {called(given)}")
+    embedding.load_state_dict(weights)
+    return embedding
+
+
+def _keep_weights(writer, module, name):
+    """Keep what a module's ``state_dict`` has; names there to names of arrays."""
+    weights = module.state_dict()
+    other = [key for key, value in weights.items() if not torch.is_tensor(value)]
+    if other:
+        raise ValueError(
+            f"{type(module).__name__} keeps {other}, which are no tensors and cannot "
+            "be saved. Pickle the estimator in place of save."
+        )
+    return {
+        key: writer.keep(tensor.cpu().numpy(), f"{name}/{key}")
+        for key, tensor in weights.items()
+    }
+
+
+def _read_weights(reader, names):
+    weights = {}
+    for key, name in names.items():
+        infinite = key.endswith("dof")  # of normal noise
+        array = reader.take(name, finite=not infinite)
+        if infinite and not array > 0:
+            raise SavedFileError(f"the array {name!r} is not positive")
+        weights[key] = torch.from_numpy(array)
+    return weights
+
+
+def _check_alike(found, wanted, what):
+    """Weights ``found`` have the names, shapes and types ``wanted``."""
+    kinds = [
+        {key: (tuple(t.shape), str(t.dtype)) for key, t in some.items()}
+        for some in (found, wanted)
+    ]
+    if kinds[0] == kinds[1]:
+        return
+    of_file, of_module = (
+        sorted(set(one.items()) - set(other.items()))
+        for one, other in (kinds, kinds[::-1])
+    )
+    raise SavedFileError(
+        f"its weights are not those of {what}: it has {of_file[:3] or 'none'} where "
+        f"{of_module[:3] or 'none'} should be"
+    )

@@ -1,0 +1,1 @@
+"""Behind `meta_fit`."""

@@ -1,0 +1,129 @@
+"""An embedding is trained before all else where tasks share what targets mean.
+
+What is learned is the embedding in which ridge regressions adapt best: of each task one
+is fitted to some of the rows, in closed form, and judged on the others (Bertinetto et
+al. 2019, Meta-learning with differentiable closed-form solvers, sec. 3.2: R2-D2). The
+embedding then stays as it is, and everything after it sees its columns.
+"""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .._episodes.sampler import as_range
+from .._episodes.shared_rows import PoolBatches, PoolStream, TaskPools
+from .._networks.encoders.embedding import as_tensor, start_embedding
+from .._preprocessing.scaling import LabelEncoder, TargetScaler
+from ..exceptions import NonFiniteLossError
+from .loop import train
+from .shared_rows_network import PoolNetwork
+
+EMBEDDED_LESS = 4
+"""How many times fewer episodes a step has where their rows are embedded in it: more
+steps on fewer rows are better than fewer steps on more."""
+
+
+class RidgeHead(nn.Module):
+    """Ridge regressions around one that all tasks share.
+
+    The coefficients of a task are normal about common ones; of classes, those of each
+    are fitted to whether a row is of it, and what they say is scaled to logits.
+
+    Parameters
+    ----------
+    n_columns : int
+    n_classes : int or None
+        None for numbers.
+    """
+
+    def __init__(self, n_columns, n_classes):
+        super().__init__()
+        self.n_classes, n_outputs = n_classes, n_classes or 1
+        self.common = nn.Parameter(torch.zeros(n_columns + 1, n_outputs))
+        self.log_ridge = nn.Parameter(torch.zeros(()))
+        self.log_variance = nn.Parameter(torch.zeros(()))
+
+    def row_features(self, columns):
+        """Columns (..., n_columns), and a constant."""
+        return F.pad(columns / columns.shape[-1] ** 0.5, (0, 1), value=1.0)
+
+    def adapt_features(self, z, y, weight):
+        """Coefficients (B, n_columns + 1, n_outputs) from rows (B, S, n_columns + 1).
+
+        In the dual form, (B, S, S).
+        """
+        there = (weight > 0)[..., None]
+        z = z * there
+        if self.n_classes is None:
+            target = y[..., None]
+        else:
+            target = F.one_hot(y, self.n_classes).to(z) - 1 / self.n_classes
+        residual = (target - z @ self.common) * there
+        eye = torch.eye(z.shape[1], device=z.device)
+        kernel = z @ z.transpose(1, 2) + self.log_ridge.exp() * eye
+        return self.common + z.transpose(1, 2) @ torch.linalg.solve(kernel, residual)
+
+    def predict_features(self, coefficients, z):
+        """Mean and variance, or logits, of rows (B, Q, n_columns + 1)."""
+        said = z @ coefficients
+        if self.n_classes is not None:
+            return said * (-self.log_variance).exp() * self.n_classes
+        return said[..., 0], self.log_variance.exp().expand(said.shape[:-1])
+
+
+def learn_embedding(settings, sources, classes, seed, device, previous=None):
+    """Make the `Embedding` that an estimator's parameters ask for, and train it.
+
+    Parameters
+    ----------
+    settings : dict
+    sources : Sources
+    classes : ndarray of shape (n_classes,) or None
+        None for numbers.
+    seed : int
+    device : torch.device
+    previous : MetaState, optional
+        Whose embedding is trained on.
+
+    Returns
+    -------
+    embedding : Embedding or None
+        On the CPU.
+
+    Warns
+    -----
+    UserWarning
+        If its training breaks down; the best state before is kept.
+    """
+    embedding = start_embedding(settings, sources.examples.X, seed, previous)
+    if embedding is None or not embedding.trainable:
+        return embedding
+    if classes is None:
+        targets = TargetScaler.fit(sources.examples.y)
+    else:
+        targets = LabelEncoder(classes)
+    head = RidgeHead(embedding.n_columns, None if classes is None else len(classes))
+    network = PoolNetwork(head, embedding, settings["augmentation"], seed=seed)
+    network.to(device)
+    n_support, n_query = as_range(settings["n_support"]), settings["n_query"]
+
+    def pools(tasks):
+        y = targets.transform(tasks.y)
+        return TaskPools(tasks, as_tensor(tasks.X), y, n_support, n_query)
+
+    rng = np.random.default_rng(seed)
+    batch_size = max(1, settings["batch_size"] // EMBEDDED_LESS)
+    stream = PoolStream(sources, pools, batch_size, rng)
+    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
+    batches = PoolBatches(stream, settings["steps_per_epoch"])
+    try:
+        train(
+            network, batches, stream.held_out, device=device,
+            **{name: settings[name] for name in loop},
+        )  # fmt: skip
+    except NonFiniteLossError as error:
+        warnings.warn(f"Of the embedding: {error}", UserWarning, stacklevel=2)
+    return embedding.cpu().eval()

@@ -1,0 +1,173 @@
+"""Hyperparameters of a base learner's prior that all tasks share, by their likelihood.
+
+The joint marginal likelihood of many tasks, or that of one (empirical Bayes).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+
+from .._episodes.batch import Rows
+from .._networks.learners.gp_prior import no_encoding
+from .._networks.learners.losses import row_losses
+
+N_STEPS = 100
+LINEAR_RATE, LOG_RATE = 0.03, 0.1
+LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
+"""Learning rates, and sds of the normal priors, of the linear part's parameters and of
+the logarithms of the other hyperparameters."""
+
+EPS = 1e-6
+"""Gradients far below it are rounding, and move nothing (Adam's epsilon)."""
+
+MAX_SPREADS = 5.0
+"""A hyperparameter moves by no more sds than these for one task."""
+
+JUDGED_EVERY = 25
+
+
+def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
+    """Maximise a marginal likelihood by the hyperparameters that all tasks share.
+
+    Each has a normal prior around where it starts.
+
+    Parameters
+    ----------
+    learner : module
+        A Gaussian-process base learner, changed in place; nothing else of it is left
+        to require gradients.
+    draw : callable
+        ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
+    n_tasks : int
+        Tasks that batches are drawn from.
+    judge : callable, optional
+        ``judge()`` gives the learner's loss on held-out tasks; the state of the
+        lowest, which may be the first, is left in it.
+    n_steps : int
+
+    Returns
+    -------
+    loss : float
+        The lowest that ``judge`` gave; infinite without one.
+    """
+    groups = _hyperparameters(learner)
+    parameters = [p for group, _, _ in groups for p in group]
+    spreads = [spread for group, _, spread in groups for _ in group]
+    first = best = [p.detach().clone() for p in parameters]
+    lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
+    rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
+    optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
+    for step in range(1, n_steps + 1):
+        for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
+            group["lr"] = lr * (1 - 0.9 * step / n_steps)
+        rows, y = draw()
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        moved = zip(parameters, first, spreads, strict=True)
+        penalty = sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in moved)
+        loss = penalty * len(y) / n_tasks - learner.log_evidence(adapted).sum()
+        optimizer.zero_grad()
+        (loss / rows.weight.sum()).backward()
+        optimizer.step()
+        if judge is not None and step % JUDGED_EVERY == 0:
+            judged = judge()
+            if judged < lowest:
+                lowest, best = judged, [p.detach().clone() for p in parameters]
+    if judge is not None:
+        with torch.no_grad():
+            for p, q in zip(parameters, best, strict=True):
+                p.copy_(q)
+    return lowest
+
+
+def fit_prior_to_task(learner, rows, y):
+    """Maximise the marginal likelihood of one task by the hyperparameters.
+
+    With all rows at hand at each step there is no need to feel one's way: L-BFGS, on
+    hyperparameters in units of the sds of their normal priors.
+
+    Parameters
+    ----------
+    learner : module
+        A Gaussian-process base learner in float64, changed in place.
+    rows : Rows of one task
+    y : tensor of shape (1, n_rows)
+    """
+    groups = _hyperparameters(learner)
+    parameters = [p for group, _, _ in groups for p in group]
+    sizes = [p.numel() for p in parameters]
+    first = torch.cat([p.detach().flatten() for p in parameters])
+    spread = first.new_tensor([sd for group, _, sd in groups for _ in group])
+    spread = spread.repeat_interleave(torch.tensor(sizes))
+
+    @torch.no_grad()
+    def move(departure):
+        moved = first + spread * torch.from_numpy(departure)
+        for p, part in zip(parameters, moved.split(sizes), strict=True):
+            p.copy_(part.view_as(p))
+
+    def loss_and_gradient(departure):
+        move(departure)
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        loss = -learner.log_evidence(adapted).sum()
+        gradients = torch.autograd.grad(
+            loss, parameters, allow_unused=True, materialize_grads=True
+        )
+        gradient = torch.cat([g.flatten() for g in gradients]) * spread
+        penalty = 0.5 * departure @ departure
+        return loss.item() + penalty, gradient.numpy() + departure
+
+    found = minimize(
+        loss_and_gradient, np.zeros(len(first)), jac=True, method="L-BFGS-B",
+        bounds=[(-MAX_SPREADS, MAX_SPREADS)] * len(first),
+        options={"maxiter": N_STEPS, "ftol": 1e-6, "gtol": 1e-2},
+    )  # fmt: skip
+    move(found.x)
+
+
+def _hyperparameters(learner):
+    """Those that are fitted, alone with gradients: [(group, rate, spread), ...]."""
+    groups = [
+        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
+        (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
+    ]
+    learner.requires_grad_(False)  # what is idle costs no gradients
+    for group, _, _ in groups:
+        for p in group:
+            p.requires_grad_(True)
+    return groups
+
+
+def draw_from_prior(learner, batch, n_tasks, generator):
+    """``batch`` with the targets of its first ``n_tasks`` drawn from the prior."""
+    n_support = batch.x_support.shape[1]
+    rows = zip(batch.support(), batch.query(), strict=True)
+    rows = Rows(*(torch.cat([s[:n_tasks], q[:n_tasks]], 1) for s, q in rows))
+    with torch.no_grad():
+        y = learner.sample(rows, no_encoding(learner, rows), generator)
+    return replace(
+        batch,
+        y_support=torch.cat([y[:, :n_support], batch.y_support[n_tasks:]]),
+        y_query=torch.cat([y[:, n_support:], batch.y_query[n_tasks:]]),
+    )
+
+
+@torch.no_grad()
+def judge(learner, batches):
+    """Loss of an unconditioned learner on batches of held-out episodes."""
+    total = n = 0.0
+    for batch in batches:
+        rows = batch.support()
+        adapted = learner.adapt(rows, batch.y_support, no_encoding(learner, rows))
+        prediction = learner.predict(adapted, batch.query())
+        losses = row_losses(prediction, batch.y_query) * batch.weight_query
+        total, n = total + float(losses.sum()), n + float(batch.weight_query.sum())
+    return total / n
+
+
+@torch.no_grad()
+def mean_evidence_loss(learner, rows, y):
+    """Negative log marginal likelihood of the rows of tasks, by row."""
+    adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+    return -float(learner.log_evidence(adapted).sum() / rows.weight.sum())

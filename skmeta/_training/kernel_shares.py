@@ -1,0 +1,69 @@
+"""How much of the prediction kernels other than the learned one get."""
+
+import numpy as np
+import torch
+
+from .._networks.learners.kernel_averaging import (
+    N_TASK_ROWS,
+    N_TASKS,
+    TASKS_AT_ONCE,
+    OpenLearner,
+)
+from .._networks.learners.losses import row_losses
+from .._networks.learners.network import MetaNetwork
+
+SHARES = (0.9, 0.5, 0.05, 0.0005)
+"""Prior probabilities that a task is of another kind, to choose from."""
+
+
+def with_other_kinds(network, episodes, held_out, seed, device):
+    """Let a meta-trained network of numbers reckon with functions of other kinds.
+
+    Parameters
+    ----------
+    network : MetaNetwork
+        On ``device``. Where its base learner is not a process, or a linear one, it is
+        returned as it is.
+    episodes : Episodes
+        Of the meta-training tasks, which say how often kinds are met.
+    held_out : list of TaskBatch
+        What says how often a task is of another kind at all.
+    seed : int
+    device : torch.device
+
+    Returns
+    -------
+    network : MetaNetwork
+    """
+    core = network.core()
+    if not hasattr(core, "laplace_evidence") or core.prior.linear_only:
+        return network
+    learner = OpenLearner(network.learner).to(device)
+    rng = np.random.default_rng(seed)
+    some = rng.permutation(len(episodes))[:N_TASKS]
+    evidence = []
+    with torch.no_grad():
+        for i in range(0, len(some), TASKS_AT_ONCE):
+            tasks = some[i : i + TASKS_AT_ONCE]
+            batch = episodes.draw(tasks, N_TASK_ROWS, 1, rng).to(device)
+            rows, y = batch.rows()
+            adapted = network.adapt(rows, y)
+            evidence.append(learner.evidence_of_kinds(adapted, rows))
+    learner.learn_shares(torch.cat(evidence))
+    network = MetaNetwork(network.encoder, learner)
+    losses = [_losses_by_share(network, batch.to(device)) for batch in held_out]
+    learner.share.fill_(SHARES[int(sum(losses).argmin())])
+    return network
+
+
+@torch.no_grad()
+def _losses_by_share(network, batch):
+    """Sum of the query losses of a batch at each of SHARES, (n_shares,)."""
+    learner, query = network.learner, batch.query()
+    adapted = network.adapt(batch.support(), batch.y_support)
+    losses = []
+    for share in SHARES:
+        prediction = learner.predict(learner.reweighed(adapted, share), query)
+        loss = row_losses(prediction, batch.y_query) * batch.weight_query
+        losses.append(loss.sum())
+    return torch.stack(losses)

@@ -1,0 +1,1 @@
+"""Meta-training where every task has classes of its own."""

@@ -1,0 +1,1 @@
+"""Threads, precision, random numbers, versions: what all packages share."""

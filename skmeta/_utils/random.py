@@ -1,0 +1,36 @@
+"""Random numbers of torch that leave its own state alone."""
+
+import threading
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from its own generator, so that no global state is touched."""
+
+    def __init__(self, p, seed):
+        super().__init__()
+        self.p = p
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def forward(self, x):
+        if not self.training or self.p == 0:
+            return x
+        keep = torch.rand(x.shape, generator=self.generator).to(x.device) >= self.p
+        return x * keep / (1 - self.p)
+
+
+_source_of_all = threading.RLock()
+
+
+@contextmanager
+def seeded(seed):
+    """Draw torch's random numbers from ``seed`` inside, and as before after.
+
+    One thread at a time, since torch has one source of them for all.
+    """
+    with _source_of_all, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

@@ -1,0 +1,343 @@
+"""The three states of a baseline: new, meta-fitted, adapted."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from .._preprocessing.missing_values import MissingValues
+from .._preprocessing.task_mapping import in_columns
+from .._preprocessing.wild_values import plausible_targets, warn_of_wild_features
+from .._utils.torch_state import own_torch
+from .._utils.versioning import Versioned
+from ..exceptions import NotMetaFittedWarning
+from ..tasks import LazyTasks, SampledTasks, check_tasks
+from ..tasks._not_tasks import takes_tasks
+from ..tasks._row_checks import (
+    check_label_type,
+    refuse_text_tasks,
+    validate_rows,
+    warn_of_one_class,
+)
+from ..tasks._task import VALIDATION, check_same_kind
+
+N_SAMPLED_TASKS = 200
+"""Tasks that are drawn from a task distribution."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetaState:
+    """What `meta_fit` learned; shared by clones and never changed.
+
+    Attributes
+    ----------
+    prior : object
+        What is known of a task before its first row; it belongs to the estimator.
+    params : dict
+        The parameters that `meta_fit` was called with, as they print; random states
+        are left out.
+    n_features : int
+    feature_names : tuple of str or None
+    known : MissingValues or None
+        What takes the place of wild values, where there are any.
+    row_shape : tuple of int
+    """
+
+    prior: Any
+    params: dict
+    n_features: int
+    feature_names: tuple | None
+    known: MissingValues | None = None
+
+    @property
+    def row_shape(self):
+        return (self.n_features,)
+
+
+class Baseline(Versioned):
+    """Learns from many tasks, then from one.
+
+    A subclass provides `_check_params()`, `_learn(tasks, validation_tasks)` and
+    `_learn_alone(X, y)`, which return a prior, `_publish(prior)`, which sets fitted
+    attributes, and `_condition(prior, X, y)`, which returns what the rows of a task,
+    possibly none, say about it.
+    """
+
+    @takes_tasks
+    def meta_fit(self, tasks, *, validation_tasks=None):
+        """Learn across tasks.
+
+        State change: any -> meta-fitted. What was learned before is forgotten.
+
+        Parameters
+        ----------
+        tasks : TaskCollection, or anything that holds tasks
+            The meta-training tasks. Of a task distribution, 200 tasks are drawn.
+        validation_tasks : like `tasks`, default=None
+            Tasks to tune the default pooled estimator on; without them, a fifth of
+            `tasks` is held out for it. Nothing else makes use of them.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        TypeError
+            If X and y are given in place of tasks.
+        ValueError
+            If a task is not valid, or `validation_tasks` have other columns.
+        """
+        self._check_params()
+        tasks = _collect(tasks, seed=0)
+        if tasks.n_features is None:
+            raise ValueError(
+                f"{type(self).__name__} needs rows that are vectors, got rows of shape "
+                f"{tasks.X.shape[1:]}; flatten them first."
+            )
+        if validation_tasks is not None:
+            validation_tasks = _collect(validation_tasks, seed=1)
+            check_same_kind(validation_tasks._kind, tasks._kind, VALIDATION)
+        self._check_targets(tasks)
+        for some in (tasks, validation_tasks):
+            self._refuse_missing(some)
+        columns = tasks.n_features, tasks.feature_names
+        if isinstance(self, RegressorMixin):
+            tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
+        known = MissingValues.fit(tasks.X, indicates=False)
+        if known.low is None:
+            known = None
+        else:
+            warn_of_wild_features(tasks, known.marked(tasks.X))
+            tasks, validation_tasks = (
+                some and in_columns(some, known) for some in (tasks, validation_tasks)
+            )
+        with own_torch(grad=True):
+            prior = self._learn(tasks, validation_tasks)
+        self._forget()
+        self._take(MetaState(prior, self._printed(), *columns, known))
+        self._warn_of_classes()
+        return self
+
+    def fit(self, X, y):
+        """Adapt to one task.
+
+        State change: new or meta-fitted -> adapted. What `meta_fit` learned is never
+        changed, and a second `fit` starts again from it. When new, the rows given are
+        all there is to learn from, and a `NotMetaFittedWarning` says so.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Rows of the task.
+        y : array-like of shape (n_rows,)
+            Their targets.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a parameter was changed after `meta_fit`.
+        """
+        self._check_params()
+        meta_fitted = hasattr(self, "meta_state_")
+        if meta_fitted:
+            self._check_unchanged()
+        X, y = self._validated(X, y, reset=not meta_fitted)
+        if not meta_fitted:
+            warnings.warn(
+                f"{type(self).__name__} was not meta-fitted and learns from these "
+                f"{len(y)} rows alone. Call meta_fit(tasks) first to learn from more.",
+                NotMetaFittedWarning,
+                stacklevel=2,
+            )
+            self._prior = self._learn_alone(X, y)
+            self._publish(self._prior)
+        with own_torch():
+            self._task = self._condition(self._prior, self._plausible(X), y)
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "_task")
+
+    def __sklearn_clone__(self):
+        copy = super().__sklearn_clone__()
+        if hasattr(self, "meta_state_"):
+            copy._take(self.meta_state_)
+        return copy
+
+    def _take(self, meta_state):
+        self.meta_state_ = meta_state
+        self.n_features_in_ = meta_state.n_features
+        if meta_state.feature_names is not None:
+            names = np.array(meta_state.feature_names, dtype=object)
+            self.feature_names_in_ = names
+        self._prior = meta_state.prior
+        self._publish(self._prior)
+
+    def _refuse_missing(self, tasks):
+        """Say which task has a missing value, where one has."""
+        if tasks is None or not np.isnan(tasks.X).any():
+            return
+        row, column = np.argwhere(np.isnan(tasks.X))[0]
+        task = np.searchsorted(tasks.offsets, row, side="right") - 1
+        raise ValueError(
+            f"Task {tasks.names[task]!r}: X is nan in row {row - tasks.offsets[task]}, "
+            f"column {column}, and {type(self).__name__} takes no missing values. Put "
+            "an imputer in front: skmeta.meta_fit(make_pipeline(SimpleImputer("
+            f"add_indicator=True), {type(self).__name__}()), tasks)."
+        )
+
+    def _plausible(self, X):
+        """Rows with the mean of meta-training in place of wild values."""
+        known = getattr(getattr(self, "meta_state_", None), "known", None)
+        return X if known is None else known.columns(X)
+
+    def _forget(self):
+        learned = [name for name in vars(self) if name.endswith("_")]
+        for name in [*learned, "_prior", "_task"]:
+            vars(self).pop(name, None)
+
+    def _printed(self):
+        """Parameters as they print, less random states, which ensembles set freely."""
+        seedless = super().__sklearn_clone__()
+        names = seedless.get_params(deep=True)
+        unset = {k: None for k in names if k.split("__")[-1] == "random_state"}
+        params = seedless.set_params(**unset).get_params(deep=False)
+        return {k: repr(v) for k, v in params.items()}
+
+    def _check_unchanged(self):
+        then = self.meta_state_.params
+        changed = {k: v for k, v in self._printed().items() if v != then[k]}
+        if changed:
+            name = type(self).__name__
+            was = ", ".join(f"{k}={then[k]}" for k in changed)
+            now = ", ".join(f"{k}={v}" for k, v in changed.items())
+            raise ValueError(
+                f"{name} was meta-fitted with {was} and has {now} now. Call meta_fit "
+                f"again, or set_params({was})."
+            )
+
+    def _current(self, X):
+        """Return the checked rows, the prior and what is known of the task."""
+        if not hasattr(self, "_prior"):
+            check_is_fitted(
+                self, msg="This %(name)s is new: call meta_fit, or fit, first."
+            )
+        X = validate_rows(self, X, dtype=np.float64)
+        task = getattr(self, "_task", None)
+        if task is None:
+            task = self._condition(self._prior, X[:0], np.empty(0))
+        return self._plausible(X), self._prior, task
+
+
+class RegressorBaseline(RegressorMixin, Baseline):
+    """A baseline whose prior and task give mean and variance of a target."""
+
+    def predict(self, X, return_std=False):
+        """Predict the target of each row.
+
+        State change: none. Needs meta-fitted or adapted; when meta-fitted and not
+        adapted, this is the zero-shot prediction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        return_std : bool, default=False
+            Whether to return the standard deviation of a new observation too, noise
+            included.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_rows,)
+        std : ndarray of shape (n_rows,)
+            Only if `return_std` is True.
+        """
+        with own_torch():
+            mean, variance = self._mean_and_variance(*self._current(X))
+        return (mean, np.sqrt(variance)) if return_std else mean
+
+    def _check_targets(self, tasks):
+        refuse_text_tasks(tasks)
+
+    def _warn_of_classes(self):
+        """Regression has nothing to warn of."""
+
+    def _validated(self, X, y, reset):
+        return validate_rows(self, X, y, reset=reset, dtype=np.float64, numeric=True)
+
+
+class ClassifierBaseline(ClassifierMixin, Baseline):
+    """A baseline whose prior and task give class probabilities."""
+
+    def predict_proba(self, X):
+        """Predict class probabilities of each row.
+
+        State change: none. Needs meta-fitted or adapted; when meta-fitted and not
+        adapted, this is the zero-shot prediction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_rows, n_classes)
+            Columns in the order of `classes_`.
+        """
+        with own_torch():
+            return self._probabilities(*self._current(X))
+
+    def predict(self, X):
+        """Predict the class of each row.
+
+        State change: none. Needs meta-fitted or adapted; when meta-fitted and not
+        adapted, this is the zero-shot prediction.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+
+        Returns
+        -------
+        label : ndarray of shape (n_rows,)
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def _check_targets(self, tasks):
+        check_classification_targets(tasks.y)
+
+    def _warn_of_classes(self):
+        warn_of_one_class(self, self.classes_, stacklevel=5)
+
+    def _validated(self, X, y, reset):
+        X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)
+        check_classification_targets(y)
+        if not reset:
+            check_label_type(y, self.classes_)
+            unknown = np.setdiff1d(y, self.classes_)
+            if len(unknown):
+                raise ValueError(
+                    f"Labels {unknown.tolist()} are not among the classes "
+                    f"{self.classes_.tolist()} of the meta-training tasks. Call "
+                    "meta_fit with tasks that have them."
+                )
+        return X, y
+
+
+def _collect(tasks, seed):
+    """Anything that holds tasks, as a TaskCollection."""
+    tasks = check_tasks(tasks)
+    if isinstance(tasks, LazyTasks):
+        return tasks.take(np.arange(len(tasks)))
+    if isinstance(tasks, SampledTasks):
+        return tasks.draw(N_SAMPLED_TASKS, seed)
+    return tasks

@@ -1,0 +1,14 @@
+"""Pictures of what a meta-learner learned, as scikit-learn has its displays."""
+
+from ..model_selection._plot import ShotCurveDisplay
+from ._attention import FeatureAttentionDisplay, TaskAttentionDisplay
+from ._relations import TaskRelationDisplay
+from ._training_curve import MetaTrainingDisplay
+
+__all__ = [
+    "FeatureAttentionDisplay",
+    "MetaTrainingDisplay",
+    "ShotCurveDisplay",
+    "TaskAttentionDisplay",
+    "TaskRelationDisplay",
+]
