@@ -3,9 +3,9 @@ Can digits be learned from other digits?
 ========================================
 
 A model is meta-trained on images of six digits and adapted to a few images of each of
-the four others. How much do the six help? Almost not at all here: a nearest neighbour
-on the pixels is about as accurate, or better. Six digits are few classes, and images of
-64 pixels leave little to learn.
+the four others. How much do the six help? Little here: a nearest neighbour on the
+pixels is about as accurate. Six digits are few classes, and images of 64 pixels leave
+little to learn.
 """
 
 # %%
