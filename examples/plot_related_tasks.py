@@ -2,14 +2,14 @@
 Which past tasks is a new one like?
 ===================================
 
-Machines of a few makes wear out in a few ways, but the make of a machine is on no
-record. Four measurements of a new one are at hand. Which machines seen before tell how
-it will behave, and is there one that no machine seen before tells anything about?
+Machines of a few makes wear out in different ways, but the make of a machine is not
+recorded. Four measurements of a new machine are available. Which known machines is it
+similar to, and is a machine unlike all known ones recognised?
 """
 
 # %%
-# Sixty machines with forty measurements each; their makes are known here alone, to see
-# whether they are found.
+# There are sixty known machines with forty measurements each. The makes are used below
+# only to check the result.
 
 import numpy as np
 
@@ -25,8 +25,8 @@ tasks = TaskCollection({n: (t.X, t.y) for n, t in zip(names, tasks, strict=True)
 known, new = tasks[:60], tasks[60:]
 
 # %%
-# Meta-training learns how the machines behave, and how to tell which are alike. A
-# few epochs keep this example short; the default is more.
+# Meta-training learns how machines behave and how to relate them. Few epochs keep this
+# example short; the default is more.
 
 from skmeta import SelfAttentionMetaRegressor
 
@@ -35,7 +35,7 @@ model = SelfAttentionMetaRegressor(
 ).meta_fit(known)
 
 # %%
-# The relations of all new machines, each after four measurements.
+# The relations of all new machines, each from four measurements.
 
 import matplotlib.pyplot as plt
 
@@ -46,29 +46,34 @@ TaskRelationDisplay.from_estimator(model, supports)
 plt.show()
 
 # %%
-# And those of one, as bars.
+# The strongest relations of one machine.
 
 task = new[0]
 model.fit(task.X[:4], task.y[:4])
 display = TaskRelationDisplay.from_estimator(model)
-display.ax_.set_title(f"{task.name} is most like", loc="left", weight="bold")
+display.ax_.set_title(f"Relations of {task.name}", loc="left", weight="bold")
 plt.show()
 
 # %%
-# A prediction is the sum of what each machine gave, and the four measurements.
+# A prediction is the sum of the contributions of each known machine and of the four
+# measurements.
 
-of_each = model.contributions(task.X[4:])
-of_same_make = of_each[:, :-1][:, make[:60] == make[60]].sum(1)
-print("predicted  of machines of its make  of other machines  of its measurements")
-for predicted, same, all_of in zip(
-    model.predict(task.X[4:8]), of_same_make, of_each, strict=False
+contributions = model.contributions(task.X[4:8])
+same_make = contributions[:, :-1][:, make[:60] == make[60]].sum(1)
+other_makes = contributions[:, :-1].sum(1) - same_make
+print("prediction   same make   other makes   measurements")
+for row in zip(
+    model.predict(task.X[4:8]),
+    same_make,
+    other_makes,
+    contributions[:, -1],
+    strict=True,
 ):
-    others = all_of[:-1].sum() - same
-    print(f"{predicted:9.2f}  {same:23.2f}  {others:17.2f}  {all_of[-1]:19.2f}")
+    print("{:10.2f}  {:10.2f}  {:12.2f}  {:13.2f}".format(*row))
 
 # %%
-# A machine of another kind, whose behaviour is not even linear, is unlike all of them.
+# A machine whose behaviour is not linear is unlike all of them: its familiarity is low.
 
-odd = np.sin(2 * task.X[:, 0]) * known.y.std()
-for name, y in ((task.name, task.y), ("an odd machine", odd)):
+nonlinear = np.sin(2 * task.X[:, 0]) * known.y.std()
+for name, y in ((task.name, task.y), ("nonlinear machine", nonlinear)):
     print(f"{name}: familiarity {model.fit(task.X[:6], y[:6]).familiarity_:.2f}")

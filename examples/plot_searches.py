@@ -2,17 +2,16 @@
 How do I search, preprocess and keep a meta-learner?
 ====================================================
 
-With scikit-learn's own tools. A collection of shops, each with a table of its own, in
-which days have names and prices are missing: a pipeline reads it, a grid searches over
-shops, another over one shop's base learner, and what comes out is saved and loaded
-where it is needed.
+With scikit-learn's own tools. The data are tables of shops, with a categorical day and
+missing prices. A pipeline encodes them, one grid search splits shops, another one the
+rows of a single shop, and the result is saved and loaded.
 """
 
 # %%
 # Tables
 # ------
-# Each shop is a data frame. How many pieces it sells depends on the day of the week and
-# on the price, and in every shop differently.
+# Each shop is a data frame. The number of pieces sold depends on the day of the week
+# and on the price, differently in each shop.
 
 import tempfile
 from pathlib import Path
@@ -38,10 +37,10 @@ DAYS = ["Friday", "Saturday", "Sunday", "week"]
 def shop():
     days = rng.choice(DAYS, 40, p=[0.15, 0.15, 0.15, 0.55])
     price = rng.uniform(1, 3, 40)
-    of_day = dict(zip(DAYS, rng.normal([6, 9, 4, 0], 2), strict=True))
-    sold = 30 - rng.normal(5, 2) * price + [of_day[day] for day in days]
+    effect = dict(zip(DAYS, rng.normal([6, 9, 4, 0], 2), strict=True))
+    sold = 30 - rng.normal(5, 2) * price + [effect[day] for day in days]
     table = pd.DataFrame({"day": days, "price": price})
-    table.loc[rng.random(40) < 0.1, "price"] = np.nan  # nobody wrote it down
+    table.loc[rng.random(40) < 0.1, "price"] = np.nan  # missing
     return table, sold + rng.normal(0, 1, 40)
 
 
@@ -52,10 +51,10 @@ new_table.head()
 # %%
 # A pipeline
 # ----------
-# Names of days become columns; missing prices the meta-learner takes as they are.
-# What is sold goes up or down with the price in a straight line, so the base learner is
-# the linear one. ``skmeta.meta_fit`` fits the encoder on all shops, freezes it, and
-# meta-fits the last step. From then on it is a pipeline like any other.
+# Days are one-hot encoded; the meta-learner accepts missing prices. Sales are linear in
+# the price, so the base learner is the linear one. ``skmeta.meta_fit`` fits the encoder
+# on all shops, freezes it, and meta-fits the last step. The result is an ordinary
+# pipeline.
 
 encoder = make_column_transformer(
     (OneHotEncoder(sparse_output=False), ["day"]), remainder="passthrough"
@@ -78,9 +77,9 @@ print(
 # %%
 # A search over shops
 # -------------------
-# To `TaskwiseEstimator` a sample is a task: it is split over shops, meta-fitted on
-# some, and scored on others, from five rows of each. Nothing of a shop that is scored
-# on is seen before, not by the encoder, not in the memory of shops.
+# The samples of `TaskwiseEstimator` are tasks: the search meta-fits on some shops and
+# scores on others, from five rows of each. No shop that is scored is used to fit the
+# encoder or is in the memory.
 
 search = GridSearchCV(
     TaskwiseEstimator(pipeline, n_support=5, random_state=0),
@@ -100,16 +99,16 @@ sizes, _, scores = learning_curve(
 fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 ax.errorbar(sizes, scores.mean(1), scores.std(1), marker="o", color="#0b3c8c")
 ax.set(
-    xlabel="shops to learn from", ylabel="R2 from 5 rows of a new shop", xticks=sizes
+    xlabel="meta-training shops", ylabel="R2 from 5 rows of a new shop", xticks=sizes
 )
 plt.show()
 
 # %%
 # A search on the new shop
 # ------------------------
-# Over what only matters to `fit` any search goes, as with every estimator: here the
-# depth of a forest that is trained on the shop's rows and on rows borrowed from related
-# shops. What was meta-learned is shared by all candidates.
+# Parameters that only affect `fit` can be searched on one task, as for any estimator:
+# here the depth of a forest that is fitted to the rows of the shop and weighted rows of
+# related shops. All candidates share the meta-learned state.
 
 forest = RandomForestRegressor(30, random_state=0)
 with_forest = skmeta.meta_fit(
@@ -123,9 +122,9 @@ depth = GridSearchCV(
 print(depth.best_params_)
 
 # %%
-# Saved, and loaded elsewhere
-# ---------------------------
-# One file that holds numbers and text, and no code that could run.
+# Save and load
+# -------------
+# The file contains arrays and text; loading it runs no code.
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "shops.safetensors"

@@ -1,18 +1,18 @@
 """
-Functions of a kind never seen
-==============================
+Functions of a kind not seen in meta-training
+=============================================
 
-Meta-trained on smooth random functions alone, what does a `TransformerMetaRegressor`
-make of one that is rough, and of one that repeats itself?
+A `TransformerMetaRegressor` is meta-trained on smooth random functions. How does it
+predict a rough function, and a periodic one?
 
-It is meta-trained on a task distribution: an object with ``sample`` that gives as many
-tasks as are asked for, without end. Each is a draw of a Gaussian process with a length
-and a scale of its own. A new task is given 25 rows.
+It is meta-trained on a task distribution, an object with ``sample``. Each task is a
+draw from a Gaussian process (GP) with a random length scale and variance. The support
+of a new task is 25 rows.
 """
 
 # %%
-# Tasks without end
-# -----------------
+# A task distribution
+# -------------------
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,7 +29,7 @@ def draw(kernel, x, rng):
 
 
 class SmoothFunctions:
-    """Draws of processes with an RBF kernel."""
+    """Draws from GPs with an RBF kernel."""
 
     def sample(self, n_tasks, random_state):
         rng = np.random.default_rng(random_state)
@@ -50,8 +50,8 @@ learner.meta_fit(SmoothFunctions())
 # Three new tasks
 # ---------------
 #
-# Each is adapted to from 25 rows. Bands hold 90% by `predict_quantiles`; the thin
-# lines are draws of whole functions by `sample_y`.
+# Bands are 90% intervals by `predict_quantiles`; the thin lines are joint samples by
+# `sample_y`.
 
 KERNELS = {
     "smooth, as in meta-training": 0.5 * RBF(0.4),
@@ -64,16 +64,16 @@ fig, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True, layout="constrain
 for ax, (name, kernel) in zip(axes, KERNELS.items(), strict=True):
     x = np.concatenate([grid, np.sort(rng.uniform(-2, 2, 25))])
     y = draw(kernel, x, rng)
-    rows, targets = x[200:], y[200:]
-    learner.fit(rows[:, None], targets)
+    x_support, y_support = x[200:], y[200:]
+    learner.fit(x_support[:, None], y_support)
     low, middle, high = learner.predict_quantiles(grid[:, None]).T
     inside = np.mean((low <= y[:200]) & (y[:200] <= high))
-    print(f"{name}: {inside:.0%} of the targets inside the band")
+    print(f"{name}: {inside:.0%} of the targets inside the 90% band")
     ax.plot(grid, learner.sample_y(grid[:, None], 3), lw=0.5, color="0.6")
     ax.fill_between(grid, low, high, alpha=0.25, lw=0, label="90%")
     ax.plot(grid, middle, label="median")
     ax.plot(grid, y[:200], "k--", lw=0.8, label="truth")
-    ax.plot(rows, targets, "k.", label="rows")
+    ax.plot(x_support, y_support, "k.", label="support")
     ax.set(title=name, xlabel="x")
 axes[0].legend(loc="upper left", fontsize="small", ncols=2)
 plt.show()

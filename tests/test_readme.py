@@ -7,55 +7,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skmeta.tasks import check_tasks
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-MEMORY = np.random.default_rng(0).normal(size=(4, 6, 3))
-
-
-class Files:
-    """Stands for a user's sequence that loads on access."""
-
-    def __init__(self, pattern):
-        self.pattern = pattern
-
-    def __len__(self):
-        return len(MEMORY)
-
-    def __getitem__(self, i):
-        return MEMORY[i, :, :2], MEMORY[i, :, 2]
-
-
-class Simulator:
-    """Stands for a user's task distribution."""
-
-    def sample(self, n_tasks, random_state):
-        draws = np.random.default_rng(random_state).normal(size=(n_tasks, 6, 3))
-        return [(draw[:, :2], draw[:, 2]) for draw in draws]
 
 
 @pytest.fixture(scope="module")
 def names():
-    """What the README's reader has, and what its blocks leave behind."""
-    (X1, y1), (X2, y2) = ((task[:, :2], task[:, 2]) for task in MEMORY[:2])
-    X, y = np.vstack([X1, X2]), np.concatenate([y1, y2])
-    groups = np.repeat(["a", "b"], 6)
-    frame = pd.DataFrame(X, columns=["base", "solvent"])
-    frame = frame.assign(**{"yield": y, "reaction": groups})
+    """Data of the reader, and the variables that the blocks define."""
     rng = np.random.default_rng(0)
     sales = pd.DataFrame({"shop": np.repeat(np.arange(8), 12)})
     sales["day"] = np.tile(["week", "Saturday", "Sunday"], 32)
     sales["price"] = np.where(rng.random(96) < 0.2, np.nan, rng.normal(size=96))
     sales["sold"] = sales["shop"] + rng.normal(size=96)
     new_shop, sold = sales[["day", "price"]][:9], sales["sold"][:5]
-    return locals() | {"Files": Files, "Simulator": Simulator}
+    return {"sales": sales, "new_shop": new_shop, "sold": sold}
 
 
 @pytest.fixture(autouse=True, scope="module")
-def folder_of_its_own(tmp_path_factory):
-    """Where the blocks leave their files."""
+def working_directory(tmp_path_factory):
+    """Where the blocks write their files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("readme"))
         yield
@@ -71,37 +42,15 @@ def test_first_block_predicts(names):
     assert len(names["known"]) == 135
 
 
-def test_every_way_in_gives_tasks(names):
-    (block,) = (block for block in BLOCKS if "tasks = [" in block)
-    ways = [line for line in block.splitlines() if line.startswith("tasks = ")]
-    assert len(ways) == 6
-    for line in ways:
-        exec(line, names)
-        check_tasks(names["tasks"])
-
-
 def test_shapes_are_as_commented(names):
-    (block,) = (block for block in BLOCKS if "task_embedding_ " in block)
-    sizes = {
-        "n_features": 12,
-        "n_rows": 32,
-        "n_support": 5,
-        "embed_dim": 48,
-        "n_meta_tasks": 135,
-    }
-    commented = re.findall(r"^(model\.\S+)  # \((.*?)\)", block, re.MULTILINE)
-    assert len(commented) == 7
+    (block,) = (block for block in BLOCKS if "task_relations_" in block)
+    commented = re.findall(r"^(related\.\S+)  # \((.*?)\)", block, re.MULTILINE)
+    assert len(commented) == 2
+    # the block ends with one more task in the memory
+    sizes = {"n_rows": 32, "n_meta_tasks": 136, "n_meta_tasks + 1": 137}
     for expression, comment in commented:
-        shape = [size.strip() for size in comment.split(",") if size.strip()]
-        value = eval(expression, names)
-        assert value.ndim == len(shape)
-        for found, size in zip(value.shape, shape, strict=True):
-            assert found == sizes.get(size, found), expression
-
-
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+        shape = [sizes[size.strip()] for size in comment.split(",") if size.strip()]
+        assert list(eval(expression, names).shape) == shape, expression
 
 
 def test_commands_are_the_ones_ci_runs():

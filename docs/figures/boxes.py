@@ -1,4 +1,4 @@
-"""What the diagrams of the three systems are drawn with."""
+"""Boxes and arrows for the diagrams of the three systems."""
 
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
@@ -9,9 +9,9 @@ STAGES = "1  encode the task", "2  relate tasks", "3  condition and train"
 
 
 class Diagram:
-    """Boxes in three columns, one a stage, with arrows between them.
+    """Boxes in three columns, one per stage, with arrows between them.
 
-    A place is ``(column, row)``, where row 0 is the uppermost; rows may be halves.
+    A position is ``(column, row)``; row 0 is at the top, and rows may be fractional.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Diagram:
             self.ax.text(3.4 * column, 0.75, stage, ha="center", weight="bold")
 
     def box(self, column, row, text, color=BLUE, dashed=False):
-        """A box with ``text``; its place, for arrows."""
+        """Draw a box with ``text``; return its position, for arrows."""
         x, y = 3.4 * column, -0.95 * row
         self.ax.add_patch(
             FancyBboxPatch(
@@ -41,7 +41,7 @@ class Diagram:
         return x, y
 
     def arrow(self, start, end):
-        """An arrow from the edge of one box to that of another."""
+        """Draw an arrow from the edge of one box to that of another."""
         (x0, y0), (x1, y1) = start, end
         if x0 == x1:
             sign = 1 if y1 > y0 else -1
@@ -52,7 +52,7 @@ class Diagram:
         self._arrow((x0, y0), (x1, y1))
 
     def around(self, starts, end):
-        """An arrow down the right side, from some boxes of a column to one below."""
+        """Draw an arrow along the right side, from boxes of a column to one below."""
         right = end[0] + WIDTH / 2 + 0.25
         for x, y in starts:
             way = [x + WIDTH / 2, right, right], [y, y, end[1]]
