@@ -38,13 +38,13 @@ from skmeta._training import meta_training
 class NoLearner(torch.nn.Module):
     """A base learner that knows no more than the pooled estimator, and one variance."""
 
-    choices, alone = ((),), ()
+    adaptation_grid, alone = ((),), ()
 
     def __init__(self):
         super().__init__()
         self.log_variance = torch.nn.Parameter(torch.zeros(()))
 
-    def configure(self):
+    def set_adaptation(self):
         """There is nothing to set."""
 
     def targets(self, rows, y):
@@ -72,7 +72,7 @@ OF_TRANSFORMER = {
     "relations": {"system": {"relations": None}},
     "decoded relations": {"system": {"relations": Relations}},
     "row decoder": {"system": {"row_decoder": None}},
-    "other kinds": {"system": {"other_kinds": None}},
+    "other kinds": {"system": {"kernel_averaging": None}},
     "Transformer": {
         "system": {
             "encoder": AttentionPooling, "relations": Relations, "row_decoder": None
@@ -80,7 +80,7 @@ OF_TRANSFORMER = {
     },
     "closed-form base learner": {
         "system": {
-            "relations": None, "other_kinds": None, "row_decoder": decoder_alone
+            "relations": None, "kernel_averaging": None, "row_decoder": decoder_alone
         },
         "max_correction": 1e6,
     },
@@ -99,11 +99,11 @@ OF_ATTENTION = {
     "learned mean": {"idle": ("to_mean",)},
     "pooled estimator": {"parameters": {"pooled_estimator": None}},
     "task attention": {"parameters": {"task_attention": False}},
-    "training on the support": {"choices": ((0.0,),), "cautious_choices": ()},
+    "training on the support": {"adaptation_grid": ((0.0,),), "robust_grid": ()},
     "tasks drawn from the prior": {"prior_tasks": 0},
-    "noise with long tails": {"cautious_choices": ()},
-    "start at the mixed model": {"mixed_start": False},
-    "return to the start": {"return_to_start": False},
+    "noise with long tails": {"robust_grid": ()},
+    "start at the mixed model": {"mixed_model_init": False},
+    "return to the start": {"interpolate_to_init": False},
 }
 PARTS = {
     "attention": OF_ATTENTION,
@@ -113,7 +113,7 @@ PARTS = {
 """Part -> how the estimator is made to do without it."""
 
 
-def without(idle=(), prior_tasks=None, mixed_start=True, return_to_start=True,
+def without(idle=(), prior_tasks=None, mixed_model_init=True, interpolate_to_init=True,
             max_correction=None, **of_process):  # fmt: skip
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
@@ -131,11 +131,13 @@ def without(idle=(), prior_tasks=None, mixed_start=True, return_to_start=True,
         stack.enter_context(patch.multiple(GaussianProcessRegression, **of_process))
     if prior_tasks is not None:
         stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
-    if not mixed_start:
-        only = patch.object(start, "candidate_starts", lambda learner, *rest: [learner])
+    if not mixed_model_init:
+        only = patch.object(
+            start, "mixed_model_inits", lambda learner, *rest: [learner]
+        )
         stack.enter_context(only)
-    if not return_to_start:
-        stay = patch.object(meta_training, "return_to_start", lambda *args: None)
+    if not interpolate_to_init:
+        stay = patch.object(meta_training, "interpolate_to_init", lambda *args: None)
         stack.enter_context(stay)
     if max_correction is not None:
         unbounded = patch.object(row_decoder, "MAX_CORRECTION", max_correction)

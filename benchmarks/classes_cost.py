@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 from skmeta import TaskCollection
-from skmeta._episodes.shared_rows import ClassPools
+from skmeta._episodes.shared_rows import NWaySampler
 
 N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 100
 
@@ -39,7 +39,7 @@ class Timer(Callback):
 
 def plain_loop(tasks, n_steps):
     """Steps a second of Prototypical Networks, eight episodes of a pool at once."""
-    pools = ClassPools(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
+    pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     net = Conv4()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
@@ -84,7 +84,7 @@ def main():
     y = np.repeat(np.arange(N_CLASSES), N_ROWS)
     X = patterns[y] + rng.random((len(y), 28, 28), dtype=np.float32)
     tasks = TaskCollection({"all": (X, y)})
-    held_out = {"held out": (X[: 20 * N_ROWS], y[: 20 * N_ROWS])}
+    validation = {"held out": (X[: 20 * N_ROWS], y[: 20 * N_ROWS])}
     print(
         f"{platform.processor() or platform.machine()}, one thread, {n_epochs} epochs"
     )
@@ -98,7 +98,7 @@ def main():
             shared_classes=False, embedding=Conv4, augmentation=random_affine,
             n_support=(1, 5), max_epochs=n_epochs, patience=n_epochs,
             callbacks=[timer], device="cpu", random_state=0,
-        ).meta_fit(tasks, validation_tasks=held_out)  # fmt: skip
+        ).meta_fit(tasks, validation_tasks=validation)  # fmt: skip
         n_steps = n_epochs * model.steps_per_epoch
         ours, plain = n_steps / timer.seconds, plain_loop(tasks, n_steps)
         module = model.meta_state_.embedding.module

@@ -198,9 +198,9 @@ def meta_fitted(name, data, seconds, seed, without):
     if without == "rows":
         skmeta._networks.nway.learner.AdaptedClasses.mixed = by_means
     if without == "attention":
-        kind = model._system.own_classes
+        kind = model._system.nway
         model._system = model._system._replace(
-            own_classes=lambda *a, **k: still(kind(*a, **k))
+            nway=lambda *a, **k: still(kind(*a, **k))
         )
     model.meta_fit(
         data.tasks(data.learned), validation_tasks=data.tasks(data.stopped_on)

@@ -24,7 +24,7 @@ import skmeta._training.meta_training as meta_training
 from skmeta import AttentionMetaRegressor, TransformerMetaRegressor
 from skmeta._networks.learners.network import make_network
 from skmeta._training.loop import EpisodeBatches, QueryLoss, train
-from skmeta._training.split import Sources
+from skmeta._training.split import MetaSplit
 from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_linear_tasks
 
@@ -69,8 +69,8 @@ def prepare(tasks, system=AttentionMetaRegressor):
     learner = system(pooled_estimator=None, random_state=0)
     settings = learner.get_params()
     rng = np.random.default_rng(0)
-    sources = Sources.split(tasks, None, 0.2, rng)
-    start = meta_training.choose_start(None, "gp", sources, None, (0, 25), 0)
+    sources = MetaSplit.split(tasks, None, 0.2, rng)
+    start = meta_training.select_initialization(None, "gp", sources, None, (0, 25), 0)
     network = make_network(
         settings, learner._system, tasks.n_features, start.targets, False, 0
     )

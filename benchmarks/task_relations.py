@@ -179,7 +179,7 @@ def deletion():
                 at_random = rng.choice(n, 5, replace=False)
                 for i, forgotten in enumerate(([], top, at_random, range(n - 1))):
                     kept = np.setdiff1d(np.arange(n), forgotten)
-                    other = remembering(ours, kept).fit(task.X[s], task.y[s])
+                    other = with_memory(ours, kept).fit(task.X[s], task.y[s])
                     error = np.mean((other.predict(task.X[q]) - task.y[q]) ** 2)
                     line[i] += error / N_EPISODES
         described(f"split {seed}", found)
@@ -187,12 +187,12 @@ def deletion():
     described("all splits", np.concatenate(all_found))
 
 
-def remembering(model, kept):
+def with_memory(model, kept):
     """A clone that remembers the tasks ``kept`` alone."""
     other, state = clone(model), model.meta_state_
     network = copy.copy(state.network)
     network._modules = dict(network._modules)
-    network.learner = network.learner.remembering(network.learner.memory.take(kept))
+    network.learner = network.learner.with_memory(network.learner.memory.take(kept))
     other._take_over(replace(state, network=network, task_names=state.task_names[kept]))
     return other
 

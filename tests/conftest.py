@@ -25,8 +25,8 @@ from skmeta import (
 from skmeta._episodes.batch import Rows
 from skmeta._networks.encoders.task_encoder import TaskEncoding
 from skmeta._networks.learners.gp_prior import GaussianProcessPrior
-from skmeta._training.empirical_bayes import JUDGED_EVERY, fit_prior
-from skmeta._training.validation import held_out_batches
+from skmeta._training.empirical_bayes import EVAL_EVERY, fit_prior
+from skmeta._training.validation import validation_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.tables import read_tasks
 
@@ -79,11 +79,11 @@ def tiny():
 @contextmanager
 def trained_small():
     """Meta-training looks at little, where it does not matter how good it gets."""
-    few_batches = partial(held_out_batches, n_episodes=64)
+    few_batches = partial(validation_batches, n_episodes=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmeta._training.validation.held_out_batches", few_batches)
-        patch.setattr("skmeta._training.validation.held_out_batches", few_batches)
-        few_steps = partial(fit_prior, n_steps=JUDGED_EVERY)
+        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
+        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
+        few_steps = partial(fit_prior, n_steps=EVAL_EVERY)
         patch.setattr("skmeta._training.empirical_bayes.fit_prior", few_steps)
         for name, value in {
             "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
@@ -207,10 +207,10 @@ def randomise(module, seed, scale=0.3):
 
 
 def random_prior(
-    n_features=3, n_prior=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0
+    n_features=3, n_offset=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0
 ):
     prior = GaussianProcessPrior(
-        n_features, n_prior, n_outputs, embed_dim=4, column_dim=3, n_hidden=5,
+        n_features, n_offset, n_outputs, embed_dim=4, column_dim=3, n_hidden=5,
         n_basis=3, linear_only=linear_only,
     )  # fmt: skip
     randomise(prior, seed)

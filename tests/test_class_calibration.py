@@ -2,11 +2,11 @@ import numpy as np
 import torch
 
 from skmeta import TaskCollection
-from skmeta._episodes.shared_rows import ClassPools
+from skmeta._episodes.shared_rows import NWaySampler
 from skmeta._networks.nway.learner import ClassLearner
 from skmeta._training.nway.calibration import calibrate, choose_steps
-from skmeta._training.shared_rows_network import PoolNetwork
-from skmeta._training.validation import held_out_loss
+from skmeta._training.shared_rows_network import SharedRowsNetwork
+from skmeta._training.validation import validation_loss
 
 
 def network_and_batches(spread):
@@ -16,25 +16,25 @@ def network_and_batches(spread):
     X = centres + spread * rng.normal(size=(40, 6, 12, 3))
     y = np.broadcast_to(np.arange(6)[:, None], (6, 12)).ravel()
     tasks = TaskCollection([(x.reshape(-1, 3), y) for x in X])
-    pools = ClassPools(tasks, torch.tensor(tasks.X).float(), (2, 6), (1, 5), 16)
+    pools = NWaySampler(tasks, torch.tensor(tasks.X).float(), (2, 6), (1, 5), 16)
     learner = ClassLearner(3, 3, embed_dim=8, n_heads=2, n_layers=1)
     batches = [pools.draw(64, rng) for _ in range(3)]
-    return PoolNetwork(learner).eval(), batches
+    return SharedRowsNetwork(learner).eval(), batches
 
 
 def test_calibration_finds_how_sure_to_be():
     network, batches = network_and_batches(spread=3.0)
     learner = network.learner
-    learner.configure(0)
-    before = held_out_loss(network, batches)
+    learner.set_adaptation(0)
+    before = validation_loss(network, batches)
     calibrate(network, batches, "cpu")
-    after = held_out_loss(network, batches)
+    after = validation_loss(network, batches)
     assert after < before - 0.1
     kept = learner.by_size.detach().clone()
     for step in 0.1 * torch.eye(6).unflatten(1, (2, 3)):  # nothing near is better
         for sign in (-1, 1):
             learner.by_size.data.copy_(kept + sign * step)
-            assert held_out_loss(network, batches) >= after - 1e-4
+            assert validation_loss(network, batches) >= after - 1e-4
     assert not network.training
 
 
@@ -52,7 +52,7 @@ def test_steps_are_those_of_the_lowest_loss():
     choose_steps(network, batches, "cpu")
     chosen = int(learner.n_steps)
     losses = {}
-    for (n_steps,) in learner.choices:
-        learner.configure(n_steps)
-        losses[n_steps] = held_out_loss(network, batches)
+    for (n_steps,) in learner.adaptation_grid:
+        learner.set_adaptation(n_steps)
+        losses[n_steps] = validation_loss(network, batches)
     assert chosen == min(losses, key=losses.get)

@@ -41,7 +41,7 @@ NASTY = '<script>alert("&")</script> $_{a$'
 def short():
     """A meta-learner that learns next to nothing, and a comparison of two others."""
 
-    def estimators(tasks, classification, own_classes, seed):
+    def estimators(tasks, classification, nway, seed):
         if classification:
             mixed = MixedEffectsClassifier()
             pooled = PooledClassifier(LogisticRegression())

@@ -6,7 +6,7 @@ import torch
 
 from skmeta._episodes.batch import pad
 from skmeta._episodes.sampler import Episodes, draw_rows, log_uniform_sizes
-from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta.tasks import TaskCollection
 
 SIZES = np.array([2, 3, 9, 40, 15])
@@ -189,7 +189,7 @@ def test_values_are_those_of_the_scalers(tasks, prior):
         batch.x_support.numpy()[present], features.transform(tasks.X[row])
     )
     np.testing.assert_array_equal(
-        batch.prior_support.numpy()[present], targets.transform_prior(prior[row])
+        batch.prior_support.numpy()[present], targets.transform_offset(prior[row])
     )
     for name, tensor in vars(batch).items():
         assert tensor.dtype == torch.float32, name
@@ -205,7 +205,7 @@ def test_without_a_pooled_estimator_the_prior_is_zero(tasks):
 def test_labels_are_encoded():
     pairs = [([[0.0], [1.0], [2.0]], ["a", "b", "c"]), ([[3.0], [4.0]], ["c", "c"])]
     tasks = TaskCollection(pairs)
-    encoder = LabelEncoder(np.array(["a", "b", "c"]))
+    encoder = ClassCodec(np.array(["a", "b", "c"]))
     scaler = FeatureScaler(np.zeros(1), np.ones(1))
     batch = Episodes(tasks, scaler, encoder).draw(np.arange(2), 2, 1, rng())
     assert batch.y_support.dtype == torch.int64

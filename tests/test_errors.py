@@ -634,12 +634,12 @@ def test_half_precision_is_computed_with_in_double(regressor, linear_tasks):
     np.testing.assert_array_equal(found, expected)
 
 
-def test_labels_of_another_type_than_before(meta_fitted, baselines, own_classes):
+def test_labels_of_another_type_than_before(meta_fitted, baselines, nway):
     X = np.zeros((4, 3))
     numbers, text = [0, 1, 0, 1], list("0101")
     words = "Labels ['0', '1'] are text, and the classes are [0, 1], numbers"
     shared = meta_fitted("binary").fit(X, numbers)
-    own = clone(own_classes).fit(X, numbers)
+    own = clone(nway).fit(X, numbers)
     with pytest.warns(NotMetaFittedWarning):
         new = AttentionMetaClassifier(random_state=0).partial_fit(X, numbers)
     for learner in (shared, own, new):
@@ -663,16 +663,16 @@ def test_labels_of_another_type_than_before(meta_fitted, baselines, own_classes)
         AttentionMetaClassifier().partial_fit(X, numbers, classes=["a", "b"])
 
 
-def test_episodes_keep_the_types_of_their_labels(own_classes):
+def test_episodes_keep_the_types_of_their_labels(nway):
     X = np.random.default_rng(0).normal(size=(4, 3))
     episodes = [(X, np.array(y), X) for y in ([0, 1, 0, 1], ["a", "b", "a", "b"])]
-    numbers, text = own_classes.predict_episodes(episodes)
+    numbers, text = nway.predict_episodes(episodes)
     assert numbers.dtype.kind == "i"
     assert set(text) <= {"a", "b"}
 
 
 @pytest.fixture(scope="module")
-def own_classes(tiny, labelled_tasks):
+def nway(tiny, labelled_tasks):
     learner = AttentionMetaClassifier("linear", None, shared_classes=False, **tiny)
     return learner.meta_fit(labelled_tasks)
 

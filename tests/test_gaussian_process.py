@@ -17,9 +17,9 @@ N_TASKS, N_FEATURES = 2, 3
 
 PROCESSES = {
     "gp": {},
-    "no-pooled": {"n_prior": 0},
+    "no-pooled": {"n_offset": 0},
     "linear": {"linear_only": True},
-    "two-outputs": {"n_prior": 2, "n_outputs": 2},
+    "two-outputs": {"n_offset": 2, "n_outputs": 2},
 }
 
 
@@ -83,7 +83,7 @@ def test_new_prior_does_not_depend_on_the_encoding(gp):
 
 
 def test_rbf_part_is_left_out_of_some_processes_in_training_alone(gp):
-    prior = gp.prior(N_FEATURES, n_prior=1)
+    prior = gp.prior(N_FEATURES, n_offset=1)
     encoding = gp.encoding(n_tasks=200)
     rows = gp.rows(n_tasks=200, n_rows=3)[0]
     whole = prior.hyperparameters(encoding)
@@ -101,7 +101,7 @@ def test_rbf_part_is_left_out_of_some_processes_in_training_alone(gp):
 
 
 def test_embedding_of_a_column_moves_that_column_alone(gp, encoding):
-    prior = gp.prior(N_FEATURES, n_prior=1)
+    prior = gp.prior(N_FEATURES, n_offset=1)
     before = prior.hyperparameters(encoding)
     encoding.columns[:, 1] += 1.0
     after = prior.hyperparameters(encoding)

@@ -6,8 +6,7 @@ import torch
 from scipy.linalg import block_diag
 from scipy.stats import multivariate_normal
 
-from skmeta._networks.learners import gp_algebra
-from skmeta._networks.learners import gp_regression
+from skmeta._networks.learners import gp_algebra, gp_regression
 from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.learners.gp_prior import Hyperparameters
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
@@ -18,7 +17,7 @@ SETTINGS = [(0.0,), (1.0,), (0.0, 4.0), (1.0, 4.0)]
 
 PROCESSES = {
     "gp": {},
-    "no-pooled": {"n_prior": 0},
+    "no-pooled": {"n_offset": 0},
     "linear": {"linear_only": True},
     "little-noise": {"log_noise": -9.0},
 }
@@ -145,7 +144,7 @@ def test_linear_process_is_bayesian_linear_regression(gp, encoding, support, que
 def test_linear_process_is_the_linear_mixed_model(gp, support, query):
     """Best linear unbiased predictions of both tasks by Henderson's equations."""
     rows, y = support
-    prior = gp.prior(linear_only=True, n_prior=0)
+    prior = gp.prior(linear_only=True, n_offset=0)
     for layer in (prior.shift, prior.column_shift):  # nothing depends on the task
         gp.randomise(layer, seed=0, scale=0.0)
     learner = GaussianProcessRegression(prior.requires_grad_(False)).eval()
@@ -185,7 +184,7 @@ def outcome(learner, rows, y, encoding, query):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, setting):
     rows, y = support
-    learner.configure(*setting)
+    learner.set_adaptation(*setting)
     repeated, index = gp.repeated(rows, COUNTS)
     one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
     other = outcome(learner, repeated, y[:, index], encoding, query)
@@ -200,7 +199,7 @@ def test_weight_is_a_number_of_rows_but_for_the_jitter(
     learner, encoding, support, query, gp, setting, no_jitter
 ):
     rows, y = support
-    learner.configure(*setting)
+    learner.set_adaptation(*setting)
     repeated, index = gp.repeated(rows, COUNTS)
     one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
     other = outcome(learner, repeated, y[:, index], encoding, query)
@@ -224,7 +223,7 @@ def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, que
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_padding_plays_no_part(learner, encoding, support, query, gp, setting):
     rows, y = support
-    learner.configure(*setting)
+    learner.set_adaptation(*setting)
     one = outcome(learner, *gp.padded(rows, y), encoding, query)
     other = outcome(learner, rows, y, encoding, query)
     for a, b in zip(one, other, strict=True):
@@ -237,7 +236,7 @@ def test_padding_plays_no_part(learner, encoding, support, query, gp, setting):
 
 def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
     rows, y = support
-    learner.configure(1.0, 4.0)
+    learner.set_adaptation(1.0, 4.0)
     together = outcome(learner, rows, y, encoding, query)
     for task in range(N_TASKS):
         alone = outcome(
@@ -259,7 +258,7 @@ def test_rows_weigh_what_student_t_noise_expects(
     rows, y = gp.weighted(support[0], counts), support[1].clone()
     y[:, 2] += 20.0
     learner = GaussianProcessRegression(gp.prior()).eval()
-    learner.configure(0.0, 4.0)
+    learner.set_adaptation(0.0, 4.0)
     found = learner.adapt(rows, y, encoding).weight.numpy()
     present = np.array(counts) > 0
     for task in range(N_TASKS):
@@ -283,7 +282,7 @@ def test_wild_target_counts_for_little_where_tails_are_long(
     learner = GaussianProcessRegression(gp.prior(log_noise=-2.0)).eval()
     moved = []
     for dof in (np.inf, 4.0):
-        learner.configure(0.0, dof)
+        learner.set_adaptation(0.0, dof)
         one, other = (outcome(learner, rows, t, encoding, query)[0] for t in (y, wild))
         moved.append((one - other).abs().max())
     assert moved[1] < 0.1 * moved[0]
@@ -293,7 +292,7 @@ def test_meta_training_takes_noise_to_be_normal(encoding, support, query, gp):
     rows, y = support
     learner = GaussianProcessRegression(gp.prior()).eval()
     expected = outcome(learner, rows, y, encoding, query)
-    learner.configure(0.0, 4.0)
+    learner.set_adaptation(0.0, 4.0)
     assert not torch.allclose(
         outcome(learner, rows, y, encoding, query)[0], expected[0]
     )
@@ -384,9 +383,9 @@ def test_training_raises_the_penalised_evidence(learner, encoding, gp, spread):
     for seed in range(5):
         rows, y = gp.rows(N_TASKS, 12, seed=20 + seed)
         y = 3 * y  # wilder than the prior expects
-        learner.configure(0.0)
+        learner.set_adaptation(0.0)
         start = learner.adapt(rows, y, encoding).theta
-        learner.configure(spread)
+        learner.set_adaptation(spread)
         trained = learner.adapt(rows, y, encoding).theta
         before = penalised(learner, rows, y, encoding, start, spread)
         after = penalised(learner, rows, y, encoding, trained, spread)
@@ -397,7 +396,7 @@ def test_training_never_lowers_the_penalised_evidence(learner, encoding, gp):
     """Not of a single row, nor of targets that no hyperparameters explain."""
     for n_rows, scale in ((1, 1.0), (2, 0.0), (3, 1e4), (20, 1e-3)):
         rows, y = gp.rows(N_TASKS, n_rows, seed=n_rows)
-        learner.configure(1.0)
+        learner.set_adaptation(1.0)
         trained = learner.adapt(rows, scale * y, encoding).theta
         start = learner.prior.hyperparameters(encoding)
         args = learner, rows, scale * y, encoding
@@ -417,7 +416,7 @@ def test_step_that_lowers_the_penalised_evidence_is_not_taken(
         return -score, information
 
     monkeypatch.setattr(learner, "_score", downhill)
-    learner.configure(1.0)
+    learner.set_adaptation(1.0)
     trained = learner.adapt(rows, 3 * y, encoding).theta
     for a, b in zip(trained, learner.prior.hyperparameters(encoding), strict=True):
         assert_close(a, b, 1e-6)
@@ -429,7 +428,7 @@ def test_training_ends_where_the_penalised_evidence_is_flat(
     monkeypatch.setattr(gp_regression, "N_TRAINING_STEPS", 30)
     rows, y = gp.rows(N_TASKS, 12, seed=30)
     spread = 0.05
-    learner.configure(spread)
+    learner.set_adaptation(spread)
     adapted = learner.adapt(rows, 3 * y, encoding)
     start = learner.prior.hyperparameters(encoding)
     score, _ = learner._score(adapted)
@@ -442,7 +441,7 @@ def test_smaller_spread_moves_less(learner, encoding, gp):
     start = flat(learner.prior.hyperparameters(encoding))
     moved = []
     for spread in (1e-3, 0.1, 1.0):
-        learner.configure(spread)
+        learner.set_adaptation(spread)
         theta = flat(learner.adapt(rows, 3 * y, encoding).theta)
         moved.append((theta - start).norm(dim=1))
     assert (moved[0] < 0.01).all()
@@ -453,7 +452,7 @@ def test_smaller_spread_moves_less(learner, encoding, gp):
 def test_spread_of_zero_changes_nothing(learner, encoding, support):
     rows, y = support
     start = learner.prior.hyperparameters(encoding)
-    learner.configure(0.0)
+    learner.set_adaptation(0.0)
     for a, b in zip(learner.adapt(rows, y, encoding).theta, start, strict=True):
         assert torch.equal(a, b)
 
@@ -463,7 +462,7 @@ def test_meta_training_leaves_hyperparameters_where_they_start(
 ):
     rows, y = support
     start = learner.prior.hyperparameters(encoding)
-    learner.configure(1.0)
+    learner.set_adaptation(1.0)
     for a, b in zip(learner.train().adapt(rows, y, encoding).theta, start, strict=True):
         assert torch.equal(a, b)
 
@@ -473,7 +472,7 @@ def test_training_on_representatives_of_a_padded_batch(
 ):
     monkeypatch.setattr(gp_regression, "MAX_TRAINING_ROWS", 8)
     rows, y = gp.rows(N_TASKS, 5, seed=40)
-    learner.configure(1.0)
+    learner.set_adaptation(1.0)
     more, y_more = gp.padded(rows, y, n_more=9)
     one = learner.adapt(more, y_more, encoding).theta
     other = learner.adapt(rows, y, encoding).theta
@@ -486,7 +485,7 @@ def test_order_of_many_rows_plays_no_part_in_training(
 ):
     monkeypatch.setattr(gp_regression, "MAX_TRAINING_ROWS", 8)
     rows, y = gp.rows(N_TASKS, 30, seed=41)
-    learner.configure(1.0)
+    learner.set_adaptation(1.0)
     one = learner.adapt(rows, y, encoding).theta
     flipped = type(rows)(*(t.flip(1) for t in rows))
     other = learner.adapt(flipped, y.flip(1), encoding).theta
@@ -499,7 +498,7 @@ def test_order_of_many_rows_plays_no_part_in_training(
 
 def test_laplace_evidence_without_training_is_the_evidence(learner, encoding, support):
     rows, y = support
-    learner.configure(0.0)
+    learner.set_adaptation(0.0)
     adapted = learner.adapt(rows, y, encoding)
     assert torch.equal(learner.laplace_evidence(adapted), learner.log_evidence(adapted))
 
@@ -509,7 +508,7 @@ def test_laplace_evidence_is_made_of_penalty_and_information(
     learner, encoding, support, no_jitter, spread
 ):
     rows, y = support
-    learner.configure(spread)
+    learner.set_adaptation(spread)
     adapted = learner.adapt(rows, 2 * y, encoding)
     moved = flat(adapted.theta) - flat(learner.prior.hyperparameters(encoding))
     _, information = learner._score(adapted)
@@ -528,7 +527,7 @@ def test_laplace_evidence_is_about_the_average_over_hyperparameters(gp):
     learner = GaussianProcessRegression(gp.prior()).eval()
     rows, y = gp.rows(1, 12)
     encoding, y = gp.encoding(1), 2 * y
-    learner.configure(spread)
+    learner.set_adaptation(spread)
     adapted = learner.adapt(rows, y, encoding)
     found = float(learner.laplace_evidence(adapted))
     trained = float(learner.log_evidence(adapted))
@@ -541,7 +540,7 @@ def test_laplace_evidence_is_about_the_average_over_hyperparameters(gp):
     encoding, y = type(encoding)(*parts), y.expand(n_draws, -1)
     each = learner.log_evidence(learner._condition(rows, y, encoding, moved))
     expected = float(each.logsumexp(0)) - np.log(n_draws)
-    learner.configure(0.0)
+    learner.set_adaptation(0.0)
     one = learner.adapt(gp.rows(1, 12)[0], y[:1], gp.encoding(1))
     at_start = float(learner.log_evidence(one))
     assert at_start + 0.5 < expected < trained - 0.5
@@ -551,9 +550,9 @@ def test_laplace_evidence_is_about_the_average_over_hyperparameters(gp):
 def test_what_is_expected_is_so_before_the_support_trains(learner, encoding, support):
     rows, y = support
     weight = torch.tensor([1.0, 0.5, 2.0, 0.0, 1.0]).double().expand(N_TASKS, -1)
-    learner.configure(0.0)
+    learner.set_adaptation(0.0)
     untrained = learner.adapt(rows._replace(weight=weight), y, encoding)
-    learner.configure(1.0, 4.0)
+    learner.set_adaptation(1.0, 4.0)
     squares, n_rows = learner.expected(rows, y, encoding, weight)
     assert_close(squares, learner.squared_distance(untrained))
     assert_close(n_rows, [4.5, 4.5])

@@ -14,10 +14,10 @@ from skmeta._networks.learners.losses import row_losses
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
 from skmeta._training.validation import (
     MAX_EPISODES,
-    held_out_batches,
-    held_out_loss,
-    held_out_losses,
-    return_to_start,
+    interpolate_to_init,
+    validation_batches,
+    validation_loss,
+    validation_losses,
 )
 from skmeta.datasets import make_linear_tasks
 
@@ -43,24 +43,24 @@ def episodes():
 
 
 @pytest.fixture
-def held_out(episodes):
-    return held_out_batches(episodes, (0, 5), 6, np.random.default_rng(1), 8, 24)
+def validation(episodes):
+    return validation_batches(episodes, (0, 5), 6, np.random.default_rng(1), 8, 24)
 
 
-def with_targets(held_out, scale):
+def with_targets(validation, scale):
     """The episodes with targets drawn anew, normal with a standard deviation."""
     generator = torch.Generator().manual_seed(0)
-    for batch in held_out:
+    for batch in validation:
         batch.y_query.normal_(0, scale, generator=generator)
-    return held_out
+    return validation
 
 
-def returned(held_out, log_variance):
+def returned(validation, log_variance):
     """Log variance after training from 0 to ``log_variance`` was judged."""
     network = Spread()
     start = copy.deepcopy(network.state_dict())
     nn.init.constant_(network.log_variance, log_variance)
-    return_to_start(network, start, held_out, N_TASKS)
+    interpolate_to_init(network, start, validation, N_TASKS)
     return float(network.log_variance.detach())
 
 
@@ -87,7 +87,7 @@ def test_row_losses_are_negative_log_densities():
 
 def test_held_out_batches_are_the_same_for_the_same_seed(episodes):
     one, same = (
-        held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
+        validation_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
         for _ in range(2)
     )
     assert len(one) == 10
@@ -102,7 +102,7 @@ def test_held_out_batches_are_the_same_for_the_same_seed(episodes):
 
 
 def test_few_held_out_tasks_give_no_more_episodes_than_they_have_to(episodes):
-    some = held_out_batches(episodes, (0, 9), 6, np.random.default_rng(0), 8, 800)
+    some = validation_batches(episodes, (0, 9), 6, np.random.default_rng(0), 8, 800)
     assert sum(map(len, some)) == MAX_EPISODES * len(episodes)
     assert len(some) == 50
     sizes = [int(b.weight_support.sum(1).max()) for b in some]
@@ -111,42 +111,42 @@ def test_few_held_out_tasks_give_no_more_episodes_than_they_have_to(episodes):
     assert sizes[-1] >= 8
 
 
-def test_held_out_loss_is_over_all_rows_in_evaluation_mode(held_out):
+def test_held_out_loss_is_over_all_rows_in_evaluation_mode(validation):
     class Doubtful(Spread):
         def forward(self, x_query, **others):
             assert not self.training
             return super().forward(x_query)
 
     network = Doubtful().train()
-    loss = held_out_loss(network, held_out)
-    y = np.concatenate([b.y_query[b.weight_query > 0] for b in held_out])
+    loss = validation_loss(network, validation)
+    y = np.concatenate([b.y_query[b.weight_query > 0] for b in validation])
     assert loss == pytest.approx(-norm.logpdf(y).mean(), rel=1e-6)
     assert network.training
 
 
-def test_losses_of_episodes_add_up_to_the_held_out_loss(held_out):
-    total, n_rows = held_out_losses(Spread(), held_out)
+def test_losses_of_episodes_add_up_to_the_held_out_loss(validation):
+    total, n_rows = validation_losses(Spread(), validation)
     assert total.shape == n_rows.shape == (24,)
-    assert held_out_loss(Spread(), held_out) == pytest.approx(
+    assert validation_loss(Spread(), validation) == pytest.approx(
         total.sum() / n_rows.sum()
     )
-    first = held_out[0]
+    first = validation[0]
     y = first.y_query[0, first.weight_query[0] > 0]
     assert total[0] == pytest.approx(-norm.logpdf(y).sum(), rel=1e-6)
 
 
-def test_what_harms_held_out_tasks_is_unlearned(held_out):
-    assert returned(with_targets(held_out, 1.0), 3.0) == 0.0
+def test_what_harms_held_out_tasks_is_unlearned(validation):
+    assert returned(with_targets(validation, 1.0), 3.0) == 0.0
 
 
-def test_what_makes_no_difference_is_unlearned(held_out):
-    assert returned(with_targets(held_out, 1.0), 0.01) == 0.0
+def test_what_makes_no_difference_is_unlearned(validation):
+    assert returned(with_targets(validation, 1.0), 0.01) == 0.0
 
 
-def test_what_helps_held_out_tasks_is_kept(held_out):
+def test_what_helps_held_out_tasks_is_kept(validation):
     learned = 2 * math.log(10)
-    assert returned(with_targets(held_out, 10.0), learned) == pytest.approx(learned)
+    assert returned(with_targets(validation, 10.0), learned) == pytest.approx(learned)
 
 
-def test_too_much_is_half_unlearned(held_out):
-    assert returned(with_targets(held_out, math.e), 4.0) == pytest.approx(2.0)
+def test_too_much_is_half_unlearned(validation):
+    assert returned(with_targets(validation, math.e), 4.0) == pytest.approx(2.0)

@@ -237,7 +237,7 @@ def test_small_episodes_beside_a_large_one(meta_fitted, monkeypatch):
     """The rows that train hyperparameters are chosen in each task by itself."""
     monkeypatch.setattr(gp_regression, "MAX_TRAINING_ROWS", 6)
     estimator = copy.deepcopy(meta_fitted("regressor"))
-    estimator.meta_state_.network.learner.configure(1.0)
+    estimator.meta_state_.network.learner.set_adaptation(1.0)
     episodes = [meta_fitted.task("regressor", i, n) for i, n in enumerate((12, 3, 2))]
     found = predict_episodes(estimator, episodes)
     for (X, y, X_query), prediction in zip(episodes, found, strict=True):

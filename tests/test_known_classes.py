@@ -7,13 +7,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmeta import AttentionMetaClassifier, TaskCollection
-from skmeta._episodes.shared_rows import ClassPools
+from skmeta._episodes.shared_rows import NWaySampler
 from skmeta._training.loop import QueryLoss
 from skmeta._training.nway.auxiliary_classifier import (
     SPEED,
-    CoTrainingLoss,
-    KnownClasses,
-    known_classes,
+    AuxiliaryClassifier,
+    AuxiliaryLoss,
+    auxiliary_classifier,
 )
 from skmeta._training.nway.labels import numbered_classes
 from skmeta.tasks import LazyTasks
@@ -32,7 +32,7 @@ def tasks():
 
 @pytest.fixture
 def batch(tasks):
-    pools = ClassPools(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
+    pools = NWaySampler(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
     return pools.draw(40, np.random.default_rng(0))
 
 
@@ -46,7 +46,7 @@ def test_classes_are_numbered_task_after_task(tasks):
 
 
 def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batch):
-    classes = KnownClasses(tasks, N_COLUMNS)
+    classes = AuxiliaryClassifier(tasks, N_COLUMNS)
     nn.init.normal_(classes.weights)
     columns = torch.randn(int(batch.present.sum()), N_COLUMNS)
     losses = classes(columns, batch.task, batch.row, batch.present)
@@ -66,7 +66,7 @@ def test_loss_counts_known_classes_at_the_query_rows():
     logits, of_known = torch.randn(2, 3, 4), torch.rand(2, 3)
     y = torch.tensor([[0, 1, 2], [3, 0, 0]])
     weight = torch.tensor([[1.0, 0, 2], [0, 1, 0]])
-    found = CoTrainingLoss()((logits, of_known), (y, weight))
+    found = AuxiliaryLoss()((logits, of_known), (y, weight))
     more = (of_known * weight).sum() / 4
     torch.testing.assert_close(found, QueryLoss()(logits, (y, weight)) + more)
 
@@ -86,9 +86,9 @@ def test_when_there_are_known_classes(tasks, monkeypatch, lazy, trainable, most,
         tasks=LazyTasks(list(tasks)) if lazy else tasks, examples=tasks
     )
     embedding = SimpleNamespace(n_columns=N_COLUMNS, trainable=trainable)
-    classes = known_classes(sources, embedding)
+    classes = auxiliary_classifier(sources, embedding)
     assert (classes is not None) == found
-    assert known_classes(sources, None) is None
+    assert auxiliary_classifier(sources, None) is None
 
 
 def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch):
@@ -98,7 +98,9 @@ def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch
             max_epochs=2, steps_per_epoch=3, random_state=0,
         ).meta_fit(tasks, validation_tasks=tasks)  # fmt: skip
         state = model.meta_state_
-        assert not any(isinstance(m, KnownClasses) for m in state.network.modules())
+        assert not any(
+            isinstance(m, AuxiliaryClassifier) for m in state.network.modules()
+        )
         return state.embedding.module.weight
 
     with_them = learned()

@@ -333,7 +333,7 @@ def test_no_rows_give_the_prior(n_classes):
 
 @pytest.fixture(params=[{}, {"linear_only": True}], ids=["gp", "linear"])
 def learner(request, gp):
-    prior = gp.prior(n_prior=3, n_outputs=3, **request.param)
+    prior = gp.prior(n_offset=3, n_outputs=3, **request.param)
     return GaussianProcessClassification(prior).eval()
 
 
@@ -418,7 +418,7 @@ def test_what_the_encoder_reads_is_the_label_less_the_prior(learner, support):
 
 def test_sample_draws_labels_from_the_prior(gp):
     n_draws = 20_000
-    prior = gp.prior(n_prior=3, n_outputs=3)
+    prior = gp.prior(n_offset=3, n_outputs=3)
     learner = GaussianProcessClassification(prior)
     rows, _ = gp.rows(1, 2, n_outputs=3)
     encoding = gp.encoding(1)

@@ -11,11 +11,11 @@ from sklearn.linear_model import Ridge
 from skmeta import AttentionMetaRegressor
 from skmeta._networks.encoders.task_encoder import TransformerEncoder
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
-from skmeta._networks.learners.kernel_averaging import OpenLearner
+from skmeta._networks.learners.kernel_averaging import KernelAveragingLearner
 from skmeta._networks.learners.row_decoder import RowDecodingLearner
 from skmeta._networks.relations.relations import RelatedLearner
-from skmeta._training import validation as held_out
-from skmeta._training.meta_training import choose_training
+from skmeta._training import validation as validation
+from skmeta._training.meta_training import select_adaptation
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
@@ -33,7 +33,7 @@ def test_learners_around_the_process(meta_fitted):
     while hasattr(learner, "base"):
         learners.append(type(learner))
         learner = learner.base
-    assert learners == [RelatedLearner, OpenLearner, RowDecodingLearner]
+    assert learners == [RelatedLearner, KernelAveragingLearner, RowDecodingLearner]
     assert type(learner) is GaussianProcessRegression
     assert network.core() is learner
 
@@ -41,18 +41,18 @@ def test_learners_around_the_process(meta_fitted):
 @transformers
 def test_network_as_trained_keeps_the_row_decoder_alone(name, meta_fitted):
     network = meta_fitted.original(name).meta_state_.network
-    trained = network.as_trained()
+    trained = network.meta_trained_part()
     assert type(trained.learner) is RowDecodingLearner
     assert trained.learner.base is trained.core() is network.core()
     assert trained.encoder is network.encoder
-    again = trained.as_trained()
+    again = trained.meta_trained_part()
     assert again.learner is trained.learner
 
 
 @pytest.mark.parametrize("name", ["regressor", "three", "regressor-related"])
 def test_network_as_trained_of_other_systems(name, meta_fitted):
     network = meta_fitted.original(name).meta_state_.network
-    assert network.as_trained().learner is network.core()
+    assert network.meta_trained_part().learner is network.core()
 
 
 # An adaptation that is made again
@@ -143,9 +143,9 @@ def test_nothing_is_compiled_unless_asked_for(linear, meta_fitted, monkeypatch):
 class Choosy(torch.nn.Module):
     """A learner whose held-out loss a row is what its setting says."""
 
-    choices, cautious_choices = ((1.0,), (0.5,)), ((0.7,), (0.4,))
+    adaptation_grid, robust_grid = ((1.0,), (0.5,)), ((0.7,), (0.4,))
 
-    def configure(self, loss):
+    def set_adaptation(self, loss):
         self.loss = loss
 
 
@@ -173,11 +173,11 @@ def test_cautious_choices_take_strong_evidence(n_tasks, chosen, monkeypatch):
             return loss, torch.ones(4, 5)
 
     monkeypatch.setattr(
-        held_out, "row_losses", lambda prediction, *others: prediction[0]
+        validation, "row_losses", lambda prediction, *others: prediction[0]
     )
     network = Network()
-    choose_training(network, [Episode()], n_tasks, "cpu")
+    select_adaptation(network, [Episode()], n_tasks, "cpu")
     assert network.learner.loss == chosen
-    network.learner.cautious_choices = ()
-    choose_training(network, [Episode()], n_tasks, "cpu")
+    network.learner.robust_grid = ()
+    select_adaptation(network, [Episode()], n_tasks, "cpu")
     assert network.learner.loss == 0.5

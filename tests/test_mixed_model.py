@@ -195,7 +195,7 @@ def test_certain_offsets_do_not_break_newton():
 
 
 @pytest.fixture(scope="module")
-def shared_process():
+def random_feature_gp():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 2))
     slope = np.repeat(2 * rng.normal(size=40), 15)
@@ -204,8 +204,8 @@ def shared_process():
     return X, y, offsets, fit_shared_gaussian_process(X, y, offsets, random_state=0)
 
 
-def test_shared_process_learns_which_column_has_slopes(shared_process):
-    process = shared_process[-1]
+def test_shared_process_learns_which_column_has_slopes(random_feature_gp):
+    process = random_feature_gp[-1]
     assert process.log_likelihoods[-1] > process.log_likelihoods[0]
     linear = process.kernel.linear.numpy()
     assert linear[0] > 20 * linear[1]
@@ -213,8 +213,8 @@ def test_shared_process_learns_which_column_has_slopes(shared_process):
     np.testing.assert_allclose(noise, 0.09, rtol=0.3)
 
 
-def test_shared_process_is_the_conditional_of_the_joint_gaussian(shared_process):
-    X, y, _, process = shared_process
+def test_shared_process_is_the_conditional_of_the_joint_gaussian(random_feature_gp):
+    X, y, _, process = random_feature_gp
     k = process.kernel
     constant, smooth, noise = (v.item() for v in (k.constant, k.smooth, k.noise))
     linear, length_scale = k.linear.numpy(), k.length_scale.numpy()
@@ -235,10 +235,10 @@ def test_shared_process_is_the_conditional_of_the_joint_gaussian(shared_process)
     np.testing.assert_allclose(variance, process.scale**2 * prior)
 
 
-def test_shared_process_touches_no_global_random_state(shared_process):
+def test_shared_process_touches_no_global_random_state(random_feature_gp):
     import torch
 
-    X, y, offsets, process = shared_process
+    X, y, offsets, process = random_feature_gp
     state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()
     again = fit_shared_gaussian_process(X, y, offsets, random_state=0)
     np.testing.assert_array_equal(state, np.random.get_state()[1])

@@ -16,10 +16,10 @@ from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners import gp_prior as gaussian_process
 from skmeta._networks.learners.base import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
-from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
-from skmeta._training import mixed_model_init as mixed_start
+from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
+from skmeta._training import mixed_model_init as mixed_model_init
 from skmeta._training.empirical_bayes import fit_prior
-from skmeta._training.mixed_model_init import MAX_ITER, candidate_starts
+from skmeta._training.mixed_model_init import MAX_ITER, mixed_model_inits
 from skmeta.tasks import TaskCollection
 
 N_FEATURES = 2
@@ -57,7 +57,7 @@ def make_episodes(y_of=None, classes=None, n_tasks=30, pooled=True, constant=Fal
     tasks = TaskCollection(tasks)
     prior = np.concatenate(prior) if pooled else None
     if classes is not None:
-        targets = LabelEncoder(np.array(classes))
+        targets = ClassCodec(np.array(classes))
     else:
         targets = TargetScaler.fit(tasks.y, prior)
     return Episodes(tasks, FeatureScaler.fit(tasks.X), targets, prior)
@@ -72,9 +72,9 @@ def make_learner(episodes, name="linear", seed=0):
     n_outputs = episodes.targets.n_outputs
     return make_base_learner(
         name,
-        classification=isinstance(episodes.targets, LabelEncoder),
+        classification=isinstance(episodes.targets, ClassCodec),
         n_features=N_FEATURES,
-        n_prior=0 if episodes.prior is None else n_outputs,
+        n_offset=0 if episodes.prior is None else n_outputs,
         n_outputs=n_outputs,
         embed_dim=1,
         column_dim=1,
@@ -83,7 +83,7 @@ def make_learner(episodes, name="linear", seed=0):
 
 
 def starts_of(episodes, name="linear", seed=0):
-    return candidate_starts(
+    return mixed_model_inits(
         make_learner(episodes, name), episodes, np.random.default_rng(seed)
     )
 
@@ -305,12 +305,12 @@ def test_columns_constant_within_tasks_have_no_random_effect(classes):
 
 def test_many_columns_have_no_mixed_model(monkeypatch):
     episodes = make_episodes()  # ones, two features and a pooled prediction
-    monkeypatch.setattr(mixed_start, "MAX_COLUMNS", 4)
+    monkeypatch.setattr(mixed_model_init, "MAX_COLUMNS", 4)
     assert len(starts_of(episodes)) == 3
-    monkeypatch.setattr(mixed_start, "MAX_COLUMNS", 3)
+    monkeypatch.setattr(mixed_model_init, "MAX_COLUMNS", 3)
     learner = make_learner(episodes)
     before = weights(learner)
-    (only,) = candidate_starts(learner, episodes, np.random.default_rng(0))
+    (only,) = mixed_model_inits(learner, episodes, np.random.default_rng(0))
     assert only is learner
     assert_same(weights(only), before)
 
@@ -318,7 +318,7 @@ def test_many_columns_have_no_mixed_model(monkeypatch):
 def test_one_class_has_no_mixed_model():
     episodes = make_episodes(lambda latent, rng: np.zeros(len(latent), int), [0])
     learner = make_learner(episodes)
-    (only,) = candidate_starts(learner, episodes, np.random.default_rng(0))
+    (only,) = mixed_model_inits(learner, episodes, np.random.default_rng(0))
     assert only is learner
 
 
@@ -337,7 +337,7 @@ def test_em_that_breaks_down_gives_no_start(broken, monkeypatch):
 
     episodes = make_episodes()
     _, _, diagonal = starts_of(episodes)
-    monkeypatch.setattr(mixed_start, "fit_linear_mixed_model", breaks_down)
+    monkeypatch.setattr(mixed_model_init, "fit_linear_mixed_model", breaks_down)
     starts = starts_of(episodes)
     assert len(starts) == 2
     assert_same(weights(starts[1]), weights(diagonal))
@@ -359,7 +359,7 @@ def test_training_a_start_leaves_the_others(trained):
     episodes = make_episodes()
     learner = make_learner(episodes, "gp").float()
     before = weights(learner)
-    starts = candidate_starts(learner, episodes, np.random.default_rng(0))
+    starts = mixed_model_inits(learner, episodes, np.random.default_rng(0))
     assert starts[0] is learner
     assert_same(weights(learner), before)
     states = [weights(start) for start in starts]
@@ -380,8 +380,8 @@ def test_some_of_many_tasks_are_seen_whole(monkeypatch):
         seen.append([X[i:j] for i, j in pairwise(offsets)])
         return fit(X, Z, y, offsets, **settings)
 
-    monkeypatch.setattr(mixed_start, "fit_linear_mixed_model", watched)
-    monkeypatch.setattr(mixed_start, "MAX_TASKS", 7)
+    monkeypatch.setattr(mixed_model_init, "fit_linear_mixed_model", watched)
+    monkeypatch.setattr(mixed_model_init, "MAX_TASKS", 7)
     episodes = make_episodes()
     design = mixed_design(episodes)[0]
     whole = np.split(design, episodes.tasks.offsets[1:-1])
@@ -407,6 +407,6 @@ def test_some_of_many_tasks_are_seen_whole(monkeypatch):
 
 def test_tasks_that_are_not_too_many_are_all_seen(monkeypatch):
     episodes = make_episodes()
-    monkeypatch.setattr(mixed_start, "MAX_TASKS", 30)
+    monkeypatch.setattr(mixed_model_init, "MAX_TASKS", 30)
     one, other = (starts_of(episodes, seed=s)[1] for s in (0, 1))
     assert_same(weights(one), weights(other))

@@ -107,7 +107,7 @@ def predicted(learner, adapted, query):
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 12])
 def test_adaptation_is_gradient_descent(learner, support, query, encoding, n_steps):
     rows, y = support
-    learner.configure(n_steps)
+    learner.set_adaptation(n_steps)
     with torch.no_grad():
         adapted = learner.adapt(rows, y, encoding)
         output = predicted(learner, adapted, query)
@@ -128,7 +128,7 @@ def test_steps_lower_the_loss(learner, support, encoding):
     learner.log_rate -= 4  # steps so small that they must go down
     losses = []
     for n_steps in (0, 3, 30):
-        learner.configure(n_steps)
+        learner.set_adaptation(n_steps)
         adapted = learner.adapt(rows, y, encoding)
         loss = learner._loss(adapted.parameters, adapted.gate, rows, y)
         losses.append(loss.mean(1))
@@ -145,7 +145,7 @@ def test_long_steps_are_shortened(gp, encoding):
     rows, y = gp.rows(N_TASKS, N_ROWS)
     query = gp.rows(N_TASKS, N_QUERY, seed=5)[0]
     y[0] *= 100
-    learner.configure(3)
+    learner.set_adaptation(3)
     with torch.no_grad():
         output = predicted(learner, learner.adapt(rows, y, encoding), query)
     for task in range(N_TASKS):
@@ -233,7 +233,7 @@ def test_empty_support_leaves_the_network_where_it_starts(
     rows, y = support
     rows.weight[1] = 0
     one = outcome(learner, rows, y, encoding, query)
-    learner.configure(0)
+    learner.set_adaptation(0)
     other = outcome(learner, rows, y, encoding, query)
     assert_close(one[0][1], other[0][1])
     assert (one[0][0] - other[0][0]).abs().max() > 1e-4
@@ -254,7 +254,7 @@ def test_tasks_of_a_batch_do_not_meet(learner, support, query, encoding, gp):
 @torch.no_grad()
 def test_relevance_is_the_squared_weight_of_a_column(learner, support, encoding):
     rows, y = support
-    learner.configure(0)
+    learner.set_adaptation(0)
     relevance = learner.relevance(learner.adapt(rows, y, encoding))
     for task in range(N_TASKS):
         network = Network(learner, encoding, task).requires_grad_(False)
@@ -304,4 +304,4 @@ def test_new_perceptron_does_not_depend_on_the_encoding(gp):
             for s in (1, 2)
         )
     assert_close(one[0], other[0], 1e-12)
-    assert set(learner.choices) >= {(int(learner.n_steps),)}
+    assert set(learner.adaptation_grid) >= {(int(learner.n_steps),)}

@@ -7,17 +7,21 @@ from scipy.integrate import quad
 from scipy.stats import invgamma, multivariate_normal, multivariate_t
 
 from skmeta._episodes.batch import Rows
-from skmeta._networks.learners import kernel_averaging as other_kinds
-from skmeta._networks.learners import kernel_grid as function_kinds
+from skmeta._networks.learners import kernel_averaging as kernel_averaging
+from skmeta._networks.learners import kernel_grid as kernel_grid
 from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.learners.gp_classification import GaussianProcessClassification
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
-from skmeta._networks.learners.kernel_averaging import N_KEPT, NEVER_MET, OpenLearner
+from skmeta._networks.learners.kernel_averaging import (
+    N_KEPT,
+    NEVER_MET,
+    KernelAveragingLearner,
+)
 from skmeta._networks.learners.mlp import MultilayerPerceptron
 from skmeta._networks.learners.network import MetaNetwork
 from skmeta._networks.learners.predictive import draw
 from skmeta._networks.learners.row_decoder import RowDecodingLearner
-from skmeta._training.kernel_shares import with_other_kinds
+from skmeta._training.kernel_shares import fit_kernel_shares
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
 N_KINDS = 20 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances
@@ -31,9 +35,9 @@ def assert_close(a, b, atol=1e-9):
 @pytest.fixture
 def asked(monkeypatch):
     """Ask of every support whether it repeats itself, as half of them do."""
-    monkeypatch.setattr(other_kinds, "UNEXPECTED", 1.0)
-    monkeypatch.setattr(function_kinds, "MAX_CYCLES", 4)
-    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 0.5)
+    monkeypatch.setattr(kernel_averaging, "UNEXPECTED", 1.0)
+    monkeypatch.setattr(kernel_grid, "MAX_CYCLES", 4)
+    monkeypatch.setattr(kernel_averaging, "PERIODIC_SHARE", 0.5)
 
 
 @pytest.fixture
@@ -41,19 +45,21 @@ def smooth(gp):
     """A smooth process of mean 0 and little noise."""
 
     def make(n_features=N_FEATURES):
-        prior = gp.prior(n_features, n_prior=0, log_noise=-3.0)
+        prior = gp.prior(n_features, n_offset=0, log_noise=-3.0)
         for layer in (prior.coefficients, prior.to_mean):
             for parameter in layer.parameters():
                 parameter.zero_()
-        return OpenLearner(GaussianProcessRegression(prior)).eval()
+        return KernelAveragingLearner(GaussianProcessRegression(prior)).eval()
 
     return make
 
 
 @pytest.fixture
 def learner(gp):
-    learner = OpenLearner(GaussianProcessRegression(gp.prior(N_FEATURES))).eval()
-    learner.base.configure(0.3)
+    learner = KernelAveragingLearner(
+        GaussianProcessRegression(gp.prior(N_FEATURES))
+    ).eval()
+    learner.base.set_adaptation(0.3)
     return learner
 
 
@@ -80,7 +86,7 @@ def one_task(x, y=None):
     return rows, None if y is None else torch.as_tensor(y)[None]
 
 
-class Kind:
+class TaskSchema:
     """The i-th other kind of a task, by its definition."""
 
     def __init__(self, learner, adapted, task, i):
@@ -135,7 +141,7 @@ def test_t_is_the_normal_of_a_variance_that_is_integrated_out(learner, encoding,
     rows, y = gp.rows(N_TASKS, 3, N_FEATURES)
     adapted = learner.adapt(rows, y, encoding)
     for i in (0, 5):
-        kind = Kind(learner, adapted, 0, i)
+        kind = TaskSchema(learner, adapted, 0, i)
         residual, C = adapted.base.residual[0].numpy(), kind.covariance(rows)
 
         def density(log_variance, kind=kind, C=C, residual=residual):
@@ -152,7 +158,7 @@ def test_odds_of_kinds_that_are_not_periodic(learner, encoding, support):
     adapted = learner.adapt(*support, encoding)
     for task in range(N_TASKS):
         found = log_odds(learner, adapted, task)
-        kinds = [Kind(learner, adapted, task, i) for i in range(len(found))]
+        kinds = [TaskSchema(learner, adapted, task, i) for i in range(len(found))]
         assert {kind.rough for kind in kinds} == {False, True}
         assert not any(kind.cycles for kind in kinds)
         expected = [kind.log_evidence(support[0]) for kind in kinds]
@@ -160,12 +166,12 @@ def test_odds_of_kinds_that_are_not_periodic(learner, encoding, support):
 
 
 def test_odds_of_periodic_kinds(learner, encoding, support, asked, monkeypatch):
-    n_finer = function_kinds.N_FINER * len(function_kinds.FINER_LENGTHS)
-    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS + n_finer)
+    n_finer = kernel_grid.N_FINER * len(kernel_grid.FINER_LENGTHS)
+    monkeypatch.setattr(kernel_averaging, "N_KEPT", N_KINDS + n_finer)
     adapted = learner.adapt(*support, encoding)
     for task in range(N_TASKS):
         found = log_odds(learner, adapted, task)
-        kinds = [Kind(learner, adapted, task, i) for i in range(len(found))]
+        kinds = [TaskSchema(learner, adapted, task, i) for i in range(len(found))]
         periodic = [i for i, kind in enumerate(kinds) if kind.cycles]
         assert len(periodic) == n_finer
         assert len({kinds[i].column for i in periodic}) == 1
@@ -177,7 +183,7 @@ def test_odds_of_periodic_kinds(learner, encoding, support, asked, monkeypatch):
 
 def test_kinds_of_most_evidence_are_kept(learner, encoding, support, monkeypatch):
     few = learner.adapt(*support, encoding).others
-    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS)
+    monkeypatch.setattr(kernel_averaging, "N_KEPT", N_KINDS)
     every = learner.adapt(*support, encoding).others
     assert few.log_share.shape == (N_TASKS, 1 + N_KEPT)
     assert every.log_share.shape == (N_TASKS, 1 + N_KINDS)
@@ -197,10 +203,10 @@ def test_share_moves_the_odds(learner, encoding, support, share):
 
 
 def test_kinds_that_were_met_are_likelier(learner, encoding, support, monkeypatch):
-    monkeypatch.setattr(other_kinds, "N_KEPT", N_KINDS)
+    monkeypatch.setattr(kernel_averaging, "N_KEPT", N_KINDS)
     before = learner.adapt(*support, encoding).others
     likelier = before.kinds.length[0, 3], before.kinds.rough[0, 3]
-    lengths = function_kinds.still_kinds(before.log_share).length[0]
+    lengths = kernel_grid.aperiodic_kernels(before.log_share).length[0]
     met = lengths == likelier[0]
     learner.log_shares[met] += 2.0
     after = learner.adapt(*support, encoding).others
@@ -228,8 +234,8 @@ def test_shares_sum_to_1(learner, encoding, support, asked):
 def test_posterior_of_each_kind(
     learner, encoding, support, query, gp, asked, monkeypatch
 ):
-    n_kept = N_KINDS + function_kinds.N_FINER * len(function_kinds.FINER_LENGTHS)
-    monkeypatch.setattr(other_kinds, "N_KEPT", n_kept)
+    n_kept = N_KINDS + kernel_grid.N_FINER * len(kernel_grid.FINER_LENGTHS)
+    monkeypatch.setattr(kernel_averaging, "N_KEPT", n_kept)
     rows, _ = support
     adapted = learner.adapt(*support, encoding)
     parts = learner.components(adapted, query)
@@ -239,7 +245,7 @@ def test_posterior_of_each_kind(
         process = gp.formula(learner.prior, encoding, task)
         residual = adapted.base.residual[task].numpy()
         for i in range(0, n_kept, 17):
-            kind = Kind(learner, adapted, task, i)
+            kind = TaskSchema(learner, adapted, task, i)
             n_periodic += kind.cycles > 0
             C = kind.covariance(rows)
             gain = np.linalg.solve(C, kind.correlation(rows, query, rows)).T
@@ -308,7 +314,7 @@ def outcome(learner, rows, y, encoding, query):
 @pytest.mark.parametrize("dof", [np.inf, 4.0])
 def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, asked, dof):
     rows, y = support
-    learner.base.configure(0.3, dof)
+    learner.base.set_adaptation(0.3, dof)
     repeated, index = gp.repeated(rows, COUNTS)
     one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
     other = outcome(learner, repeated, y[:, index], encoding, query)
@@ -329,7 +335,7 @@ def test_limits_are_of_rows_that_are_there(
     learner, encoding, support, query, gp, asked, monkeypatch
 ):
     """A small task beside a large one is what it is alone."""
-    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS)
+    monkeypatch.setattr(kernel_averaging, "MAX_ROWS", N_ROWS)
     alone = outcome(learner, *support, encoding, query)
     beside = outcome(learner, *gp.padded(*support), encoding, query)
     for a, b in zip(beside, alone, strict=True):
@@ -348,7 +354,7 @@ def test_one_row_that_weighs_as_many_is_enough(learner, encoding, support, asked
 def test_large_task_is_left_to_the_process_beside_a_small_one(
     learner, encoding, support, query, asked, monkeypatch
 ):
-    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS - 2)
+    monkeypatch.setattr(kernel_averaging, "MAX_ROWS", N_ROWS - 2)
     rows, y = support
     rows.weight[1, :3] = 0.0
     adapted = learner.adapt(rows, 30 * y, encoding)
@@ -380,7 +386,7 @@ def test_tasks_of_a_batch_do_not_meet(
     learner, encoding, support, query, gp, monkeypatch
 ):
     """Not where one of them alone is asked whether it repeats itself."""
-    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 1e4)
+    monkeypatch.setattr(kernel_averaging, "PERIODIC_SHARE", 1e4)
     rows, y = support
     x = rows.x[1, :, 0]
     y[1] = 30 * torch.sin(12 * x)
@@ -401,7 +407,7 @@ def test_kinds_that_are_too_many_at_once(
     learner, encoding, support, query, asked, monkeypatch, n_at_once
 ):
     whole = outcome(learner, *support, encoding, query)
-    monkeypatch.setattr(function_kinds, "ENTRIES_AT_ONCE", n_at_once)
+    monkeypatch.setattr(kernel_grid, "ENTRIES_AT_ONCE", n_at_once)
     for a, b in zip(outcome(learner, *support, encoding, query), whole, strict=True):
         assert_close(a, b)
 
@@ -427,7 +433,7 @@ def test_without_rows_the_process_is_all_there_is(
 def test_large_supports_are_left_to_the_process(
     learner, encoding, support, query, monkeypatch
 ):
-    monkeypatch.setattr(other_kinds, "MAX_ROWS", N_ROWS - 1)
+    monkeypatch.setattr(kernel_averaging, "MAX_ROWS", N_ROWS - 1)
     adapted = learner.adapt(*support, encoding)
     expected = learner.base.predict(adapted.base, query)
     for a, b in zip(learner.predict(adapted, query), expected, strict=True):
@@ -461,7 +467,7 @@ def test_periodic_task_is_found_to_be(smooth, gp, column, n_cycles):
     learner, encoding = smooth(), gp.encoding(1, 2)
     rows, y = one_task(X, f(X) + 0.03 * rng.normal(size=30))
     adapted, query = learner.adapt(rows, y, encoding), one_task(X_query)[0]
-    likeliest = Kind(learner, adapted, 0, 0)
+    likeliest = TaskSchema(learner, adapted, 0, 0)
     assert likeliest.column == column
     assert likeliest.cycles == pytest.approx(n_cycles, abs=0.06)
     kinds = adapted.others.kinds
@@ -517,12 +523,12 @@ def test_support_is_compared_with_what_is_expected_before_it_trains(smooth, gp):
     """Hyperparameters that it has trained make every support an expected one."""
     X = np.random.default_rng(0).uniform(-2, 2, size=(20, 2))
     learner, encoding = smooth(), gp.encoding(1, 2)
-    learner.base.configure(2.0)
+    learner.base.set_adaptation(2.0)
     rows, y = one_task(X, 3 * np.sin(15 * X[:, 0]))
     adapted = learner.adapt(rows, y, encoding)
     n = torch.tensor([20.0]).double()
     trained = learner.base.squared_distance(adapted.base)
-    assert not other_kinds._unexpected(trained, n, 0 * n)
+    assert not kernel_averaging._unexpected(trained, n, 0 * n)
     assert (adapted.others.kinds.cycles > 0).any()
 
 
@@ -535,16 +541,16 @@ def test_only_unexpected_tasks_are_asked_whether_they_repeat_themselves(smooth, 
     encoding = type(encoding)(*parts)
     y = learner.sample(rows, encoding, torch.Generator().manual_seed(0)).double()
     squares, n = learner.expected(rows, y, encoding, rows.weight.double())
-    asked = other_kinds._unexpected(squares, n, 0 * n).double().mean()
+    asked = kernel_averaging._unexpected(squares, n, 0 * n).double().mean()
     assert abs(asked - 0.01) < 4 * (0.01 * 0.99 / n_tasks) ** 0.5
     few = torch.full_like(n, 5)
-    assert not other_kinds._unexpected(1e9 * squares, few, 0 * n).any()
-    assert other_kinds._unexpected(0 * squares, n, 0 * n - 5).all()  # by evidence
+    assert not kernel_averaging._unexpected(1e9 * squares, few, 0 * n).any()
+    assert kernel_averaging._unexpected(0 * squares, n, 0 * n - 5).all()  # by evidence
 
 
 def test_columns_of_most_relevance_may_be_periodic(gp, asked, monkeypatch):
-    monkeypatch.setattr(other_kinds, "PERIODIC_SHARE", 1e4)
-    learner = OpenLearner(GaussianProcessRegression(gp.prior(6))).eval()
+    monkeypatch.setattr(kernel_averaging, "PERIODIC_SHARE", 1e4)
+    learner = KernelAveragingLearner(GaussianProcessRegression(gp.prior(6))).eval()
     rows, y = gp.rows(1, 9, 6)
     adapted = learner.adapt(rows, 30 * y, gp.encoding(1, 6))
     relevance = learner.relevance(adapted)[0, :6]
@@ -564,10 +570,10 @@ def test_evidence_of_every_kind(learner, encoding, support):
     found = learner.evidence_of_kinds(adapted.base, rows)
     assert found.shape == (N_TASKS, N_KINDS)
     for i in range(0, N_KINDS, 53):
-        kinds = function_kinds.still_kinds(found).expand(N_TASKS)
+        kinds = kernel_grid.aperiodic_kernels(found).expand(N_TASKS)
         some = adapted._replace(others=adapted.others._replace(kinds=kinds))
         for task in range(N_TASKS):
-            expected = Kind(learner, some, task, i).log_evidence(rows)
+            expected = TaskSchema(learner, some, task, i).log_evidence(rows)
             assert_close(found[task, i], expected, 1e-6)
 
 
@@ -584,8 +590,8 @@ def test_shares_of_kinds_are_those_of_the_tasks(learner):
 
 def test_shares_of_kinds_are_the_likeliest(learner, monkeypatch):
     """No share can be moved to another kind to the evidence's good."""
-    monkeypatch.setattr(other_kinds, "N_EM_STEPS", 2000)
-    monkeypatch.setattr(other_kinds, "NEVER_MET", 0.0)
+    monkeypatch.setattr(kernel_averaging, "N_EM_STEPS", 2000)
+    monkeypatch.setattr(kernel_averaging, "NEVER_MET", 0.0)
     rng = np.random.default_rng(0)
     evidence = torch.from_numpy(3 * rng.normal(size=(30, N_KINDS)))
     learner.learn_shares(evidence)
@@ -603,9 +609,9 @@ def test_shares_of_kinds_are_the_likeliest(learner, monkeypatch):
 def test_learners_without_such_a_process_are_left_alone(gp):
     linear = GaussianProcessRegression(gp.prior(linear_only=True))
     classes = GaussianProcessClassification(gp.prior(n_outputs=2))
-    sizes = {"n_features": 3, "n_prior": 1, "embed_dim": 4, "column_dim": 3}
+    sizes = {"n_features": 3, "n_offset": 1, "embed_dim": 4, "column_dim": 3}
     perceptron = MultilayerPerceptron(classification=False, n_outputs=1, **sizes)
     for learner in (linear, classes, perceptron):
         for one in (learner, RowDecodingLearner(learner, 3, 1, 4, 2, 1)):
             network = MetaNetwork(None, one)
-            assert with_other_kinds(network, None, [], 0, "cpu") is network
+            assert fit_kernel_shares(network, None, [], 0, "cpu") is network

@@ -11,7 +11,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
-from skmeta.tasks._label_sharing import has_own_classes
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -19,13 +18,14 @@ from skmeta import (
     TaskCollection,
     TransformerMetaClassifier,
 )
-from skmeta._episodes.shared_rows import ClassPools
-from skmeta._networks.learners.wrapper import innermost
+from skmeta._episodes.shared_rows import NWaySampler
+from skmeta._networks.learners.wrapper import unwrap
 from skmeta._networks.nway.plda import ABSENT
-from skmeta._training.shared_rows_network import PoolNetwork
-from skmeta._training.validation import held_out_loss
+from skmeta._training.shared_rows_network import SharedRowsNetwork
+from skmeta._training.validation import validation_loss
 from skmeta.model_selection import few_shot_scores
 from skmeta.tasks import check_tasks
+from skmeta.tasks._label_sharing import has_task_specific_labels
 
 pytestmark = pytest.mark.usefixtures("quick_training")
 
@@ -318,12 +318,12 @@ def test_other_base_learners(base_learner, own, support, query):
 def test_auto_tells_own_classes_from_shared_ones():
     own = own_tasks()
     shared = [(X, np.arange(len(X)) % 3) for X, _ in map(tuple_of, own)]
-    assert has_own_classes("auto", own)
-    assert not has_own_classes("auto", check_tasks(shared))
-    assert not has_own_classes(True, own)
-    assert has_own_classes(False, check_tasks(shared))
+    assert has_task_specific_labels("auto", own)
+    assert not has_task_specific_labels("auto", check_tasks(shared))
+    assert not has_task_specific_labels(True, own)
+    assert has_task_specific_labels(False, check_tasks(shared))
     one = check_tasks([clusters(6, 5, 0)])
-    assert has_own_classes("auto", one)
+    assert has_task_specific_labels("auto", one)
 
 
 def test_auto_says_what_it_found(tiny, capsys):
@@ -495,20 +495,20 @@ def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
     state = own("attention").meta_state_
     tasks = own_tasks()
     X = torch.from_numpy(state.features.transform(tasks.X, np.float64))
-    pools = ClassPools(tasks, X, (2, 4), (1, 4), 8)
+    pools = NWaySampler(tasks, X, (2, 4), (1, 4), 8)
     batch = pools.draw(32, np.random.default_rng(0))
-    loss = held_out_loss(PoolNetwork(state.network.learner), [batch])
+    loss = validation_loss(SharedRowsNetwork(state.network.learner), [batch])
     assert np.isfinite(loss)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_an_episode_hangs_on_its_support_alone(own, name):
-    learner = innermost(own(name).meta_state_.network.learner)[0]
+    learner = unwrap(own(name).meta_state_.network.learner)[0]
     tasks = own_tasks()
-    pools = ClassPools(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
+    pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
     batch = pools.draw(32, np.random.default_rng(0))
     with torch.no_grad():
-        logits = PoolNetwork(learner).eval()(**batch.inputs())
+        logits = SharedRowsNetwork(learner).eval()(**batch.inputs())
         episodes = zip(logits, batch.target()[1] > 0, strict=True)
         for i in range(len(batch.x)):
             z = learner.row_features(batch.x[i])[None]

@@ -4,10 +4,10 @@ import torch
 
 from skmeta import TaskCollection
 from skmeta._episodes.shared_rows import (
-    EPISODES_A_POOL,
-    MAX_POOL_ROWS,
-    ClassPools,
-    TaskPools,
+    EPISODES_PER_GROUP,
+    MAX_GROUP_ROWS,
+    NWaySampler,
+    SharedRowSampler,
 )
 
 SIZES = {"a": [5, 9, 2, 1], "b": [3, 3, 30], "none": [1, 1, 4]}
@@ -23,7 +23,7 @@ def tasks():
 
 
 def draw(tasks, n_way=(2, 4), n_support=(1, 5), n_episodes=64, n_query=8):
-    pools = ClassPools(tasks, torch.tensor(tasks.X), n_way, n_support, n_query)
+    pools = NWaySampler(tasks, torch.tensor(tasks.X), n_way, n_support, n_query)
     return pools, pools.draw(n_episodes, np.random.default_rng(0))
 
 
@@ -57,7 +57,7 @@ def test_each_class_of_an_episode_has_support_and_query_rows(tasks):
 
 def test_ways_and_shots_differ_between_episodes_of_a_pool(tasks):
     _, batch = draw(tasks)
-    assert batch.support.shape[1] == EPISODES_A_POOL
+    assert batch.support.shape[1] == EPISODES_PER_GROUP
     sizes = batch.support.sum(-1)
     assert (sizes.std(1) > 0).any()
 
@@ -72,7 +72,7 @@ def test_pools_have_bounded_rows():
     y = np.repeat(np.arange(30), 40)
     tasks = TaskCollection({"all": (np.zeros((len(y), 1)), y)})
     _, batch = draw(tasks, n_way=(20, 20), n_support=(1, 25), n_query=32)
-    assert batch.present.sum(1).max() <= MAX_POOL_ROWS
+    assert batch.present.sum(1).max() <= MAX_GROUP_ROWS
 
 
 def test_same_seed_same_draw(tasks):
@@ -83,7 +83,7 @@ def test_same_seed_same_draw(tasks):
 
 def test_pools_of_tasks_with_shared_targets(tasks):
     y = np.linspace(0, 1, len(tasks.y), dtype=np.float32)
-    pools = TaskPools(tasks, torch.tensor(tasks.X), y, (0, 6), 4)
+    pools = SharedRowSampler(tasks, torch.tensor(tasks.X), y, (0, 6), 4)
     batch = pools.draw(64, np.random.default_rng(0))
     rows = batch.x[batch.present][:, 0].long().numpy()
     np.testing.assert_array_equal(batch.y[batch.present], y[rows])

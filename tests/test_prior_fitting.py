@@ -11,7 +11,7 @@ from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners.base import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
-from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
@@ -29,7 +29,7 @@ def make_learner(name="gp", n_classes=None, n_features=2, seed=0):
         name,
         classification=n_classes is not None,
         n_features=n_features,
-        n_prior=0,
+        n_offset=0,
         n_outputs=n_classes or 1,
         embed_dim=1,
         column_dim=1,
@@ -277,7 +277,7 @@ def test_drawn_labels_are_labels():
     tasks = make_classification_tasks(
         n_tasks=6, n_rows=9, n_features=2, n_classes=3, random_state=0
     )
-    targets = LabelEncoder(np.arange(3))
+    targets = ClassCodec(np.arange(3))
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), targets)
     batch = episodes.draw(np.arange(6), 4, 5, np.random.default_rng(0))
     drawn = drawn_from_prior(make_learner(n_classes=3), batch, 5)

@@ -183,7 +183,7 @@ def test_relations_are_decoded_from_the_rows(meta_fitted):
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     encoding = state.network.encoder(rows, learner.targets(rows, y))
     relations = learner.relations
-    found = learner.recall(rows, y, encoding, exclude=torch.tensor([5])).similarity
+    found = learner.lookup(rows, y, encoding, exclude=torch.tensor([5])).similarity
     keys = learner.memory.keys
     similarity = relations.similarity(encoding.task, keys)
     expected = relations.decode(similarity, encoding, keys[None])

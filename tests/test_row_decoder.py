@@ -22,7 +22,7 @@ def assert_close(a, b, atol=1e-9):
 
 def make_base(gp, kind):
     n = N_OUTPUTS[kind]
-    prior = gp.prior(N_FEATURES, n_prior=n, n_outputs=n)
+    prior = gp.prior(N_FEATURES, n_offset=n, n_outputs=n)
     kind = GaussianProcessRegression if n == 1 else GaussianProcessClassification
     return kind(prior).eval()
 
@@ -273,9 +273,9 @@ def test_covariance_is_widened_on_both_sides(base, learner, adapted, query):
 
 
 def test_base_learner_does_the_rest(base, learner, adapted, query):
-    assert learner.choices == base.choices
+    assert learner.adaptation_grid == base.adaptation_grid
     assert learner.prior is base.prior
-    learner.configure(0.3)
+    learner.set_adaptation(0.3)
     assert float(base.spread) == pytest.approx(0.3)
     for found, expected in (
         (learner.features(adapted, query), base.features(adapted.base, query)),

@@ -297,7 +297,7 @@ HARM = {
     "an unknown class": (another_class, "'os.system', which is nothing known"),
     "another estimator": (another_estimator, "damaged"),
     "an unknown part": (
-        set_in(0, "network", "around", ["System"]), "'System', which is nothing known"
+        set_in(0, "network", "around", ["Other"]), "'Other', which is nothing known"
     ),
     "a name that is no date": (
         set_in(0, "fields", "task_names", {"date": "tomorrow"}), "damaged.*isoformat"

@@ -6,8 +6,8 @@ import pytest
 from skmeta._preprocessing import scaling
 from skmeta._preprocessing.scaling import (
     FURTHEST,
+    ClassCodec,
     FeatureScaler,
-    LabelEncoder,
     TargetScaler,
 )
 
@@ -123,7 +123,7 @@ def test_targets_are_in_units_of_what_is_left_open():
     residual = (y - prior[:, 0]) / scaler.scale
     assert np.mean(residual**2) == pytest.approx(1)
     assert scaler.unit == scaler.scale
-    left = scaler.transform(y) - scaler.transform_prior(prior)[:, 0]
+    left = scaler.transform(y) - scaler.transform_offset(prior)[:, 0]
     np.testing.assert_allclose(left, residual, atol=1e-4)
 
 
@@ -169,7 +169,7 @@ def test_integer_targets():
 
 @pytest.mark.parametrize("classes", [["a", "bb", "c"], [-1, 3, 10], [False, True]])
 def test_labels_are_positions_among_the_classes(classes):
-    encoder = LabelEncoder(np.array(classes))
+    encoder = ClassCodec(np.array(classes))
     y = np.array(classes)[[1, 0, -1, 1]]
     code = encoder.transform(y)
     assert code.dtype == np.int64
@@ -190,13 +190,13 @@ def test_labels_are_positions_among_the_classes(classes):
 )
 def test_unknown_labels_are_named(classes, y, unknown):
     with pytest.raises(ValueError, match="not in the meta-training") as caught:
-        LabelEncoder(np.array(classes)).transform(np.array(y))
+        ClassCodec(np.array(classes)).transform(np.array(y))
     assert f"Labels {unknown}" in str(caught.value)
     assert f"classes are {classes}" in str(caught.value)
 
 
 def test_pooled_log_probabilities_stay_as_they_are():
     prior = np.array([[0.3, -0.3]])
-    kept = LabelEncoder(np.array([0, 1])).transform_prior(prior)
+    kept = ClassCodec(np.array([0, 1])).transform_offset(prior)
     assert kept.dtype == np.float32
     np.testing.assert_array_equal(kept, prior.astype(np.float32))

@@ -9,11 +9,11 @@ from sklearn.pipeline import Pipeline
 from skmeta import AttentionMetaRegressor
 from skmeta._training import empirical_bayes as prior_fitting
 from skmeta._training import initialization as start
-from skmeta._training import mixed_model_init as mixed_start
+from skmeta._training import mixed_model_init as mixed_model_init
 from skmeta._training.empirical_bayes import judge
-from skmeta._training.initialization import choose_start
-from skmeta._training.split import Sources
-from skmeta._training.validation import held_out_batches
+from skmeta._training.initialization import select_initialization
+from skmeta._training.split import MetaSplit
+from skmeta._training.validation import validation_batches
 from skmeta.baselines import MixedEffectsRegressor
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.tasks import TaskCollection
@@ -22,7 +22,7 @@ N_SUPPORT = 1, 8
 
 
 def split(tasks):
-    return Sources.split(tasks, None, 0.2, np.random.default_rng(0))
+    return MetaSplit.split(tasks, None, 0.2, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("pooled", [None, Ridge()], ids=str)
@@ -30,7 +30,7 @@ def test_loss_is_in_the_units_of_the_targets(pooled):
     tasks = make_linear_tasks(n_tasks=12, n_rows=12, n_features=2, random_state=0)
     scaled = TaskCollection([(task.X, 1000 * task.y) for task in tasks])
     one, other = (
-        choose_start(pooled, "linear", split(t), None, N_SUPPORT, 0)
+        select_initialization(pooled, "linear", split(t), None, N_SUPPORT, 0)
         for t in (tasks, scaled)
     )
     assert other.loss - one.loss == pytest.approx(np.log(1000), abs=1e-3)
@@ -44,14 +44,14 @@ def test_loss_is_that_of_held_out_and_of_other_tasks():
     harder = [
         (task.X, task.y + 2 * e) for task, e in zip(tasks[:5], noise, strict=True)
     ]
-    sources = Sources.split(
+    sources = MetaSplit.split(
         tasks, TaskCollection(harder), 0.2, np.random.default_rng(0)
     )
-    found = choose_start(None, "linear", sources, None, N_SUPPORT, 0)
+    found = select_initialization(None, "linear", sources, None, N_SUPPORT, 0)
     rng = np.random.default_rng(2)
     losses = [
-        judge(found.learner, held_out_batches(episodes, N_SUPPORT, 32, rng))
-        for episodes in (found.held_out, found.examples)
+        judge(found.learner, validation_batches(episodes, N_SUPPORT, 32, rng))
+        for episodes in (found.validation, found.examples)
     ]
     assert losses[0] > losses[1] + 1
     expected = np.average(losses, weights=[5, 15]) + np.log(found.targets.scale)
@@ -62,10 +62,14 @@ def test_loss_of_classes_is_below_that_of_guessing():
     tasks = make_classification_tasks(
         n_tasks=12, n_rows=12, n_features=2, random_state=0
     )
-    found = choose_start(None, "linear", split(tasks), np.arange(2), N_SUPPORT, 0)
+    found = select_initialization(
+        None, "linear", split(tasks), np.arange(2), N_SUPPORT, 0
+    )
     assert 0 < found.loss < np.log(2)
     one_class = TaskCollection([(task.X, np.zeros(12, int)) for task in tasks])
-    found = choose_start(None, "linear", split(one_class), np.arange(1), N_SUPPORT, 0)
+    found = select_initialization(
+        None, "linear", split(one_class), np.arange(1), N_SUPPORT, 0
+    )
     assert found.loss == pytest.approx(0, abs=1e-6)
 
 
@@ -88,7 +92,7 @@ def test_pooled_estimator_is_the_one_that_fits_the_tasks(family, monkeypatch):
         ]
     )
     auto, alone = (
-        choose_start(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
+        select_initialization(pooled, "linear", split(tasks), None, N_SUPPORT, 0)
         for pooled in ("auto", None)
     )
     assert isinstance(auto.pooled.estimator.regressor_, kind | VotingRegressor)
@@ -104,12 +108,12 @@ def test_two_base_learners_are_fitted_to_the_best_pooled_estimator(monkeypatch):
         fitted.append((learner, judged()))
         return fitted[-1][1] - gains[len(fitted) - 1]
 
-    def candidate_starts(*args):
-        candidates.append(mixed_start.candidate_starts(*args))
+    def mixed_model_inits(*args):
+        candidates.append(mixed_model_init.mixed_model_inits(*args))
         return candidates[-1]
 
     monkeypatch.setattr(start, "fit_prior", fit_prior)
-    monkeypatch.setattr(start, "candidate_starts", candidate_starts)
+    monkeypatch.setattr(start, "mixed_model_inits", mixed_model_inits)
     judged = {}
 
     def judge(learner, batches):
@@ -119,7 +123,7 @@ def test_two_base_learners_are_fitted_to_the_best_pooled_estimator(monkeypatch):
 
     monkeypatch.setattr(start, "judge", judge)
     tasks = make_linear_tasks(n_tasks=30, n_rows=12, n_features=2, random_state=0)
-    found = choose_start("auto", "linear", split(tasks), None, N_SUPPORT, 0)
+    found = select_initialization("auto", "linear", split(tasks), None, N_SUPPORT, 0)
     assert len(fitted) == 4 + 1
     promise = [fitted[i][1] for i in (2, 4)]
     assert promise == sorted(promise)
@@ -136,13 +140,13 @@ def test_tasks_of_two_rows_start_at_the_mixed_model_of_all(monkeypatch):
     """Validation tasks tell nothing of noise there, and are learned from as well."""
     seen = []
 
-    def candidate_starts(learner, episodes, rng, max_iter):
+    def mixed_model_inits(learner, episodes, rng, max_iter):
         seen.append((len(episodes), max_iter))
-        return mixed_start.candidate_starts(learner, episodes, rng, max_iter)
+        return mixed_model_init.mixed_model_inits(learner, episodes, rng, max_iter)
 
-    monkeypatch.setattr(start, "candidate_starts", candidate_starts)
+    monkeypatch.setattr(start, "mixed_model_inits", mixed_model_inits)
     tasks = make_linear_tasks(60, n_rows=2, n_features=3, noise=0.1, random_state=0)
-    found = choose_start(None, "linear", split(tasks), None, N_SUPPORT, 0)
+    found = select_initialization(None, "linear", split(tasks), None, N_SUPPORT, 0)
     assert seen == [(60, start.LONG_EM)]
     assert len(found.examples) < 60
     mixed = MixedEffectsRegressor().meta_fit(tasks)

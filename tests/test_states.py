@@ -858,10 +858,10 @@ def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
         Task(task.X, np.r_[["b", "d"], [label] * 3, np.array(["b", "d"])[task.y[5:]]])
         for task, label in zip(tasks, own, strict=True)
     ]
-    split = sources.Sources.split(
+    split = sources.MetaSplit.split(
         check_tasks(Lazy(labelled)), None, 0.2, np.random.default_rng(0)
     )
-    told = np.unique(np.concatenate([split.examples.y, split.held_out.y]))
+    told = np.unique(np.concatenate([split.examples.y, split.validation.y]))
     assert len(told) == 2 + 4 + 2
     assert class_labels(split, chunk=4).tolist() == ["b", "d", *own]
 

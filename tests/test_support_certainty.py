@@ -18,7 +18,7 @@ from skmeta import (
     load,
     save,
 )
-from skmeta._networks.learners.wrapper import innermost
+from skmeta._networks.learners.wrapper import unwrap
 from skmeta._preprocessing.row_uncertainty import N_LEVELS
 from skmeta.exceptions import NotMetaFittedWarning
 
@@ -125,7 +125,7 @@ def test_weight_is_the_share_of_the_noise(tasks, tiny):
 def prior_of(state, y):
     """The base learner of a state, and its adaptation to no rows and targets ``y``."""
     none = state.rows(np.empty((0, 2))), state.encoded(y)
-    return innermost(state.network.learner, state.network.adapt(*none))
+    return unwrap(state.network.learner, state.network.adapt(*none))
 
 
 def test_weight_by_hand(fitted):

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_auc_score
 
 from skmeta import AttentionMetaRegressor
 from skmeta._episodes.sampler import Episodes
-from skmeta._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.task_selection import (
     attention_weights,
     permute_targets,
@@ -30,7 +30,7 @@ def draw_batch(classification=False, seed=0):
         pairs = [
             (X, rng.permutation(n)) for (X, _), n in zip(pairs, sizes, strict=True)
         ]
-        targets = LabelEncoder(np.arange(14))
+        targets = ClassCodec(np.arange(14))
     tasks = TaskCollection(pairs)
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), targets)
     return episodes.draw(np.arange(4), np.array([1, 0, 4, 7]), 6, rng)

@@ -35,7 +35,7 @@ def target(gp):
 @pytest.fixture(params=[AttentionPooling, SelfAttentionPooling, TransformerEncoder])
 def pooling(gp, request):
     encoder = request.param(
-        N_FEATURES, n_prior=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=2
+        N_FEATURES, n_offset=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=2
     )
     return gp.randomise(encoder, seed=3).eval().requires_grad_(False)
 
@@ -182,7 +182,7 @@ def test_identity_tells_columns_apart(columns, rows, target):
 def test_rows_are_compared_with_one_another(gp, rows, target):
     """What one row says of the task depends on the others, but for the pooling."""
     encoder = SelfAttentionPooling(
-        N_FEATURES, n_prior=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=1
+        N_FEATURES, n_offset=1, n_targets=1, embed_dim=8, n_heads=2, n_layers=1
     )
     gp.randomise(encoder, seed=3).eval().requires_grad_(False)
     tokens, log_weight, _ = encoder.tokens(rows, target)

@@ -16,7 +16,7 @@ from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.relations.memory import TaskMemory
 from skmeta._networks.relations.relations import MAX_CANDIDATES, Relations
 from skmeta._networks.relations.weights import SCALAR_SPREAD, UNRELATED, fit_scalars
-from skmeta._training.relations import REMEMBERED_NOISES
+from skmeta._training.relations import MEMORY_NOISES
 
 RELATED = ["regressor-related", "binary-related", "three-related"]
 related = pytest.mark.parametrize("name", RELATED)
@@ -27,7 +27,7 @@ def recalled(estimator, X, y):
     state = estimator.meta_state_
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     encoding = state.network.encoder(rows, learner.targets(rows, y))
-    return learner, learner.recall(rows, y, encoding)
+    return learner, learner.lookup(rows, y, encoding)
 
 
 def predict(estimator, X):
@@ -87,7 +87,7 @@ def test_evidence_of_classes_is_of_the_averaged_probabilities(meta_fitted):
 def test_evidence_of_none_is_that_of_a_t_process(meta_fitted):
     estimator = meta_fitted("regressor-related")
     X, y, _ = meta_fitted.task("regressor-related")
-    estimator.meta_state_.network.learner.base.configure(1, np.inf)  # normal noise
+    estimator.meta_state_.network.learner.base.set_adaptation(1, np.inf)  # normal noise
     _, found = recalled(estimator, X, y)
     base = found.base
     K = (base.factor @ base.factor.transpose(1, 2))[0].numpy()
@@ -242,7 +242,7 @@ def test_task_does_not_see_itself_where_excluded(meta_fitted):
     state = estimator.meta_state_
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     encoding = state.network.encoder(rows, learner.targets(rows, y))
-    found = learner.recall(rows, y, encoding, exclude=torch.tensor([5]))
+    found = learner.lookup(rows, y, encoding, exclude=torch.tensor([5]))
     adapted = learner.relate(found)
     share = adapted.log_relation[0, :-1].exp()
     assert share[adapted.index[0] == 5].sum() == 0
@@ -300,12 +300,12 @@ def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
     assert float(process.remembered_noise) < 1
 
 
-@pytest.mark.parametrize("noise", REMEMBERED_NOISES)
+@pytest.mark.parametrize("noise", MEMORY_NOISES)
 def test_functions_are_posterior_means_under_a_share_of_the_noise(noise, meta_fitted):
     name = "regressor-related"
     estimator = meta_fitted(name)
     process = estimator.meta_state_.network.learner.process
-    assert float(process.remembered_noise) in np.float32(REMEMBERED_NOISES)
+    assert float(process.remembered_noise) in np.float32(MEMORY_NOISES)
     X, y = meta_fitted.task(name, 0, 12)[:2]
     state = estimator.meta_state_
     rows, encoded = state.rows(X), state.encoded(y)
@@ -400,7 +400,7 @@ def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(meta_fitted):
     once = clone(estimator).fit(X, y).familiarity_
     learner = estimator.meta_state_.network.learner
     for n in (2, 80):  # fewer than the candidates that are looked at
-        repeated = learner.remembering(TaskMemory.joined([learner.memory] * n))
+        repeated = learner.with_memory(TaskMemory.joined([learner.memory] * n))
         names = np.arange(n * len(estimator.task_names_))
         many = with_learner(estimator, repeated, names).fit(X, y)
         assert many.familiarity_ == pytest.approx(once, rel=1e-5)
@@ -462,7 +462,7 @@ def test_large_memory_is_searched_by_representation(meta_fitted):
         learner.memory.functions[:1].repeat(n, 1, 1),
     )
     few = clone(estimator).fit(X, y)
-    larger = learner.remembering(TaskMemory.joined([far, learner.memory]))
+    larger = learner.with_memory(TaskMemory.joined([far, learner.memory]))
     names = np.concatenate([np.arange(n), state.task_names])
     many = with_learner(estimator, larger, names).fit(X, y)
     np.testing.assert_allclose(many.task_relations_[n:], few.task_relations_, atol=1e-6)

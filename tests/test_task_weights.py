@@ -8,10 +8,10 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, Task, TaskCollection
 from skmeta._classical.pooled import fit_pooled
 from skmeta._episodes.sampler import Episodes
-from skmeta._episodes.shared_rows import ClassPools
+from skmeta._episodes.shared_rows import NWaySampler
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
 from skmeta._training.loop import QueryLoss
-from skmeta._training.validation import held_out_losses
+from skmeta._training.validation import validation_losses
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -100,8 +100,8 @@ def test_losses_are_weighed(tasks):
         def forward(self, x_query, **inputs):
             return torch.zeros(x_query.shape[:2]), torch.ones(x_query.shape[:2])
 
-    total, n_rows = held_out_losses(Zero(), batches[1:])
-    each, n_each = held_out_losses(Zero(), batches[:1])
+    total, n_rows = validation_losses(Zero(), batches[1:])
+    each, n_each = validation_losses(Zero(), batches[:1])
     np.testing.assert_allclose(total, each * weights[index], rtol=1e-6)
     np.testing.assert_allclose(n_rows, n_each * weights[index])
     prediction = Zero()(batches[1].x_query)
@@ -112,7 +112,7 @@ def test_losses_are_weighed(tasks):
 def test_pools_are_weighed():
     tasks = make_classification_tasks(N, n_rows=15, n_features=2, random_state=0)
     weights = np.arange(1.0, N + 1)
-    pools = ClassPools(
+    pools = NWaySampler(
         TaskCollection(weighted(tasks, weights)), torch.from_numpy(np.array(tasks.X)),
         (2, 2), (1, 3), 8,
     )  # fmt: skip

@@ -18,7 +18,7 @@ from sklearn.model_selection import (
 )
 from sklearn.utils import _safe_indexing, resample
 
-from skmeta.tasks import LazyTasks, SampledTasks, Task, TaskCollection, check_tasks
+from skmeta.tasks import LazyTasks, Task, TaskCollection, TaskDistribution, check_tasks
 
 
 def make_pairs(n_tasks=5, n_features=2, dtype=np.float64):
@@ -1040,7 +1040,7 @@ def test_lazy_type_error():
 
 def test_sampled_draws():
     source = check_tasks(Lines())
-    assert isinstance(source, SampledTasks)
+    assert isinstance(source, TaskDistribution)
     assert check_tasks(source) is source
     assert not hasattr(source, "__len__")
     assert "Lines" in repr(source)

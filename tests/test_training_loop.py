@@ -15,7 +15,7 @@ from torch import nn
 from skmeta._episodes.sampler import Episodes
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
 from skmeta._training.loop import BOUND, EpisodeBatches, LearningRate, QueryLoss, train
-from skmeta._training.validation import held_out_batches, held_out_loss
+from skmeta._training.validation import validation_batches, validation_loss
 from skmeta.datasets import make_linear_tasks
 from skmeta.exceptions import NonFiniteLossError
 
@@ -46,7 +46,9 @@ def make_run():
 
     rng = np.random.default_rng(0)
     batches = EpisodeBatches(draw, N_STEPS, 4, (0, 5), rng)
-    held_out = held_out_batches(episodes, (0, 5), 6, np.random.default_rng(1), 8, 24)
+    validation = validation_batches(
+        episodes, (0, 5), 6, np.random.default_rng(1), 8, 24
+    )
     network = Line()
     settings = {
         "max_epochs": 3,
@@ -59,10 +61,10 @@ def make_run():
     }
 
     def run(**changes):
-        result.history = train(network, batches, held_out, **{**settings, **changes})
+        result.history = train(network, batches, validation, **{**settings, **changes})
         return result
 
-    result = SimpleNamespace(network=network, batches=batches, held_out=held_out)
+    result = SimpleNamespace(network=network, batches=batches, validation=validation)
     run.result = result
     return run
 
@@ -73,7 +75,7 @@ def run():
 
 
 def loss_of(result):
-    return held_out_loss(result.network, result.held_out)
+    return validation_loss(result.network, result.validation)
 
 
 class Spoil(Callback):

@@ -160,10 +160,10 @@ def fit_pooled(
     n_outputs = 1 if classes is None else len(classes)
     out_of_fold = np.empty((len(y), n_outputs))
     for fold in range(fold_of_task.max() + 1):
-        held_out = fold_of_row == fold
-        rows = _counted_rows(~held_out, weight, rng)
+        validation = fold_of_row == fold
+        rows = _counted_rows(~validation, weight, rng)
         model = fitted(estimator, tasks.X[rows], y[rows], classes)
-        out_of_fold[held_out] = _outputs(model, tasks.X[held_out], classes)
+        out_of_fold[validation] = _outputs(model, tasks.X[validation], classes)
     rows = _counted_rows(slice(None), weight, rng)
     estimator = fitted(estimator, tasks.X[rows], y[rows], classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)

@@ -21,7 +21,7 @@ from .._utils.threads import single_pool_thread
 from ..baselines import PooledRegressor
 from ..datasets import load_suzuki_tasks
 from ..model_selection import few_shot_scores
-from ..model_selection._default_rivals import task_process, task_ridge
+from ..model_selection._default_rivals import gp_per_task, ridge_per_task
 from ..model_selection._plot import ShotCurveDisplay
 from ..model_selection._shot_curve import ShotCurve
 
@@ -44,8 +44,8 @@ def rivals(seed=0):
         Two that learn from the new reaction alone, and three that learn from all.
     """
     return {
-        "ridge per reaction": task_ridge(),
-        "GP per reaction": task_process(seed),
+        "ridge per reaction": ridge_per_task(),
+        "GP per reaction": gp_per_task(seed),
         "pooled boosting": PooledRegressor(random_state=seed),
         "boosting + intercept": PooledRegressor(adapt="intercept", random_state=seed),
         "boosting + shared GP": PooledRegressor(adapt="gp", random_state=seed),

@@ -91,7 +91,7 @@ class Episodes:
         self.tasks, self.features, self.targets = tasks, features, targets
         self.sizes = np.diff(tasks.offsets)
         self.x = features.transform(tasks.X) if features.is_costly else None
-        self.prior = None if prior is None else targets.transform_prior(prior)
+        self.prior = None if prior is None else targets.transform_offset(prior)
 
     def __len__(self):
         return len(self.tasks)

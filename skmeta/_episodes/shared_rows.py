@@ -11,23 +11,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..tasks import SampledTasks
+from ..tasks import TaskDistribution
 from .sampler import log_uniform_sizes
 
-EPISODES_A_POOL = 8
-MAX_POOL_ROWS = 256
+EPISODES_PER_GROUP = 8
+MAX_GROUP_ROWS = 256
 UNEQUAL_SHARE = 0.25
 """Share of the episodes whose classes have unequal numbers of rows."""
 
 MAX_DRAWS = 100
 """Draws of lazy or endless tasks until one has classes enough, at most."""
 
-N_HELD_OUT = 128
+N_VALIDATION = 128
 """Episodes that meta-training is judged on."""
 
 
 @dataclass(frozen=True, eq=False)
-class PoolBatch:
+class EpisodeGroup:
     """G pools of R rows at most, and E episodes of each.
 
     Attributes
@@ -56,7 +56,7 @@ class PoolBatch:
 
     def to(self, device):
         """The batch on a device."""
-        return PoolBatch(**{k: t.to(device) for k, t in vars(self).items()})
+        return EpisodeGroup(**{k: t.to(device) for k, t in vars(self).items()})
 
     def inputs(self):
         """What a network's ``forward`` takes, as keyword arguments."""
@@ -65,17 +65,17 @@ class PoolBatch:
 
     def target(self):
         """Targets and weights of the query rows of each episode, (G * E, Q)."""
-        weight, y = in_role(self.query, self.y)
+        weight, y = select_role(self.query, self.y)
         return y.where(weight > 0, 0), weight
 
 
-def in_role(weight, *values):
+def select_role(weight, *values):
     """What rows of one role have in each episode.
 
     Parameters
     ----------
     weight : tensor of shape (G, E, R)
-        Of the rows of each pool in each episode: `PoolBatch.support` or its ``query``.
+        Of the rows of each group in each episode: `EpisodeGroup.support` or ``query``.
     *values : tensors of shape (G, R, ...)
 
     Returns
@@ -97,8 +97,8 @@ def in_role(weight, *values):
     return weight[:, :longest], *chosen
 
 
-class Pools:
-    """Draws `PoolBatch` from tasks.
+class GroupSampler:
+    """Draws `EpisodeGroup` from tasks.
 
     Attributes
     ----------
@@ -121,14 +121,14 @@ class Pools:
         -------
         batch : PoolBatch
         """
-        n = math.ceil(n_episodes / EPISODES_A_POOL)
+        n = math.ceil(n_episodes / EPISODES_PER_GROUP)
         task = rng.choice(self.drawable, n, p=self.probability)
         pools = [self._pool(t, rng) for t in task]
         longest = max(len(y) for _, y, _ in pools)
         present = np.zeros((len(pools), longest), bool)
         place = np.zeros(present.shape, np.int64)
         y = np.zeros(present.shape, pools[0][1].dtype)
-        roles = np.zeros((2, len(pools), EPISODES_A_POOL, longest), np.float32)
+        roles = np.zeros((2, len(pools), EPISODES_PER_GROUP, longest), np.float32)
         for g, (rows, target, role) in enumerate(pools):
             n = len(rows)
             present[g, :n], place[g, :n], y[g, :n] = True, rows, target
@@ -138,10 +138,10 @@ class Pools:
         task, place, present, y, roles = map(
             torch.from_numpy, (task, place, present, y, roles)
         )
-        return PoolBatch(task, self.rows[place], place, present, y, *roles)
+        return EpisodeGroup(task, self.rows[place], place, present, y, *roles)
 
 
-class TaskPools(Pools):
+class SharedRowSampler(GroupSampler):
     """Draws pools of tasks that share what targets mean.
 
     Parameters
@@ -165,16 +165,16 @@ class TaskPools(Pools):
     def _pool(self, t, rng):
         """Rows of task ``t``, their targets, and which are support and query."""
         start, stop = self.offsets[t : t + 2]
-        n = min(stop - start, self.n_support[1] + self.n_query, MAX_POOL_ROWS)
+        n = min(stop - start, self.n_support[1] + self.n_query, MAX_GROUP_ROWS)
         rows = start + rng.permutation(stop - start)[:n]
         largest = min(self.n_support[1], n - 1)
         sizes = min(self.n_support[0], largest), largest
-        shots = log_uniform_sizes(*sizes, rng.random(EPISODES_A_POOL))
-        in_support = rng.random((EPISODES_A_POOL, n)).argsort(1) < shots[:, None]
+        shots = log_uniform_sizes(*sizes, rng.random(EPISODES_PER_GROUP))
+        in_support = rng.random((EPISODES_PER_GROUP, n)).argsort(1) < shots[:, None]
         return rows, self.y[rows], np.stack([in_support, ~in_support])
 
 
-class ClassPools(Pools):
+class NWaySampler(GroupSampler):
     """Draws pools of tasks that have classes of their own.
 
     A task of many classes has many episodes, and is drawn as often.
@@ -215,14 +215,14 @@ class ClassPools(Pools):
         low, high = (max(2, min(n, len(classes))) for n in self.n_way)
         chosen = [classes[c] for c in rng.choice(len(classes), high, replace=False)]
         largest = min(self.n_support[1], max(map(len, chosen)) - 1)
-        largest = min(largest, max(1, MAX_POOL_ROWS // high - 1))
+        largest = min(largest, max(1, MAX_GROUP_ROWS // high - 1))
         smallest = min(self.n_support[0], largest)
-        shots = log_uniform_sizes(smallest, largest, rng.random(EPISODES_A_POOL))
+        shots = log_uniform_sizes(smallest, largest, rng.random(EPISODES_PER_GROUP))
         wanted = shots.max() + max(1, self.n_query // high)
         drawn = [rng.permutation(rows)[:wanted] for rows in chosen]
         sizes = np.array([len(rows) for rows in drawn])
         code = np.repeat(np.arange(high), sizes)
-        roles = np.zeros((2, EPISODES_A_POOL, len(code)), bool)
+        roles = np.zeros((2, EPISODES_PER_GROUP, len(code)), bool)
         starts = np.cumsum(sizes) - sizes
         for e, k in enumerate(shots):
             unequal = k > 1 and rng.random() < UNEQUAL_SHARE
@@ -237,14 +237,14 @@ class ClassPools(Pools):
         return np.concatenate(drawn), code, roles
 
 
-class PoolStream:
+class EpisodeGroupStream:
     """Draws the batches of meta-training from wherever the tasks come from.
 
     Parameters
     ----------
     sources : Sources
     make_pools : callable
-        From a `TaskCollection` to its `Pools`.
+        From a `TaskCollection` to its `GroupSampler`.
     batch_size : int
         Episodes of a batch.
     rng : numpy.random.Generator
@@ -257,15 +257,17 @@ class PoolStream:
     def __init__(self, sources, make_pools, batch_size, rng):
         self.sources, self.make_pools = sources, make_pools
         self.batch_size, self.rng = batch_size, rng
-        self.examples, held_out = map(make_pools, (sources.examples, sources.held_out))
+        self.examples, validation = map(
+            make_pools, (sources.examples, sources.validation)
+        )
         for name, pools, tasks in (
             ("tasks", self.examples, sources.examples),
-            ("held-out tasks", held_out, sources.held_out),
+            ("held-out tasks", validation, sources.validation),
         ):
             if not len(pools.drawable):
                 raise _none_drawable(f"the {len(tasks)} {name}")
-        n = EPISODES_A_POOL * 4
-        self.held_out = [held_out.draw(n, rng) for _ in range(N_HELD_OUT // n)]
+        n = EPISODES_PER_GROUP * 4
+        self.validation = [validation.draw(n, rng) for _ in range(N_VALIDATION // n)]
 
     def __call__(self):
         """Draw one batch."""
@@ -275,9 +277,9 @@ class PoolStream:
         tasks = self.sources.tasks
         if tasks is self.sources.examples:
             return self.examples
-        n = math.ceil(self.batch_size / EPISODES_A_POOL)
+        n = math.ceil(self.batch_size / EPISODES_PER_GROUP)
         for _ in range(MAX_DRAWS):
-            if isinstance(tasks, SampledTasks):
+            if isinstance(tasks, TaskDistribution):
                 drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
             else:
                 drawn = tasks.take(self.rng.choice(len(tasks), n))
@@ -296,7 +298,7 @@ def _none_drawable(tasks):
     )
 
 
-class PoolBatches(torch.utils.data.Dataset):
+class EpisodeGroupBatches(torch.utils.data.Dataset):
     """As many batches an epoch as asked for, each drawn when it is asked for.
 
     Parameters

@@ -6,18 +6,18 @@ which the support then trains. Task attention selects the tasks worth learning f
 """
 
 from .._networks.encoders.task_encoder import AttentionPooling
-from .._networks.learners.network import System
+from .._networks.learners.network import Architecture
 from .._networks.nway.learner import ClassLearner
 from .classifier import MetaClassifier
-from .docstrings import documented
+from .docstrings import fill_docstring
 from .regressor import MetaRegressor
 
 
 class _AttentionSystem:
-    _system = System(AttentionPooling, own_classes=ClassLearner)
+    _system = Architecture(AttentionPooling, nway=ClassLearner)
 
 
-@documented
+@fill_docstring
 class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
     """Attention-based meta-learner for regression tasks.
 
@@ -71,7 +71,7 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
     """
 
 
-@documented
+@fill_docstring
 class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     """Attention-based meta-learner for classification tasks.
 

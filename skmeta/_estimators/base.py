@@ -24,7 +24,7 @@ from .._networks.learners.sklearn_estimator import (
 from .._preprocessing.wild_values import warn_of_far_rows
 from .._training.meta_training import meta_train
 from .._training.single_task import train_alone
-from .._training.split import counted
+from .._training.split import drop_zero_weight
 from .._utils.threads import single_pool_thread
 from .._utils.torch_state import own_torch
 from ..exceptions import NotMetaFittedWarning
@@ -37,7 +37,7 @@ from ..tasks._row_checks import (
     validate_weights,
 )
 from .callbacks import CallbackSupportMixin, FitTasks, with_callbacks
-from .html_repr import Shown
+from .html_repr import HTMLReprMixin
 from .parameters import Parameters, resolve_device
 
 FLOATS = (np.float64, np.float32)
@@ -46,7 +46,7 @@ PRIVATE = ("_state", "_support", "_adapted", "_moved")
 
 
 class MetaLearner(
-    Shown,
+    HTMLReprMixin,
     CallbackSupportMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -99,9 +99,9 @@ class MetaLearner(
             If training breaks down; the estimator keeps the best state so far.
         """
         self._check_parameters()
-        tasks = counted(check_tasks(tasks))
+        tasks = drop_zero_weight(check_tasks(tasks))
         if validation_tasks is not None:
-            validation_tasks = counted(check_tasks(validation_tasks))
+            validation_tasks = drop_zero_weight(check_tasks(validation_tasks))
         previous = getattr(self, "meta_state_", None) if self.warm_start else None
         if previous is not None:
             self._check_structure(self.meta_state_.parameters)

@@ -11,14 +11,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .._preprocessing.row_uncertainty import sharpness
-from .._preprocessing.scaling import LabelEncoder
+from .._preprocessing.scaling import ClassCodec
 from .._training.nway.training import meta_train_classes
-from ..tasks._label_sharing import has_own_classes
+from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._row_checks import check_label_type, warn_of_one_class
 from .prediction import QueryLearner
 
 
-def learned_own_classes(estimator):
+def learned_task_specific_labels(estimator):
     """Whether an estimator was meta-fitted on tasks that have classes of their own."""
     state = getattr(estimator, "meta_state_", None)
     return hasattr(state, "targets") and state.targets is None
@@ -94,7 +94,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         self.n_way = n_way
 
     def _trainer(self, tasks, previous):
-        own = has_own_classes(self.shared_classes, tasks)
+        own = has_task_specific_labels(self.shared_classes, tasks)
         if previous is not None and own != (previous.targets is None):
             kinds = ("share their classes", "have classes of their own")
             raise ValueError(
@@ -114,7 +114,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
                 "Every task has classes of its own here, and a task is known by its "
                 "rows alone. Give at least one row of a positive weight."
             )
-        return state.having(targets=LabelEncoder(np.unique(y)))
+        return state.having(targets=ClassCodec(np.unique(y)))
 
     def _no_rows(self, state):
         if state.targets is None:

@@ -118,7 +118,7 @@ OF_CLASSES = """shared_classes : {"auto", True, False}, default="auto"
     """
 
 
-def documented(cls):
+def fill_docstring(cls):
     """Fill the shared parts into the docstring of a class."""
     of_classes = OF_CLASSES if is_classifier(cls()) else ""
     cls.__doc__ = cls.__doc__.replace("{parameters}", PARAMETERS)

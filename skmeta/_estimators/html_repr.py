@@ -5,7 +5,7 @@ from types import SimpleNamespace
 DOCUMENTATION = "https://skmeta.readthedocs.io/en/latest/"
 
 
-class Shown:
+class HTMLReprMixin:
     """An estimator that is drawn with its state, and a link to its documentation."""
 
     _doc_link_module = "skmeta"

@@ -10,9 +10,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
-from .._preprocessing.task_mapping import in_columns
+from .._preprocessing.task_mapping import map_features
 from .._training.split import MAX_EXAMPLES
-from ..tasks import SampledTasks, Task, TaskCollection
+from ..tasks import Task, TaskCollection, TaskDistribution
 from ..tasks._array_likes import is_frame
 from ..tasks._column_names import Columns, check_columns
 from ..tasks._given_tasks import columns_of, framed, given_tasks
@@ -202,7 +202,7 @@ def _some(tasks):
     """Those of the tasks that transformers are fitted on."""
     if isinstance(tasks, list):
         return tasks
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         return given_tasks(tasks.draw(MAX_EXAMPLES, 0))
     at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_EXAMPLES)).astype(int)
     return given_tasks(tasks.take(at))
@@ -263,7 +263,7 @@ class _Reader:
     def read(self, tasks):
         """Tasks with their rows transformed."""
         if not isinstance(tasks, list):
-            return in_columns(tasks, _Loaded(self, columns_of(tasks).feature_names))
+            return map_features(tasks, _Loaded(self, columns_of(tasks).feature_names))
         return _with_rows(tasks, self.transformed(_pooled(tasks)[0]))
 
     def transformed(self, X):

@@ -8,9 +8,9 @@ import torch
 from .._episodes.batch import Rows
 from .._episodes.sampler import prepared
 from .._networks.nway.relations import class_memory, remembered_rows
-from .._networks.relations.memory import N_REMEMBERED_ROWS, TaskMemory, memory_of
-from .._preprocessing.task_mapping import in_columns
-from ..tasks import SampledTasks, check_tasks
+from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
+from .._preprocessing.task_mapping import map_features
+from ..tasks import TaskDistribution, check_tasks
 from ..tasks._column_names import check_learned
 from ..tasks._not_tasks import takes_tasks
 from .classifier import MetaClassifier
@@ -61,11 +61,11 @@ class RelatedTasks:
         self._take_over(
             replace(
                 state,
-                network=state.network.remembering(memory),
+                network=state.network.with_memory(memory),
                 task_names=np.concatenate([state.task_names, names]),
                 task_embeddings=memory.keys.numpy(),
                 task_attention=attention / attention.mean(),
-                tasks=(*state.tasks, in_columns(tasks, state)) if state.tasks else (),
+                tasks=(*state.tasks, map_features(tasks, state)) if state.tasks else (),
             )
         )
         return self
@@ -114,7 +114,7 @@ class RelatedTasks:
     def _like_those_known(self, tasks):
         """Tasks with an end, that have the columns of those of meta-training."""
         tasks = check_tasks(tasks)
-        if isinstance(tasks, SampledTasks):
+        if isinstance(tasks, TaskDistribution):
             raise TypeError(
                 "A task distribution has no end, and cannot be related or remembered. "
                 "Draw tasks from it by sample(n_tasks, random_state), and give these."
@@ -238,12 +238,12 @@ def _adapted_to(state, tasks):
     device = next(network.parameters()).device
     for i in range(0, len(tasks), RELATED_AT_ONCE):
         index = np.arange(i, min(i + RELATED_AT_ONCE, len(tasks)))
-        rows, y = episodes.draw(index, N_REMEMBERED_ROWS, 1, rng).to(device).rows()
+        rows, y = episodes.draw(index, N_MEMORY_ROWS, 1, rng).to(device).rows()
         yield network.adapt(Rows(*(part.double() for part in rows)), y)
 
 
 def _episodes_of(state, tasks):
-    return prepared(in_columns(tasks, state), state)
+    return prepared(map_features(tasks, state), state)
 
 
 def _numbered_on(names, known):

@@ -7,16 +7,16 @@ learner by their relation.
 """
 
 from .._networks.encoders.task_encoder import SelfAttentionPooling
-from .._networks.learners.network import System
+from .._networks.learners.network import Architecture
 from .._networks.nway.learner import SelfAttendingClasses
 from .._networks.relations.relations import Relations
-from .docstrings import documented
+from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
-SYSTEM = System(SelfAttentionPooling, Relations, own_classes=SelfAttendingClasses)
+SYSTEM = Architecture(SelfAttentionPooling, Relations, nway=SelfAttendingClasses)
 
 
-@documented
+@fill_docstring
 class SelfAttentionMetaRegressor(RelatedRegressor):
     """Self-attention meta-learner for regression tasks that borrow from each other.
 
@@ -77,7 +77,7 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
     _system = SYSTEM
 
 
-@documented
+@fill_docstring
 class SelfAttentionMetaClassifier(RelatedClassifier):
     """Self-attention meta-learner for classification tasks that borrow from each other.
 

@@ -6,23 +6,23 @@ base learner, conditioned on the encoded task, predicts of the row.
 """
 
 from .._networks.encoders.task_encoder import TransformerEncoder
-from .._networks.learners.network import System
+from .._networks.learners.network import Architecture
 from .._networks.learners.row_decoder import RowDecodingLearner
 from .._networks.nway.learner import DecodedClasses
 from .._networks.relations.decoder import DecodedRelations
-from .._training.kernel_shares import with_other_kinds
-from .docstrings import documented
+from .._training.kernel_shares import fit_kernel_shares
+from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
-SYSTEM = System(
+SYSTEM = Architecture(
     TransformerEncoder,
     DecodedRelations,
     RowDecodingLearner,
-    own_classes=DecodedClasses,
+    nway=DecodedClasses,
 )
 
 
-@documented
+@fill_docstring
 class TransformerMetaRegressor(RelatedRegressor):
     """Transformer meta-learner for regression tasks.
 
@@ -82,10 +82,10 @@ class TransformerMetaRegressor(RelatedRegressor):
     ((12,), (12,))
     """
 
-    _system = SYSTEM._replace(other_kinds=with_other_kinds)
+    _system = SYSTEM._replace(kernel_averaging=fit_kernel_shares)
 
 
-@documented
+@fill_docstring
 class TransformerMetaClassifier(RelatedClassifier):
     """Transformer meta-learner for classification tasks.
 

@@ -10,16 +10,23 @@ import math
 import torch
 
 from .._networks.encoders.embedding import make_embedding
-from .._networks.learners.base import kind_of, make_base_learner
-from .._networks.learners.kernel_averaging import OpenLearner
+from .._networks.learners.base import base_learner_name, make_base_learner
+from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import MetaNetwork, make_network
-from .._networks.learners.wrapper import LearnerAround
+from .._networks.learners.wrapper import LearnerWrapper
 from .._networks.nway.network import ClassNetwork
 from .._networks.nway.relations import ClassRelations, RelatedClasses
-from .._networks.relations.memory import SharedProcess, TaskMemory
+from .._networks.relations.memory import RandomFeatureGP, TaskMemory
 from .._networks.relations.relations import RelatedLearner, Relations
-from .._preprocessing.scaling import LabelEncoder
+from .._preprocessing.scaling import ClassCodec
 from ..exceptions import SavedFileError
+
+WRAPPERS = {
+    KernelAveragingLearner: "OpenLearner",
+    RelatedClasses: "RelatedClasses",
+    RelatedLearner: "RelatedLearner",
+}
+"""What files call them."""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
@@ -29,9 +36,9 @@ def write_network(writer, network, name):
     """JSON of a `MetaNetwork` or `ClassNetwork`, whose weights a `Writer` keeps."""
     node = {"around": [], "weights": _keep_weights(writer, network, name)}
     learner = network.learner
-    while isinstance(learner, LearnerAround):
+    while isinstance(learner, LearnerWrapper):
         if not learner.is_meta_trained:
-            node["around"].insert(0, type(learner).__name__)
+            node["around"].insert(0, WRAPPERS[type(learner)])
         if hasattr(learner, "memory"):
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
@@ -66,7 +73,7 @@ def read_network(reader, node, system, state):
     network.load_state_dict(weights, assign=True)
     _check_steps(network)
     if "memory" in node:
-        network = network.remembering(TaskMemory(**reader.fields(node["memory"])))
+        network = network.with_memory(TaskMemory(**reader.fields(node["memory"])))
     return network
 
 
@@ -78,21 +85,23 @@ def _shared_network(node, system, state):
     learner = network.learner
     for name in node["around"]:
         if name == "OpenLearner":
-            learner = OpenLearner(learner)
+            learner = KernelAveragingLearner(learner)
             continue
         _check_name(name, "RelatedLearner")
-        classification = isinstance(targets, LabelEncoder)
+        classification = isinstance(targets, ClassCodec)
         process = make_base_learner(
-            "linear" if kind_of(parameters["base_learner"]) == "linear" else "gp",
+            "linear"
+            if base_learner_name(parameters["base_learner"]) == "linear"
+            else "gp",
             classification=classification,
             n_features=n_features,
-            n_prior=targets.n_outputs if has_pooled else 0,
+            n_offset=targets.n_outputs if has_pooled else 0,
             n_outputs=targets.n_outputs,
             seed=0,
             **node["process"],
         )
         relations = (system.relations or Relations)(network.encoder.embed_dim)
-        parts = SharedProcess(process, seed=0), relations, _empty_memory()
+        parts = RandomFeatureGP(process, seed=0), relations, _empty_memory()
         learner = RelatedLearner(learner, *parts, classification)
     return MetaNetwork(network.encoder, learner)
 
@@ -100,8 +109,8 @@ def _shared_network(node, system, state):
 def _class_network(node, system, state):
     """A network of classes that each task has of its own."""
     parameters = state["parameters"]
-    kind = kind_of(parameters["base_learner"])
-    learner = system.own_classes(
+    kind = base_learner_name(parameters["base_learner"])
+    learner = system.nway(
         len(state["features"].mean), node["n_class_features"],
         **{name: parameters[name] for name in ("embed_dim", "n_heads", "n_layers")},
         linear_only=kind == "linear", by_gradient=kind == "mlp",
@@ -124,7 +133,7 @@ def _empty_memory():
 def _check_steps(network):
     """Gradient steps are as many as can be chosen: others might have no end."""
     for part in network.modules():
-        known = *getattr(part, "choices", ()), getattr(part, "alone", None)
+        known = *getattr(part, "adaptation_grid", ()), getattr(part, "alone", None)
         steps = dict(part.named_buffers(recurse=False)).get("n_steps")
         if steps is not None and (int(steps),) not in known:
             raise SavedFileError(f"it takes {int(steps)} gradient steps, not {known}")

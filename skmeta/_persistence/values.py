@@ -18,7 +18,7 @@ from .._networks.learners.laplace import Posterior
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.row_uncertainty import FeatureRange
-from .._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from ..baselines import _mixed_effects
 from ..baselines import _pooled as _pooled_baselines
 from ..baselines._shared_gp import (
@@ -37,7 +37,6 @@ CLASSES = {
         FeatureRange,
         FeatureScaler,
         GaussianProcessPosterior,
-        LabelEncoder,
         LatentPosterior,
         LinearMixedModel,
         LogisticMixedModel,
@@ -51,6 +50,7 @@ CLASSES = {
         TargetScaler,
     )
 } | {
+    "LabelEncoder": ClassCodec,
     "MixedPrior": _mixed_effects._Prior,
     "PooledPrior": _pooled_baselines._Prior,
     "LaplacePosterior": Posterior,

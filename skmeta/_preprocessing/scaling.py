@@ -156,7 +156,7 @@ class TargetScaler:
             )
         return scaled.astype(dtype)
 
-    def transform_prior(self, prior):
+    def transform_offset(self, prior):
         """Scale pooled predictions (..., 1) of targets less the offset, to float32."""
         scaled = (prior - self.mean) / self.scale
         return np.clip(scaled, -FURTHEST_PRIOR, FURTHEST_PRIOR).astype(np.float32)
@@ -182,7 +182,7 @@ def _root_mean_square(values, weight=None):
 
 
 @dataclass(frozen=True, eq=False)
-class LabelEncoder:
+class ClassCodec:
     """Class labels as the integers 0, ..., n_classes - 1.
 
     Attributes
@@ -223,6 +223,6 @@ class LabelEncoder:
             )
         return code
 
-    def transform_prior(self, prior):
+    def transform_offset(self, prior):
         """Pooled centred log-probabilities (..., n_classes), as they are."""
         return np.asarray(prior, dtype=np.float32)

@@ -1,6 +1,6 @@
 """Tasks that are changed before anything learns from them, wherever they come from."""
 
-from ..tasks import LazyTasks, SampledTasks, TaskCollection
+from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 
 
 def changed(tasks, change):
@@ -19,11 +19,11 @@ def changed(tasks, change):
     """
     if isinstance(tasks, TaskCollection):
         return change(tasks)
-    kind = SampledTasks if isinstance(tasks, SampledTasks) else LazyTasks
+    kind = TaskDistribution if isinstance(tasks, TaskDistribution) else LazyTasks
     return kind(_Changed(tasks, change))
 
 
-def in_columns(tasks, maker):
+def map_features(tasks, maker):
     """The same tasks, with ``maker.columns(X)`` in place of their rows ``X``.
 
     Parameters

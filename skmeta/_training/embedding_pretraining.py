@@ -14,12 +14,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from .._episodes.sampler import as_range
-from .._episodes.shared_rows import PoolBatches, PoolStream, TaskPools
+from .._episodes.shared_rows import (
+    EpisodeGroupBatches,
+    EpisodeGroupStream,
+    SharedRowSampler,
+)
 from .._networks.encoders.embedding import as_tensor, start_embedding
-from .._preprocessing.scaling import LabelEncoder, TargetScaler
+from .._preprocessing.scaling import ClassCodec, TargetScaler
 from ..exceptions import NonFiniteLossError
 from .loop import train
-from .shared_rows_network import PoolNetwork
+from .shared_rows_network import SharedRowsNetwork
 
 EMBEDDED_LESS = 4
 """How many times fewer episodes a step has where their rows are embedded in it: more
@@ -104,24 +108,24 @@ def learn_embedding(settings, sources, classes, seed, device, previous=None):
     if classes is None:
         targets = TargetScaler.fit(sources.examples.y)
     else:
-        targets = LabelEncoder(classes)
+        targets = ClassCodec(classes)
     head = RidgeHead(embedding.n_columns, None if classes is None else len(classes))
-    network = PoolNetwork(head, embedding, settings["augmentation"], seed=seed)
+    network = SharedRowsNetwork(head, embedding, settings["augmentation"], seed=seed)
     network.to(device)
     n_support, n_query = as_range(settings["n_support"]), settings["n_query"]
 
     def pools(tasks):
         y = targets.transform(tasks.y)
-        return TaskPools(tasks, as_tensor(tasks.X), y, n_support, n_query)
+        return SharedRowSampler(tasks, as_tensor(tasks.X), y, n_support, n_query)
 
     rng = np.random.default_rng(seed)
     batch_size = max(1, settings["batch_size"] // EMBEDDED_LESS)
-    stream = PoolStream(sources, pools, batch_size, rng)
+    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
     loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = PoolBatches(stream, settings["steps_per_epoch"])
+    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
     try:
         train(
-            network, batches, stream.held_out, device=device,
+            network, batches, stream.validation, device=device,
             **{name: settings[name] for name in loop},
         )  # fmt: skip
     except NonFiniteLossError as error:

@@ -25,7 +25,7 @@ EPS = 1e-6
 MAX_SPREADS = 5.0
 """A hyperparameter moves by no more sds than these for one task."""
 
-JUDGED_EVERY = 25
+EVAL_EVERY = 25
 
 
 def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
@@ -70,7 +70,7 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
         optimizer.zero_grad()
         (loss / rows.weight.sum()).backward()
         optimizer.step()
-        if judge is not None and step % JUDGED_EVERY == 0:
+        if judge is not None and step % EVAL_EVERY == 0:
             judged = judge()
             if judged < lowest:
                 lowest, best = judged, [p.detach().clone() for p in parameters]

@@ -23,14 +23,14 @@ from .._episodes.sampler import Episodes
 from .._networks.learners.base import make_base_learner
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.scaling import (
+    ClassCodec,
     FeatureScaler,
-    LabelEncoder,
     TargetScaler,
     offset_of,
 )
 from .empirical_bayes import fit_prior, judge, mean_evidence_loss
-from .mixed_model_init import MAX_ITER, candidate_starts
-from .validation import held_out_batches
+from .mixed_model_init import MAX_ITER, mixed_model_inits
+from .validation import validation_batches
 
 N_TASKS = 48
 N_ROWS = 32
@@ -52,7 +52,7 @@ strong", Kass and Raftery 1995, sec. 3.2)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class Initialization:
     """Scaled tasks, the pooled estimator, and the base learner's fitted prior.
 
     Attributes
@@ -69,15 +69,17 @@ class Start:
     """
 
     examples: Episodes
-    held_out: Episodes
+    validation: Episodes
     features: FeatureScaler | ReducedScaler
-    targets: TargetScaler | LabelEncoder
+    targets: TargetScaler | ClassCodec
     pooled: PooledPredictor | None
     learner: torch.nn.Module
     loss: float
 
 
-def choose_start(pooled_estimator, base_learner, sources, classes, n_support, seed):
+def select_initialization(
+    pooled_estimator, base_learner, sources, classes, n_support, seed
+):
     """Fit the start.
 
     With ``"auto"`` it is that of the pooled estimator which does best, once the process
@@ -115,7 +117,7 @@ def choose_start(pooled_estimator, base_learner, sources, classes, n_support, se
     return best.start()
 
 
-def resume_start(previous, sources, seed):
+def resume_initialization(previous, sources, seed):
     """Go on from what was learned before, with its scales and its pooled estimator.
 
     Parameters
@@ -136,11 +138,11 @@ def resume_start(previous, sources, seed):
             classes=pooled.classes, random_state=seed,
             offset=0.0 if pooled.classes is not None else targets.offset,
         )  # fmt: skip
-        prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.held_out.X)
+        prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.validation.X)
         pooled = replace(pooled, out_of_fold=None)
-    return Start(
+    return Initialization(
         Episodes(sources.examples, features, targets, prior),
-        Episodes(sources.held_out, features, targets, held_out_prior),
+        Episodes(sources.validation, features, targets, held_out_prior),
         features, targets, pooled,
         copy.deepcopy(previous.network.core()).float(), np.nan,
     )  # fmt: skip
@@ -148,7 +150,7 @@ def resume_start(previous, sources, seed):
 
 def _pooled_estimators(task_type, sources, classes, seed):
     boosting = tuned_boosting(
-        task_type, sources.examples, sources.held_out, classes=classes,
+        task_type, sources.examples, sources.validation, classes=classes,
         random_state=seed,
     )  # fmt: skip
     ridge = polynomial_ridge(task_type, sources.examples.X)
@@ -165,7 +167,7 @@ class _Candidate:
     Attributes
     ----------
     examples, held_out, features, targets, pooled
-        Of `Start`.
+        Of `Initialization`.
     learners : list of module
         Not fitted yet, the most promising last: one that starts as it is, and the more
         promising of those that start at a mixed model.
@@ -184,21 +186,23 @@ class _Candidate:
                 offset=0.0 if classes is not None else offset_of(sources.examples.y),
             )  # fmt: skip
             prior = pooled.out_of_fold
-            held_out_prior = pooled.predict(sources.held_out.X)
+            held_out_prior = pooled.predict(sources.validation.X)
             pooled = replace(pooled, out_of_fold=None)
         weight = sources.examples.row_weights()
         if classes is None:
             targets = TargetScaler.fit(sources.examples.y, prior, weight)
         else:
-            targets = LabelEncoder(classes)
+            targets = ClassCodec(classes)
         self.features, self.targets, self.pooled = features, targets, pooled
         self.examples = Episodes(sources.examples, features, targets, prior)
-        self.held_out = Episodes(sources.held_out, features, targets, held_out_prior)
+        self.validation = Episodes(
+            sources.validation, features, targets, held_out_prior
+        )
         learner = make_base_learner(
             "linear" if base_learner == "linear" else "gp",
             classification=classes is not None,
             n_features=len(features.mean),
-            n_prior=0 if pooled is None else targets.n_outputs,
+            n_offset=0 if pooled is None else targets.n_outputs,
             n_outputs=targets.n_outputs,
             embed_dim=1,
             column_dim=1,
@@ -208,17 +212,17 @@ class _Candidate:
         # few held-out tasks tell little of the pooled estimator; the others, which it
         # predicts out of fold, tell more
         self._batches, self._out_of_fold = (
-            held_out_batches(episodes, n_support, 32, self._rng)
-            for episodes in (self.held_out, self.examples)
+            validation_batches(episodes, n_support, 32, self._rng)
+            for episodes in (self.validation, self.examples)
         )
         self._fitted_to, self._has_few_rows = self.examples, False
         if np.median(self.examples.sizes) < FEW_ROWS:
-            self._fitted_to, self._has_few_rows = self.examples + self.held_out, True
+            self._fitted_to, self._has_few_rows = self.examples + self.validation, True
             self._whole = self._fitted_to.draw(
                 np.arange(len(self._fitted_to)), N_ROWS - 1, 1, np.random.default_rng(0)
             ).rows()
         n_iter = LONG_EM if self._has_few_rows else MAX_ITER
-        learners = candidate_starts(learner, self._fitted_to, self._rng, n_iter)
+        learners = mixed_model_inits(learner, self._fitted_to, self._rng, n_iter)
         losses = {one: self._judge(one) for one in learners}
         as_it_is, *mixed = learners
         two = [as_it_is, *sorted(mixed, key=losses.get)[:1]]
@@ -243,13 +247,13 @@ class _Candidate:
             penalty /= len(self._fitted_to.tasks.y)
             return self.lowest + penalty + math.log(self.targets.unit)
         losses = self.lowest, judge(self.best, self._out_of_fold)
-        sizes = len(self.held_out), len(self.examples)
+        sizes = len(self.validation), len(self.examples)
         return np.average(losses, weights=sizes) + math.log(self.targets.unit)
 
     def start(self):
         """Start at the best that is fitted."""
-        return Start(
-            self.examples, self.held_out, self.features, self.targets, self.pooled,
+        return Initialization(
+            self.examples, self.validation, self.features, self.targets, self.pooled,
             self.best, self.loss(),
         )  # fmt: skip
 

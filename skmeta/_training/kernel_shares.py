@@ -7,7 +7,7 @@ from .._networks.learners.kernel_averaging import (
     N_TASK_ROWS,
     N_TASKS,
     TASKS_AT_ONCE,
-    OpenLearner,
+    KernelAveragingLearner,
 )
 from .._networks.learners.losses import row_losses
 from .._networks.learners.network import MetaNetwork
@@ -16,7 +16,7 @@ SHARES = (0.9, 0.5, 0.05, 0.0005)
 """Prior probabilities that a task is of another kind, to choose from."""
 
 
-def with_other_kinds(network, episodes, held_out, seed, device):
+def fit_kernel_shares(network, episodes, validation, seed, device):
     """Let a meta-trained network of numbers reckon with functions of other kinds.
 
     Parameters
@@ -38,7 +38,7 @@ def with_other_kinds(network, episodes, held_out, seed, device):
     core = network.core()
     if not hasattr(core, "laplace_evidence") or core.prior.linear_only:
         return network
-    learner = OpenLearner(network.learner).to(device)
+    learner = KernelAveragingLearner(network.learner).to(device)
     rng = np.random.default_rng(seed)
     some = rng.permutation(len(episodes))[:N_TASKS]
     evidence = []
@@ -51,7 +51,7 @@ def with_other_kinds(network, episodes, held_out, seed, device):
             evidence.append(learner.evidence_of_kinds(adapted, rows))
     learner.learn_shares(torch.cat(evidence))
     network = MetaNetwork(network.encoder, learner)
-    losses = [_losses_by_share(network, batch.to(device)) for batch in held_out]
+    losses = [_losses_by_share(network, batch.to(device)) for batch in validation]
     learner.share.fill_(SHARES[int(sum(losses).argmin())])
     return network
 

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from .._episodes.sampler import log_uniform_sizes
 from .._networks.learners.losses import row_losses
 from ..exceptions import NonFiniteLossError
-from .validation import held_out_loss
+from .validation import validation_loss
 
 N_WINDOWS = 4
 BOUND = 5.0
@@ -72,7 +72,7 @@ class EpisodeBatches(torch.utils.data.Dataset):
         return batch.inputs(), batch.target()
 
 
-class StopOnHeldOut(Callback):
+class EarlyStopping(Callback):
     """Keep the state that does best on held-out tasks, and stop when none is better.
 
     What is judged, and kept, is an exponential moving average of the weights, and of
@@ -129,7 +129,7 @@ class StopOnHeldOut(Callback):
         self.bar.close()
 
     def _judge(self, net, epoch):
-        loss = held_out_loss(self.average, self.batches, net.device, BOUND)
+        loss = validation_loss(self.average, self.batches, net.device, BOUND)
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
             self.best_state = copy.deepcopy(self.average.state_dict())
@@ -194,7 +194,7 @@ class LearningRate(Callback):
                 group["lr"] *= self.factor
 
 
-def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
+def train(network, batches, validation, *, max_epochs, patience, lr, callbacks,
           fit_tasks, device, verbose, criterion=QueryLoss):  # fmt: skip
     """Train ``network`` in place on batches of episodes; leave the best state in it.
 
@@ -226,7 +226,7 @@ def train(network, batches, held_out, *, max_epochs, patience, lr, callbacks,
     UserWarning
         If it was interrupted; the network then holds the best state so far.
     """
-    stop = StopOnHeldOut(held_out, patience, verbose=verbose)
+    stop = EarlyStopping(validation, patience, verbose=verbose)
     own = [
         ("stop_on_held_out", stop),
         ("learning_rate", LearningRate(math.ceil(patience / 3))),

@@ -8,22 +8,22 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._episodes.sampler import as_range, log_uniform_sizes, prepared
-from .._networks.learners.base import kind_of
+from .._networks.learners.base import base_learner_name
 from .._networks.learners.network import MetaNetwork, make_network
-from .._preprocessing.task_mapping import in_columns
+from .._preprocessing.task_mapping import map_features
 from ..exceptions import NonFiniteLossError
-from ..tasks import LazyTasks, SampledTasks
+from ..tasks import LazyTasks, TaskDistribution
 from .embedding_pretraining import learn_embedding
 from .empirical_bayes import draw_from_prior
-from .initialization import Start, choose_start, resume_start
+from .initialization import Initialization, resume_initialization, select_initialization
 from .loop import EpisodeBatches, train
-from .relations import remember_and_relate
-from .split import Sources
+from .relations import build_memory_and_relations
+from .split import MetaSplit
 from .state import MetaState
 from .task_selection import attention_weights, relation_scores, task_losses
-from .validation import held_out_batches, held_out_losses, return_to_start
+from .validation import interpolate_to_init, validation_batches, validation_losses
 
-JUDGED_EVERY = 4
+EVAL_EVERY = 4
 """One of so many batches of held-out episodes is judged on where that takes time."""
 
 STRONG_EVIDENCE = 3.0
@@ -40,7 +40,7 @@ class Learned:
     """A trained network, what it started from, and how it went."""
 
     network: MetaNetwork
-    start: Start
+    start: Initialization
     history: list
     failure: NonFiniteLossError | None
 
@@ -77,7 +77,7 @@ class EpisodeStream:
         if tasks is self.sources.examples:
             drawn = self.rng.choice(len(tasks), n, p=self.sources.probability)
             return self.start.examples, drawn
-        if not isinstance(tasks, SampledTasks):
+        if not isinstance(tasks, TaskDistribution):
             drawn = tasks.take(self.rng.choice(len(tasks), n))
         else:
             drawn = tasks.draw(n, int(self.rng.integers(2**31 - 1)))
@@ -108,8 +108,10 @@ def attend(learned, settings, system, sources, classes, seed, device, state_of):
     rng = np.random.default_rng(seed)
     n_support, n_query = as_range(settings["n_support"])[1], settings["n_query"]
     scores = [
-        relation_scores(learned.network.as_trained(), episodes, n_support, n_query, rng)
-        for episodes in (learned.start.examples, learned.start.held_out)
+        relation_scores(
+            learned.network.meta_trained_part(), episodes, n_support, n_query, rng
+        )
+        for episodes in (learned.start.examples, learned.start.validation)
     ]
     worth = attention_weights(np.concatenate(scores))
     of_tasks, of_held_out = np.split(worth, [len(scores[0])])
@@ -122,7 +124,7 @@ def attend(learned, settings, system, sources, classes, seed, device, state_of):
     again = learn(settings, system, attended, classes, seed, device, None, state_of)
     if cautious:
         losses = [
-            held_out_task_losses(one, attended.held_out, n_support, n_query)
+            held_out_task_losses(one, attended.validation, n_support, n_query)
             for one in (learned, again)
         ]
         gain = losses[0] - losses[1]
@@ -142,7 +144,8 @@ def held_out_task_losses(learned, tasks, n_support, n_query):
     sizes = log_uniform_sizes(0, n_support, np.linspace(0, 1, 8, endpoint=False))
     losses = [
         task_losses(
-            learned.network.as_trained(), episodes.draw(index, size, n_query, rng)
+            learned.network.meta_trained_part(),
+            episodes.draw(index, size, n_query, rng),
         )
         for size in sizes
     ]
@@ -178,7 +181,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     """
     rng, fraction = np.random.default_rng(seed), settings["validation_fraction"]
     embeds = settings["embedding"] is not None
-    sources = Sources.split(
+    sources = MetaSplit.split(
         tasks, validation_tasks, fraction, rng, embeds=embeds,
         numbers=not classification,
     )  # fmt: skip
@@ -186,11 +189,11 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     if not classification:
         sources.check_numbers()
     columns = sources.examples._kind
-    judged = sources.held_out.X, sources.held_out.y
+    judged = sources.validation.X, sources.validation.y
     missing, seen, sources = sources.filled(previous, embeds)
     embedding = learn_embedding(settings, sources, classes, seed, device, previous)
     if embedding is not None:
-        sources = sources.map(lambda some: in_columns(some, embedding.to(device)))
+        sources = sources.map(lambda some: map_features(some, embedding.to(device)))
         embedding.cpu()
 
     def state_of(network, start, **more):
@@ -219,7 +222,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
         learned, attention, sources = attend(
             learned, settings, system, sources, classes, seed, device, state_of
         )
-    network, names, keys = remember_and_relate(
+    network, names, keys = build_memory_and_relations(
         learned, system, sources, settings, seed, device, previous, keeps_tasks
     )
     state = state_of(
@@ -246,8 +249,9 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
     rng = np.random.default_rng(seed)
     n_support = as_range(settings["n_support"])
     if previous is None:
-        start = choose_start(
-            settings["pooled_estimator"], kind_of(settings["base_learner"]), sources,
+        start = select_initialization(
+            settings["pooled_estimator"], base_learner_name(settings["base_learner"]),
+            sources,
             classes, n_support, seed,
         )  # fmt: skip
         network = make_network(
@@ -256,10 +260,12 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
         )  # fmt: skip
         share_prior(start.learner, network.learner)
     else:
-        start = resume_start(previous, sources, seed)
-        network = copy.deepcopy(previous.network.as_trained())
+        start = resume_initialization(previous, sources, seed)
+        network = copy.deepcopy(previous.network.meta_trained_part())
         network = network.float().requires_grad_(True)
-    n_tasks = np.inf if isinstance(sources.tasks, SampledTasks) else len(sources.tasks)
+    n_tasks = (
+        np.inf if isinstance(sources.tasks, TaskDistribution) else len(sources.tasks)
+    )
     prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
     if not hasattr(start.learner, "sample"):
         prior_share = 0.0
@@ -267,7 +273,9 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
     batches = EpisodeBatches(
         stream, settings["steps_per_epoch"], settings["batch_size"], n_support, rng
     )
-    held_out = held_out_batches(start.held_out, n_support, settings["n_query"], rng)
+    validation = validation_batches(
+        start.validation, n_support, settings["n_query"], rng
+    )
     loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
     if settings["fit_tasks"] is not None:
         settings["fit_tasks"].state_of = lambda network: state_of(network.cpu(), start)
@@ -276,24 +284,24 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
     failure, untrained = None, copy.deepcopy(network.state_dict())
     try:
         history = train(
-            network, batches, held_out, device=device,
+            network, batches, validation, device=device,
             **{name: settings[name] for name in loop},
         )  # fmt: skip
     except NonFiniteLossError as error:
         failure, history = error, error.history
     network = MetaNetwork(copy.deepcopy(network.encoder), network.learner)  # as it is
-    return_to_start(network, untrained, held_out, len(start.held_out), device)
-    choose_training(network, held_out, len(start.held_out), device)
-    if system.other_kinds is not None:
-        network = system.other_kinds(
-            network.eval(), start.examples, held_out[::JUDGED_EVERY], seed, device
+    interpolate_to_init(network, untrained, validation, len(start.validation), device)
+    select_adaptation(network, validation, len(start.validation), device)
+    if system.kernel_averaging is not None:
+        network = system.kernel_averaging(
+            network.eval(), start.examples, validation[::EVAL_EVERY], seed, device
         )
     return Learned(network.cpu().eval(), start, history, failure)
 
 
 def class_labels(sources, chunk=256):
     """The sorted labels of all tasks; of a distribution, of those drawn as examples."""
-    labels = [sources.examples.y, sources.held_out.y]
+    labels = [sources.examples.y, sources.validation.y]
     if isinstance(sources.tasks, LazyTasks):
         n = len(sources.tasks)
         some = (range(i, min(i + chunk, n)) for i in range(0, n, chunk))
@@ -312,24 +320,24 @@ def share_prior(fitted, learner):
                 p.copy_(q)
 
 
-def choose_training(network, held_out, n_tasks, device):
+def select_adaptation(network, validation, n_tasks, device):
     """Choose how the support trains the base learner, by the loss of held-out tasks.
 
     A cautious choice has to be more likely by `STRONG_EVIDENCE` over all of them.
     """
     learner = network.learner
 
-    def best(choices):
+    def best(adaptation_grid):
         found = []
-        for choice in choices:
-            learner.configure(*choice)
-            total, n_rows = held_out_losses(network, held_out, device)
+        for choice in adaptation_grid:
+            learner.set_adaptation(*choice)
+            total, n_rows = validation_losses(network, validation, device)
             found.append((total.sum() / n_rows.sum(), choice, total.mean()))
         return min(found, key=lambda one: one[0])[1:]
 
-    chosen, loss = best(learner.choices)
-    if cautious_choices := getattr(learner, "cautious_choices", ()):
-        other, of_other = best(cautious_choices)
+    chosen, loss = best(learner.adaptation_grid)
+    if robust_grid := getattr(learner, "robust_grid", ()):
+        other, of_other = best(robust_grid)
         if n_tasks * (loss - of_other) > STRONG_EVIDENCE:
             chosen = other
-    learner.configure(*chosen)
+    learner.set_adaptation(*chosen)

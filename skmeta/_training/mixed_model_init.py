@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from .._classical.linear_mixed_model import fit_linear_mixed_model, varying_columns
 from .._classical.logistic_mixed_model import fit_logistic_mixed_model
 from .._classical.pooled import resampled
-from .._preprocessing.scaling import LabelEncoder
+from .._preprocessing.scaling import ClassCodec
 
 MAX_ITER = 50
 MAX_COLUMNS = 64
@@ -30,7 +30,7 @@ RBF_SHARE, MIN_RBF = 0.2, 1e-4
 starts with, and its least."""
 
 
-def candidate_starts(learner, episodes, rng, max_iter=MAX_ITER):
+def mixed_model_inits(learner, episodes, rng, max_iter=MAX_ITER):
     """Where a base learner may start: as it is, and as a mixed model of the tasks.
 
     Parameters
@@ -98,7 +98,7 @@ class _Rows:
         self.y = targets.transform(tasks.y[rows], np.float64)
         self.offsets = np.r_[0, np.cumsum(ends - starts)]
         self.random = np.r_[0, 1 + varying_columns(self.design[:, 1:], self.offsets)]
-        self.has_classes = isinstance(targets, LabelEncoder)
+        self.has_classes = isinstance(targets, ClassCodec)
 
     def is_certain(self):
         """Whether there is one class only, and so nothing to fit."""

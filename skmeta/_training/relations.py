@@ -19,14 +19,14 @@ from .._episodes.sampler import as_range, log_uniform_sizes
 from .._networks.encoders.task_encoder import TaskEncoding
 from .._networks.learners.losses import row_losses
 from .._networks.learners.network import MetaNetwork
-from .._networks.relations.memory import remember, shared_process
+from .._networks.relations.memory import build_memory, random_feature_gp
 from .._networks.relations.relations import HIDDEN, RelatedLearner, Relations, without
 from .._networks.relations.weights import fit_scalars, settle, values
-from .._preprocessing.scaling import LabelEncoder
+from .._preprocessing.scaling import ClassCodec
 from .._utils.random import seeded
 
 N_EPISODES, N_JUDGED = 2048, 512
-N_SIMILARITY_STEPS, JUDGED_EVERY = 300, 50
+N_SIMILARITY_STEPS, EVAL_EVERY = 300, 50
 SIMILARITY_BATCH, DECODER_BATCH = 256, 32
 N_DECODED = 64
 """Tasks remembered that a lesson of the decoder speaks of, at most."""
@@ -39,14 +39,14 @@ N_SCALAR_EPISODES = 20
 MAX_MEMORY = 1024
 """Tasks, drawn of those remembered, that relations are learned with."""
 
-REMEMBERED_NOISES = (1.0, 0.1, 0.01)
-"""Choices of `SharedProcess.remembered_noise`, of which held-out tasks take one."""
+MEMORY_NOISES = (1.0, 0.1, 0.01)
+"""Choices of `RandomFeatureGP.remembered_noise`, of which held-out tasks take one."""
 
-N_TAUGHT_ROWS = 64
+N_TARGET_ROWS = 64
 """Rows of a task that its relations are taught by, at most."""
 
 
-def remember_and_relate(
+def build_memory_and_relations(
     learned, system, sources, settings, seed, device, previous, keeps_tasks
 ):
     """Remember the tasks, and let the network borrow from them where it is to.
@@ -62,13 +62,13 @@ def remember_and_relate(
     """
     relations = system.relations or (Relations if keeps_tasks else None)
     if relations is None:
-        names, memory = remember(learned, sources, None)
+        names, memory = build_memory(learned, sources, None)
         return learned.network, names, memory.keys
     known = None if previous is None else previous.network.learner.process
-    process = shared_process(learned.start.learner, known, seed)
+    process = random_feature_gp(learned.start.learner, known, seed)
     learner = relate(learned, relations, process, sources, settings, seed, device)
-    names, memory = remember(learned, sources, process)
-    network = MetaNetwork(learned.network.encoder, learner.remembering(memory))
+    names, memory = build_memory(learned, sources, process)
+    network = MetaNetwork(learned.network.encoder, learner.with_memory(memory))
     return network.cpu(), names, memory.keys
 
 
@@ -98,23 +98,23 @@ def relate(learned, kind, process, sources, settings, seed, device):
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MAX_MEMORY])
     place = np.full(n + 1, -1)  # its last is where places of -1 look
     place[some] = np.arange(len(some))
-    of_classes = isinstance(start.targets, LabelEncoder)
+    of_classes = isinstance(start.targets, ClassCodec)
     rng = np.random.default_rng(seed)
-    examples, held_out = (
+    examples, validation = (
         _Draw(episodes, place[places], settings, rng, device)
         for episodes, places in (
             (start.examples, sources.example_places),
-            (start.held_out, sources.held_out_places),
+            (start.validation, sources.held_out_places),
         )
     )
-    adapted = _adapted(base.to(device).eval(), held_out)
-    n_rows = len(held_out.episodes) * settings["n_query"]
+    adapted = _adapted(base.to(device).eval(), validation)
+    n_rows = len(validation.episodes) * settings["n_query"]
 
     def network():
         """A network whose relations are not learned yet."""
         with seeded(seed):
             relations = kind(base.encoder.embed_dim)
-        _, memory = remember(learned, sources, process, some)
+        _, memory = build_memory(learned, sources, process, some)
         learner = RelatedLearner(base.learner, process, relations, memory, of_classes)
         related = MetaNetwork(base.encoder, learner)
         return related.to(device).eval().requires_grad_(False)
@@ -124,9 +124,11 @@ def relate(learned, kind, process, sources, settings, seed, device):
         return _fit_scalars(network().learner, adapted, n_rows, N_TRIAL_STEPS)
 
     if not of_classes:
-        process.remembered_noise.fill_(min(REMEMBERED_NOISES, key=loss))
+        process.remembered_noise.fill_(min(MEMORY_NOISES, key=loss))
     related = network()
-    _learn_similarity(related, examples, held_out, torch.Generator().manual_seed(seed))
+    _learn_similarity(
+        related, examples, validation, torch.Generator().manual_seed(seed)
+    )
     _fit_scalars(related.learner, adapted, n_rows)
     return related.learner
 
@@ -154,7 +156,7 @@ class _Draw:
 
     def whole(self, tasks):
         """All rows of tasks, and their targets."""
-        batch = self.episodes.draw(tasks.cpu().numpy(), N_TAUGHT_ROWS, 1, self.rng)
+        batch = self.episodes.draw(tasks.cpu().numpy(), N_TARGET_ROWS, 1, self.rng)
         return batch.to(self.device).rows()
 
 
@@ -225,11 +227,11 @@ def _joined(encodings):
     return TaskEncoding(*map(torch.cat, (task, columns, tokens, hidden)))
 
 
-def _learn_similarity(network, examples, held_out, generator):
+def _learn_similarity(network, examples, validation, generator):
     """Teach attention between representations to foresee relations by evidence."""
     relations, keys = network.learner.relations, network.learner.memory.keys
     lessons = _lessons(network, examples, N_EPISODES)
-    judged = _lessons(network, held_out, N_JUDGED)
+    judged = _lessons(network, validation, N_JUDGED)
 
     def foresight(lessons):
         similarity = relations.similarity(lessons.encoding.task, keys)
@@ -267,7 +269,7 @@ def _teach(parameters, foresight, lessons, judged, batch_size, generator):
     optimizer = torch.optim.AdamW(parameters, lr=3e-3)
     lowest, best = np.inf, values(parameters)
     for step in range(N_SIMILARITY_STEPS + 1):
-        if step % JUDGED_EVERY == 0:
+        if step % EVAL_EVERY == 0:
             with torch.no_grad():
                 loss = float(foresight(judged))
             if loss < lowest:
@@ -296,7 +298,7 @@ def _fit_scalars(learner, adapted, n_rows, n_steps=None):
     """
     with torch.no_grad():
         recalled = [
-            (one, learner.recall(one.batch.support(), one.batch.y_support,
+            (one, learner.lookup(one.batch.support(), one.batch.y_support,
                                  one.encoding, one.place, one.base))
             for one in adapted
         ]  # fmt: skip

@@ -3,11 +3,11 @@
 import torch
 from torch import nn
 
-from .._episodes.shared_rows import in_role
+from .._episodes.shared_rows import select_role
 from .._networks.nway.network import augmented
 
 
-class PoolNetwork(nn.Module):
+class SharedRowsNetwork(nn.Module):
     """What is trained: an embedding, where there is one, and the learner.
 
     Rows are augmented, while it is trained, and embedded once for all episodes.
@@ -23,18 +23,24 @@ class PoolNetwork(nn.Module):
         Of the augmentation.
     """
 
-    def __init__(self, learner, embedding=None, augmentation=None, known_classes=None,
-                 seed=0):  # fmt: skip
+    def __init__(
+        self,
+        learner,
+        embedding=None,
+        augmentation=None,
+        auxiliary_classifier=None,
+        seed=0,
+    ):
         super().__init__()
         self.learner, self.embedding = learner, embedding
-        self.known_classes = known_classes
+        self.auxiliary_classifier = auxiliary_classifier
         self.augmentation = augmentation
         self.seed, self.generator = seed, None
 
     def forward(self, task, x, row, present, y, support, query):
-        """Logits (G * E, Q, C) of the query rows of every episode, as `in_role` orders.
+        """Logits (G * E, Q, C) of the query rows of each episode, see `select_role`.
 
-        Arguments are those of `PoolBatch`. C is as many classes as the support has.
+        Arguments are those of `EpisodeGroup`. C is as many classes as the support has.
         While it is trained by known classes, the losses of these follow, (G * E, Q).
         """
         inputs = x[present]
@@ -44,14 +50,14 @@ class PoolNetwork(nn.Module):
         features = self.learner.row_features(columns)
         z = features.new_zeros(*present.shape, features.shape[-1])
         z[present] = features
-        weight, z_support, y_support = in_role(support.to(z), z, y)
+        weight, z_support, y_support = select_role(support.to(z), z, y)
         adapted = self.learner.adapt_features(z_support, y_support, weight)
-        _, z_query = in_role(query, z)
+        _, z_query = select_role(query, z)
         predicted = self.learner.predict_features(adapted, z_query)
-        if self.known_classes is None or not self.training:
+        if self.auxiliary_classifier is None or not self.training:
             return predicted
-        losses = self.known_classes(columns, task, row, present)
-        return predicted, in_role(query, losses)[1]
+        losses = self.auxiliary_classifier(columns, task, row, present)
+        return predicted, select_role(query, losses)[1]
 
     def _drawn_by(self, device):
         """The generator of augmentation, where the rows are."""

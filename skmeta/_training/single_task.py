@@ -7,7 +7,7 @@ from .._networks.learners.gp_algebra import representatives
 from .._networks.learners.network import make_network
 from .._preprocessing.column_reduction import fit_features
 from .._preprocessing.missing_values import MissingValues
-from .._preprocessing.scaling import LabelEncoder, TargetScaler
+from .._preprocessing.scaling import ClassCodec, TargetScaler
 from .empirical_bayes import fit_prior_to_task
 from .state import MetaState
 
@@ -50,12 +50,12 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     if classes is None:
         targets = TargetScaler.fit(y, weight=weight)
     else:
-        targets = LabelEncoder(classes)
+        targets = ClassCodec(classes)
     n_columns = len(features.mean)
     network = make_network(settings, system, n_columns, targets, False, seed)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
-    learner.configure(*learner.alone)
+    learner.set_adaptation(*learner.alone)
     state = MetaState(
         network, structure, features, targets, None, missing, embedding, row_shape
     )

@@ -8,18 +8,18 @@ import numpy as np
 from .._preprocessing.column_reduction import fit_features_of
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.row_uncertainty import FeatureRange
-from .._preprocessing.task_mapping import in_columns
+from .._preprocessing.task_mapping import map_features
 from .._preprocessing.wild_values import (
     plausible_targets,
     warn_of_wild_features,
     within,
 )
-from ..tasks import LazyTasks, SampledTasks, TaskCollection
+from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 from ..tasks._column_names import check_columns
 from ..tasks._row_checks import refuse_text_tasks
-from ..tasks._task import VALIDATION, check_same_kind
+from ..tasks._task import VALIDATION, check_same_schema
 
-MAX_HELD_OUT = 512
+MAX_VALIDATION = 512
 """Tasks set aside by ``validation_fraction``, at most."""
 
 MAX_ROWS = 2_000_000
@@ -32,7 +32,7 @@ CONTINUES = "the tasks have", "what warm_start=True continues from has"
 
 
 @dataclass(frozen=True, eq=False)
-class Sources:
+class MetaSplit:
     """The tasks of one meta-training.
 
     Attributes
@@ -51,13 +51,14 @@ class Sources:
         How often each of ``tasks`` is drawn, where they are in memory; None draws all
         alike.
     example_places, held_out_places : ndarray of int
-        Positions in ``memory`` of ``examples`` and ``held_out``; -1 for those that are
+        Positions in ``memory`` of ``examples`` and ``validation``; -1 for those that
+        are
         not in it.
     """
 
-    tasks: TaskCollection | LazyTasks | SampledTasks
+    tasks: TaskCollection | LazyTasks | TaskDistribution
     examples: TaskCollection
-    held_out: TaskCollection
+    validation: TaskCollection
     memory: TaskCollection | LazyTasks
     example_places: np.ndarray
     held_out_places: np.ndarray
@@ -90,22 +91,22 @@ class Sources:
 
     def _plausible(self):
         """The same without rows whose targets are wild, of tasks that are loaded."""
-        *_, low, high = plausible_targets(self.examples, self.held_out)
+        *_, low, high = plausible_targets(self.examples, self.validation)
         return self.map(lambda some: within(some, low, high))
 
     @classmethod
     def _split(cls, tasks, validation_tasks, fraction, rng, least):
         if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
             tasks = LazyTasks(tasks)
-        if isinstance(tasks, SampledTasks):
+        if isinstance(tasks, TaskDistribution):
             examples = _in_memory(tasks, MAX_EXAMPLES, rng)
-            held_out = tasks if validation_tasks is None else validation_tasks
-            held_out = _in_memory(held_out, MAX_HELD_OUT, rng)
-            places = np.arange(len(examples)), np.full(len(held_out), -1)
-            return cls(tasks, examples, held_out, examples, *places)
+            validation = tasks if validation_tasks is None else validation_tasks
+            validation = _in_memory(validation, MAX_VALIDATION, rng)
+            places = np.arange(len(examples)), np.full(len(validation), -1)
+            return cls(tasks, examples, validation, examples, *places)
         memory, places, set_aside = tasks, np.arange(len(tasks)), None
         if validation_tasks is None:
-            n = min(max(1, round(fraction * len(tasks))), MAX_HELD_OUT)
+            n = min(max(1, round(fraction * len(tasks))), MAX_VALIDATION)
             if len(tasks) - n < least:
                 raise ValueError(
                     f"meta_fit got {len(tasks)} tasks and sets {n} aside as held-out "
@@ -120,7 +121,7 @@ class Sources:
                 f"meta_fit got {len(tasks)} task; it needs at least {least} to learn "
                 "from."
             )
-        held_out = _in_memory(validation_tasks, MAX_HELD_OUT, rng)
+        validation = _in_memory(validation_tasks, MAX_VALIDATION, rng)
         examples = tasks
         if isinstance(tasks, LazyTasks):
             order = rng.permutation(len(tasks))
@@ -128,8 +129,8 @@ class Sources:
             examples, places = tasks.take(order[:n]), places[order[:n]]
             tasks = tasks[order[n:]]
         if set_aside is None:
-            set_aside = np.full(len(held_out), -1)
-        return cls(tasks, examples, held_out, memory, places, set_aside)
+            set_aside = np.full(len(validation), -1)
+        return cls(tasks, examples, validation, memory, places, set_aside)
 
     def _check(self, embeds):
         """Refuse rows that are no vectors, and held-out tasks of another kind."""
@@ -140,7 +141,7 @@ class Sources:
                 "features. Flatten the rows first, or give an embedding, a torch "
                 "module that turns such rows into vectors."
             )
-        check_same_kind(self.held_out._kind, self.examples._kind, VALIDATION)
+        check_same_schema(self.validation._kind, self.examples._kind, VALIDATION)
 
     def check_numbers(self):
         """Refuse targets that are no numbers."""
@@ -149,7 +150,7 @@ class Sources:
     def map(self, change):
         """The same with ``change`` applied to all tasks, each kind of them once."""
         changed = {}
-        for name in ("examples", "held_out", "tasks", "memory"):
+        for name in ("examples", "validation", "tasks", "memory"):
             tasks = getattr(self, name)
             same = (n for n in changed if getattr(self, n) is tasks)
             known = next(same, None)
@@ -185,7 +186,7 @@ class Sources:
                 otherwise=", or set warm_start=False to start anew",
             )  # fmt: skip
             missing = previous.missing
-        filled, seen = self.map(lambda some: in_columns(some, missing)), None
+        filled, seen = self.map(lambda some: map_features(some, missing)), None
         if not embeds:
             seen = FeatureRange.fit(filled.examples.X[:, : len(missing.fill)])
         return missing, seen, filled
@@ -202,14 +203,14 @@ class Sources:
             self,
             tasks=tasks,
             examples=tasks,
-            held_out=self.held_out[kept_out],
+            validation=self.validation[kept_out],
             example_places=self.example_places[kept],
             held_out_places=self.held_out_places[kept_out],
             probability=attention[kept] / attention[kept].sum(),
         )
 
 
-def counted(tasks):
+def drop_zero_weight(tasks):
     """Tasks in memory without those of weight 0, and without weights that are alike.
 
     Others are left as they are.
@@ -231,7 +232,7 @@ def counted(tasks):
 def _in_memory(tasks, n, rng):
     if isinstance(tasks, TaskCollection):
         return tasks
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         return tasks.draw(n, int(rng.integers(2**31 - 1)))
     order = np.arange(len(tasks)) if len(tasks) <= n else rng.permutation(len(tasks))
     return tasks.take(order[:n])

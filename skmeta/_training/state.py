@@ -12,7 +12,7 @@ from .._episodes.batch import Rows
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.row_uncertainty import FeatureRange
-from .._preprocessing.scaling import FeatureScaler, LabelEncoder, TargetScaler
+from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from .support_certainty import certainty
 
 
@@ -55,7 +55,7 @@ class MetaState:
     network: torch.nn.Module = field(repr=False)
     parameters: dict[str, Any]
     features: FeatureScaler | ReducedScaler
-    targets: TargetScaler | LabelEncoder | None
+    targets: TargetScaler | ClassCodec | None
     pooled: PooledPredictor | None
     missing: MissingValues = field(repr=False)
     embedding: torch.nn.Module | None = field(default=None, repr=False)
@@ -115,7 +115,7 @@ class MetaState:
         meta-training: what was, the network knows of.
         """
         certain = np.ones(len(X))
-        if self.seen is None or self.network.has_own_classes:
+        if self.seen is None or self.network.has_task_specific_labels:
             return certain
         X = self.missing.marked(X)
         unknown = np.isnan(X)
@@ -157,7 +157,7 @@ class MetaState:
             n_outputs = 0 if self.targets is None else self.targets.n_outputs
             prior = np.zeros((len(X), n_outputs))
         else:
-            prior = self.targets.transform_prior(self.pooled.predict(X))
+            prior = self.targets.transform_offset(self.pooled.predict(X))
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
         return Rows(*(self._tensor(a[None]) for a in (x, prior, weight)))
 

@@ -11,9 +11,9 @@ before any row of the task is seen: that of its mean, and that of what tasks dif
 import numpy as np
 import torch
 
-from .._networks.learners.wrapper import innermost
+from .._networks.learners.wrapper import unwrap
 from .._preprocessing.row_uncertainty import N_LEVELS, location, sharpness
-from .._preprocessing.scaling import LabelEncoder
+from .._preprocessing.scaling import ClassCodec
 
 ROWS_AT_ONCE = 8
 """Rows whose companions have one covariance."""
@@ -36,7 +36,7 @@ def certainty(state, companions):
     """
     none = np.empty((0, companions.shape[2])), np.empty(0, state.targets.dtype)
     adapted = state.network.adapt(state.rows(none[0]), state.encoded(none[1]))
-    classes = isinstance(state.targets, LabelEncoder)
+    classes = isinstance(state.targets, ClassCodec)
     of_rows = _of_classes if classes else _of_numbers
     return np.concatenate(
         [
@@ -77,7 +77,7 @@ def _of_classes(state, adapted, companions):
     rows = state.rows(companions.reshape(-1, companions.shape[2]))
     logits = location((learner.predict(adapted, rows)[0].cpu().numpy(),))
     variance = logits.reshape(n_rows, N_LEVELS, n_classes).var(1)
-    core, own = innermost(learner, adapted)
+    core, own = unwrap(learner, adapted)
     if hasattr(core, "prior_covariance"):
         blocks = _own_blocks(core.prior_covariance(own, rows)[0], n_rows)
         of_latent = _spread(blocks).cpu().numpy()[:, None]

@@ -16,7 +16,9 @@ MAX_EPISODES = 40
 """Of one held-out task."""
 
 
-def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episodes=512):
+def validation_batches(
+    episodes, n_support, n_query, rng, batch_size=32, n_episodes=512
+):
     """Fixed episodes of the held-out tasks, support sizes spread as in training.
 
     Where a few tasks would have to give more than `MAX_EPISODES` each, the batches are
@@ -37,7 +39,7 @@ def held_out_batches(episodes, n_support, n_query, rng, batch_size=32, n_episode
 
 
 @torch.no_grad()
-def held_out_losses(network, batches, device="cpu", bound=None):
+def validation_losses(network, batches, device="cpu", bound=None):
     """Query loss of each held-out episode, in evaluation mode; see `row_losses`.
 
     Returns
@@ -59,13 +61,13 @@ def held_out_losses(network, batches, device="cpu", bound=None):
     return np.concatenate(total), np.concatenate(n_rows)
 
 
-def held_out_loss(network, batches, device="cpu", bound=None):
+def validation_loss(network, batches, device="cpu", bound=None):
     """Mean query loss of a network over the rows of held-out episodes."""
-    total, n_rows = held_out_losses(network, batches, device, bound)
+    total, n_rows = validation_losses(network, batches, device, bound)
     return total.sum() / n_rows.sum()
 
 
-def return_to_start(network, start, batches, n_tasks, device="cpu"):
+def interpolate_to_init(network, start, batches, n_tasks, device="cpu"):
     """Take a network back towards its start, as far as held-out tasks let it.
 
     What was learned is kept where it shows. The weights move on the line to those of
@@ -88,7 +90,7 @@ def return_to_start(network, start, batches, n_tasks, device="cpu"):
     losses = []
     for share in RETURN_SHARES:
         network.load_state_dict(_between(start, trained, share))
-        total, n_rows = held_out_losses(network, batches, device)
+        total, n_rows = validation_losses(network, batches, device)
         losses.append(total / n_rows)
     least = min(losses, key=lambda loss: np.nan_to_num(loss.mean(), nan=np.inf))
     excess = [loss - least for loss in losses]

@@ -10,12 +10,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._preprocessing.missing_values import MissingValues
-from .._preprocessing.task_mapping import in_columns
+from .._preprocessing.task_mapping import map_features
 from .._preprocessing.wild_values import plausible_targets, warn_of_wild_features
 from .._utils.torch_state import own_torch
 from .._utils.versioning import Versioned
 from ..exceptions import NotMetaFittedWarning
-from ..tasks import LazyTasks, SampledTasks, check_tasks
+from ..tasks import LazyTasks, TaskDistribution, check_tasks
 from ..tasks._not_tasks import takes_tasks
 from ..tasks._row_checks import (
     check_label_type,
@@ -23,7 +23,7 @@ from ..tasks._row_checks import (
     validate_rows,
     warn_of_one_class,
 )
-from ..tasks._task import VALIDATION, check_same_kind
+from ..tasks._task import VALIDATION, check_same_schema
 
 N_SAMPLED_TASKS = 200
 """Tasks that are drawn from a task distribution."""
@@ -101,7 +101,7 @@ class Baseline(Versioned):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
-            check_same_kind(validation_tasks._kind, tasks._kind, VALIDATION)
+            check_same_schema(validation_tasks._kind, tasks._kind, VALIDATION)
         self._check_targets(tasks)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
@@ -114,7 +114,7 @@ class Baseline(Versioned):
         else:
             warn_of_wild_features(tasks, known.marked(tasks.X))
             tasks, validation_tasks = (
-                some and in_columns(some, known) for some in (tasks, validation_tasks)
+                some and map_features(some, known) for some in (tasks, validation_tasks)
             )
         with own_torch(grad=True):
             prior = self._learn(tasks, validation_tasks)
@@ -338,6 +338,6 @@ def _collect(tasks, seed):
     tasks = check_tasks(tasks)
     if isinstance(tasks, LazyTasks):
         return tasks.take(np.arange(len(tasks)))
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         return tasks.draw(N_SAMPLED_TASKS, seed)
     return tasks

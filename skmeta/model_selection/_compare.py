@@ -18,7 +18,7 @@ from .._estimators.attention import AttentionMetaClassifier, AttentionMetaRegres
 from .._estimators.pipelines import learns_across_tasks, meta_fit_in_place
 from .._utils.threads import single_pool_thread
 from ..tasks._given_tasks import framed
-from ..tasks._label_sharing import has_own_classes
+from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._not_tasks import takes_tasks
 from ._compare_inputs import (
     MIN_TASKS,
@@ -121,14 +121,14 @@ def compare(
         classification = is_classes(tasks.y)
     else:
         classification = is_classification(estimators)
-    own_classes = classification and has_own_classes("auto", tasks)
+    nway = classification and has_task_specific_labels("auto", tasks)
     if estimators is None:
-        estimators = default_estimators(tasks, classification, own_classes, seed)
+        estimators = default_estimators(tasks, classification, nway, seed)
     judged, rivals = roles(estimators)
-    n_support = shots_of(n_support, tasks, own_classes)
+    n_support = shots_of(n_support, tasks, nway)
     splits = list(folds(cv, len(tasks), seed))
     plan = _plan(splits, estimators, judged)
-    base = reference(classification, own_classes)
+    base = reference(classification, nway)
     base = taking_missing(base, imputer_for(tasks))
     found = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_run)(
@@ -138,7 +138,7 @@ def compare(
             n_support,
             n_episodes,
             "neg_log_loss" if classification else "neg_mean_squared_error",
-            own_classes,
+            nway,
             seed,
         )
         for job in plan
@@ -161,7 +161,7 @@ def compare(
     )
 
 
-def default_estimators(tasks, classification, own_classes, seed):
+def default_estimators(tasks, classification, nway, seed):
     """What is compared unless something else is asked for, the judged one first."""
     if tasks.n_features is None:
         raise ValueError(
@@ -173,7 +173,7 @@ def default_estimators(tasks, classification, own_classes, seed):
     X, imputer = tasks.X, imputer_for(tasks)
     if imputer is not None:
         X = imputer.transform(framed(X, tasks.feature_names))
-    rivals = default_rivals(X, tasks.y, classification, own_classes, seed)
+    rivals = default_rivals(X, tasks.y, classification, nway, seed)
     rivals = {name: taking_missing(rival, imputer) for name, rival in rivals.items()}
     return {ours.__name__: ours(random_state=seed)} | rivals
 
@@ -228,7 +228,7 @@ def _plan(splits, estimators, judged):
     return sorted(plan, key=lambda job: (job.name == judged, -len(job.train)))
 
 
-def _run(estimator, train, test, n_support, n_episodes, scoring, own_classes, seed):
+def _run(estimator, train, test, n_support, n_episodes, scoring, nway, seed):
     """Meta-fit and score: losses (n_tasks, n_shots, n_episodes), and seconds of CPU."""
     estimator, seconds = clone(estimator), 0.0
     with warnings.catch_warnings(), single_pool_thread():
@@ -241,7 +241,7 @@ def _run(estimator, train, test, n_support, n_episodes, scoring, own_classes, se
             seconds = time.process_time() - start
         scores = few_shot_scores(
             estimator, test, n_support, n_episodes, scoring, random_state=seed,
-            shared_classes=not own_classes,
+            shared_classes=not nway,
         )  # fmt: skip
     return -scores.scores, seconds
 

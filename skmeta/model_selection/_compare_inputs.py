@@ -6,7 +6,7 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.pipeline import Pipeline
 
 from .._estimators.base import MetaLearner
-from ..tasks import LazyTasks, SampledTasks, check_tasks
+from ..tasks import LazyTasks, TaskDistribution, check_tasks
 from ._few_shot import check_n_support, check_reached
 
 SHOTS = (3, 5, 10, 20)
@@ -17,13 +17,13 @@ MIN_QUERY = 3
 
 MIN_TASKS = 10
 
-MAX_HELD_OUT = 100
+MAX_VALIDATION = 100
 """Tasks of a fold that are scored on."""
 
 
 def held_in_memory(tasks):
     tasks = check_tasks(tasks)
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         raise ValueError(
             f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
             "compare on: tasks.sample(200, random_state=0)."
@@ -43,12 +43,12 @@ def named(estimators):
     if estimators is None:
         return None
     if not isinstance(estimators, dict):
-        counted = {}
+        drop_zero_weight = {}
         for estimator in estimators:
             name = type(estimator).__name__
-            n = sum(known.split(" (")[0] == name for known in counted)
-            counted[f"{name} ({n + 1})" if n else name] = estimator
-        estimators = counted
+            n = sum(known.split(" (")[0] == name for known in drop_zero_weight)
+            drop_zero_weight[f"{name} ({n + 1})" if n else name] = estimator
+        estimators = drop_zero_weight
     if len(estimators) < 2:
         raise ValueError(
             f"Got {len(estimators)} estimators: {list(estimators)}. A comparison takes "
@@ -86,16 +86,16 @@ def roles(estimators):
     return judged, tuple([n for n in others if n not in ours] or others)
 
 
-def shots_of(n_support, tasks, own_classes):
+def shots_of(n_support, tasks, nway):
     """Numbers of support rows: those that are given, or those that most tasks have."""
     counts, what = [[n] for n in np.diff(tasks.offsets)], "rows"
-    if own_classes:
+    if nway:
         what = "rows of a class"
         of_tasks = np.split(tasks.y, tasks.offsets[1:-1])
         counts = [np.unique(y, return_counts=True)[1] for y in of_tasks]
     if n_support is not None:
         n_support = check_n_support(n_support)
-        check_reached(n_support, max(map(max, counts)), own_classes)
+        check_reached(n_support, max(map(max, counts)), nway)
         return n_support
     n_rows = int(np.median([min(some) for some in counts]))
     shots = tuple(k for k in SHOTS if k + MIN_QUERY <= n_rows)
@@ -114,4 +114,4 @@ def folds(cv, n_tasks, seed):
         cv = KFold(cv, shuffle=True, random_state=seed)
     rng = np.random.default_rng(seed)
     for train, test in check_cv(cv).split(np.arange(n_tasks)):
-        yield rng.permutation(train), rng.permutation(test)[:MAX_HELD_OUT]
+        yield rng.permutation(train), rng.permutation(test)[:MAX_VALIDATION]

@@ -18,14 +18,14 @@ from ..baselines import (
 )
 
 
-def task_process(random_state=None):
+def gp_per_task(random_state=None):
     """A Gaussian process for the few rows of one task."""
     kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF(3.0, (0.1, 100.0))
     kernel = kernel + WhiteKernel(0.3, (1e-3, 10.0))
     return GaussianProcessRegressor(kernel, normalize_y=True, random_state=random_state)
 
 
-def task_ridge():
+def ridge_per_task():
     """A ridge regression for the few rows of one task."""
     return RidgeCV(np.logspace(-1, 3, 9))
 
@@ -60,7 +60,7 @@ class TaskLogisticRegression(ClassifierMixin, BaseEstimator):
         return self.model_.predict(X)
 
 
-def default_rivals(X, y, classification, own_classes, seed):
+def default_rivals(X, y, classification, nway, seed):
     """Estimators by name: pooled, adapted, mixed-effects, and of a task alone.
 
     Parameters
@@ -80,7 +80,7 @@ def default_rivals(X, y, classification, own_classes, seed):
         FunctionTransformer(np.asarray),  # rows with names of columns or without
         FrozenEstimator(StandardScaler().fit(X)),
     )
-    if own_classes:
+    if nway:
         return {
             "logistic regression per task": make_pipeline(
                 scaled, LogisticRegression(max_iter=1000)
@@ -94,8 +94,8 @@ def default_rivals(X, y, classification, own_classes, seed):
             ),
             "pooled boosting": PooledRegressor(random_state=seed),
             "mixed-effects model": MixedEffectsRegressor(),
-            "GP per task": make_pipeline(scaled, task_process(seed)),
-            "ridge per task": make_pipeline(scaled, task_ridge()),
+            "GP per task": make_pipeline(scaled, gp_per_task(seed)),
+            "ridge per task": make_pipeline(scaled, ridge_per_task()),
         }
     classes = np.unique(y)
     rivals = {
@@ -114,13 +114,13 @@ def default_rivals(X, y, classification, own_classes, seed):
     return rivals | {"logistic regression per task": alone}
 
 
-def reference(classification, own_classes):
+def reference(classification, nway):
     """What a score is relative to: the mean, or the frequencies of the classes.
 
     They are those of all meta-training rows, or of the support where every task has
     classes of its own.
     """
-    if own_classes:
+    if nway:
         return DummyClassifier()
     if classification:
         return PooledClassifier(DummyClassifier())

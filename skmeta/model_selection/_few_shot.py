@@ -13,15 +13,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing, check_random_state
 
 from .._estimators.base import MetaLearner
-from .._estimators.classifier import learned_own_classes
+from .._estimators.classifier import learned_task_specific_labels
 from .._estimators.pipelines import known_columns, learner_of, learns_across_tasks
 from .._utils.threads import single_pool_thread
 from ..baselines._base import Baseline
 from ..exceptions import NotMetaFittedWarning
-from ..tasks import LazyTasks, SampledTasks, check_tasks
+from ..tasks import LazyTasks, TaskDistribution, check_tasks
 from ..tasks._column_names import check_learned
 from ..tasks._given_tasks import columns_of, given_tasks
-from ..tasks._label_sharing import has_own_classes
+from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._not_tasks import takes_tasks
 from ._scores import FewShotScores
 from ._scoring import already_predicted, check_scoring
@@ -117,7 +117,7 @@ def few_shot_scores(
     """
     alone = learns_across_tasks(estimator) and not isinstance(estimator, Pipeline)
     tasks = check_tasks(tasks) if alone else given_tasks(tasks)
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         raise ValueError(
             f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
             "score on: tasks.sample(100, random_state=0)."
@@ -144,10 +144,10 @@ def few_shot_scores(
             NotMetaFittedWarning,
             stacklevel=3,
         )
-    own_classes = _own_classes(shared_classes, estimator, tasks)
-    draw = _Draw(n_support, n_episodes, _seed(random_state), own_classes)
+    nway = _own_classes(shared_classes, estimator, tasks)
+    draw = _Draw(n_support, n_episodes, _seed(random_state), nway)
     if not isinstance(tasks, LazyTasks):
-        check_reached(n_support, max(draw.reach(task.y) for task in tasks), own_classes)
+        check_reached(n_support, max(draw.reach(task.y) for task in tasks), nway)
     at_once = hasattr(estimator, "predict_episodes") and not callable(scoring)
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
@@ -160,7 +160,7 @@ def few_shot_scores(
                 for position, task in enumerate(tasks)
             )
     names, sizes, scores, failures = zip(*results, strict=True)
-    check_reached(n_support, max(sizes), own_classes)
+    check_reached(n_support, max(sizes), nway)
     scores = np.stack(scores)
     _report([f for some in failures for f in some], draw.drawn(sizes), estimator)
     return FewShotScores(scores, n_support, names, name)
@@ -300,8 +300,8 @@ def _own_classes(shared_classes, estimator, tasks):
     if shared_classes != "auto":
         return not shared_classes
     if hasattr(estimator, "meta_state_"):
-        return learned_own_classes(estimator)
-    return len(tasks) > 1 and has_own_classes("auto", tasks)
+        return learned_task_specific_labels(estimator)
+    return len(tasks) > 1 and has_task_specific_labels("auto", tasks)
 
 
 def check_reached(n_support, largest, by_class):

@@ -10,7 +10,7 @@ from sklearn.base import (
 )
 from sklearn.metrics import get_scorer, get_scorer_names
 
-from .._estimators.classifier import learned_own_classes
+from .._estimators.classifier import learned_task_specific_labels
 
 
 def check_scoring(scoring, estimator):
@@ -102,7 +102,7 @@ def already_predicted(estimator, episodes):
     """
     if is_classifier(estimator):
         predictions = estimator.predict_episodes(episodes, return_proba=True)
-        own = learned_own_classes(estimator)
+        own = learned_task_specific_labels(estimator)
         return [
             _PredictedClasses(p, np.unique(y) if own else estimator.classes_)
             for p, (_, y, _) in zip(predictions, episodes, strict=True)

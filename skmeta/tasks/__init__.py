@@ -5,13 +5,13 @@ tasks cost no more than their rows; a `Task` is a view made on access.
 """
 
 from ._collection import TaskCollection
-from ._lazy import LazyTasks, SampledTasks, check_tasks
+from ._lazy import LazyTasks, TaskDistribution, check_tasks
 from ._task import Task
 
 __all__ = [
     "LazyTasks",
-    "SampledTasks",
     "Task",
     "TaskCollection",
+    "TaskDistribution",
     "check_tasks",
 ]

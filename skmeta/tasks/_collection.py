@@ -17,9 +17,9 @@ from ._input_checks import (
 from ._not_tasks import not_tasks, refuse_table, takes_tasks
 from ._task import (
     Immutable,
-    Kind,
     Task,
-    check_same_kind,
+    TaskSchema,
+    check_same_schema,
     flatten,
     names_array,
     numbered,
@@ -239,7 +239,7 @@ class TaskCollection(Immutable, Sequence):
     def _kind(self):
         name = self._name(0) if len(self) else None
         is_text = self.y.dtype.kind == "U"
-        return Kind(name, self.X.shape[1:], self.feature_names, is_text)
+        return TaskSchema(name, self.X.shape[1:], self.feature_names, is_text)
 
     def _name(self, t):
         return self._names[t : t + 1].tolist()[0]  # a Python scalar, not numpy's
@@ -319,7 +319,7 @@ class TaskCollection(Immutable, Sequence):
     def __add__(self, other):
         if not isinstance(other, TaskCollection):
             return NotImplemented
-        check_same_kind(other._kind, self._kind)
+        check_same_schema(other._kind, self._kind)
         shared = sorted(set(self.names).intersection(other.names), key=str)
         if shared:
             raise ValueError(

@@ -9,7 +9,7 @@ from ._array_likes import is_frame, named, refuse_sparse, to_array
 from ._collection import TaskCollection
 from ._column_names import Columns, check_columns, refuse_duplicates
 from ._input_checks import check_sizes, read_target
-from ._lazy import SampledTasks, check_tasks
+from ._lazy import TaskDistribution, check_tasks
 from ._not_tasks import refuse_group, refuse_table
 from ._task import Task, numbered
 
@@ -80,7 +80,7 @@ def columns_of(tasks):
     """The columns of tasks, whatever holds them."""
     if isinstance(tasks, list):
         return _columns(tasks[0].X)
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         tasks = tasks.draw(1, 0)
     return tasks._kind
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ._lazy import SampledTasks
+from ._lazy import TaskDistribution
 
 MAX_LABELLED = 256
 """Tasks whose labels say whether classes are shared, at most."""
@@ -11,7 +11,7 @@ ALIKE, OFTEN = 1.5, 0.2
 """Number of tasks, and share of them, that a shared class is in, on average."""
 
 
-def has_own_classes(shared_classes, tasks):
+def has_task_specific_labels(shared_classes, tasks):
     """Whether each task has classes of its own, as asked for or by its labels.
 
     With ``"auto"`` they are its own if a label is in hardly more than one task, or in
@@ -19,7 +19,7 @@ def has_own_classes(shared_classes, tasks):
     """
     if shared_classes != "auto":
         return not shared_classes
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         tasks = tasks.draw(MAX_LABELLED, 0)
     n = min(len(tasks), MAX_LABELLED)
     some = np.linspace(0, len(tasks) - 1, n).astype(int)

@@ -11,7 +11,7 @@ import numpy as np
 from ._collection import TaskCollection, positions
 from ._column_names import width
 from ._not_tasks import refuse_table, takes_tasks
-from ._task import NO_TASKS, check_same_kind, flatten, numbered
+from ._task import NO_TASKS, check_same_schema, flatten, numbered
 
 
 class LazyTasks(Sequence):
@@ -115,7 +115,7 @@ class LazyTasks(Sequence):
         return f"LazyTasks(n_tasks={len(self):,}, {width(self._kind.row_shape)})"
 
 
-class SampledTasks:
+class TaskDistribution:
     """A task distribution: tasks without end.
 
     Parameters
@@ -127,13 +127,13 @@ class SampledTasks:
     Examples
     --------
     >>> import numpy as np
-    >>> from skmeta.tasks import SampledTasks
+    >>> from skmeta.tasks import TaskDistribution
     >>> class Lines:
     ...     def sample(self, n_tasks, random_state):
     ...         rng = np.random.default_rng(random_state)
     ...         X = rng.normal(size=(n_tasks, 10, 1))
     ...         return [(x, rng.normal() * x[:, 0]) for x in X]
-    >>> SampledTasks(Lines()).draw(4, seed=0)
+    >>> TaskDistribution(Lines()).draw(4, seed=0)
     TaskCollection(n_tasks=4, n_rows=40, n_features=1)
     """
 
@@ -184,7 +184,7 @@ class SampledTasks:
         kind = tasks._kind
         if self._kind is None:
             self._kind = kind._replace(name=f"{kind.name} of the first draw")
-        check_same_kind(kind, self._kind)
+        check_same_schema(kind, self._kind)
         return tasks
 
     def __repr__(self):
@@ -227,12 +227,12 @@ def check_tasks(tasks):
         if len(tasks) == 0:
             raise ValueError(NO_TASKS)
         return tasks
-    if isinstance(tasks, SampledTasks):
+    if isinstance(tasks, TaskDistribution):
         return tasks
     if isinstance(tasks, list | tuple | Mapping):
         return TaskCollection(tasks)
     if hasattr(tasks, "__len__") and hasattr(tasks, "__getitem__"):
         return LazyTasks(tasks)
     if callable(getattr(tasks, "sample", None)):
-        return SampledTasks(tasks)
+        return TaskDistribution(tasks)
     return TaskCollection(tasks)

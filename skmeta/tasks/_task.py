@@ -126,7 +126,7 @@ def _read_weight(weight, name):
     return float(weight)
 
 
-class Kind(NamedTuple):
+class TaskSchema(NamedTuple):
     """What all tasks of a collection have in common, and the task it was seen in."""
 
     name: object
@@ -160,9 +160,9 @@ def flatten(entries, kind=None, unique=True):
     names, Xs, ys, weights = [], [], [], []
     for name, item in entries:
         X, y, feature_names, weight = _read_item(item, name)
-        found = Kind(name, X.shape[1:], feature_names, y.dtype.kind == "U")
+        found = TaskSchema(name, X.shape[1:], feature_names, y.dtype.kind == "U")
         kind = kind or found
-        check_same_kind(found, kind)
+        check_same_schema(found, kind)
         names.append(name)
         Xs.append(X)
         ys.append(y)
@@ -217,7 +217,7 @@ def names_array(names):
     return np.fromiter(names, dtype=object, count=len(names))
 
 
-def check_same_kind(found, known, words=None):
+def check_same_schema(found, known, words=None):
     """Raise unless two have the same columns and the same sort of target.
 
     ``words`` say who has them, "the validation_tasks have" and "the tasks have"; None

@@ -44,10 +44,10 @@ class RowEncoder(nn.Module):
     The null token lets a task of no rows have an embedding, and weighs as one row.
     """
 
-    def __init__(self, n_features, n_prior, n_targets, dim):
+    def __init__(self, n_features, n_offset, n_targets, dim):
         super().__init__()
         self.embed = nn.Sequential(
-            nn.Linear(n_features + n_prior + n_targets, dim),
+            nn.Linear(n_features + n_offset + n_targets, dim),
             nn.GELU(),
             nn.Linear(dim, dim),
         )
@@ -100,9 +100,9 @@ class ColumnEncoder(nn.Module):
 class TaskTokens(nn.Module):
     """What a task encoder attends to: tokens of the rows, and of the columns."""
 
-    def __init__(self, n_features, n_prior, n_targets, dim, column_dim):
+    def __init__(self, n_features, n_offset, n_targets, dim, column_dim):
         super().__init__()
-        self.rows = RowEncoder(n_features, n_prior, n_targets, dim)
+        self.rows = RowEncoder(n_features, n_offset, n_targets, dim)
         self.columns = ColumnEncoder(n_features, n_targets, column_dim)
         self.from_columns = nn.Linear(column_dim, dim)
 
@@ -121,11 +121,11 @@ class AttentionPooling(nn.Module):
     query (Lee et al. 2019, Set Transformer, eq. 11; Jaegle et al. 2021, Perceiver).
     """
 
-    def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
+    def __init__(self, n_features, n_offset, n_targets, embed_dim, n_heads, n_layers,
                  column_dim=COLUMN_DIM, n_queries=4, dropout=0.1, seed=0):  # fmt: skip
         super().__init__()
         self.embed_dim = embed_dim
-        self.tokens = TaskTokens(n_features, n_prior, n_targets, embed_dim, column_dim)
+        self.tokens = TaskTokens(n_features, n_offset, n_targets, embed_dim, column_dim)
         self.queries = nn.Parameter(torch.randn(1, n_queries, embed_dim) * 0.5)
         self.blocks = nn.ModuleList(
             AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)
@@ -152,10 +152,10 @@ class SelfAttentionPooling(AttentionPooling):
     ``n_layers`` rounds (Lee et al. 2019, Set Transformer, eqs. 8 and 11).
     """
 
-    def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
+    def __init__(self, n_features, n_offset, n_targets, embed_dim, n_heads, n_layers,
                  **settings):  # fmt: skip
         super().__init__(
-            n_features, n_prior, n_targets, embed_dim, n_heads, n_layers, **settings
+            n_features, n_offset, n_targets, embed_dim, n_heads, n_layers, **settings
         )
         self.among_rows = AttentionBlock(embed_dim, n_heads)
 
@@ -174,10 +174,10 @@ class TransformerEncoder(AttentionPooling):
     for a decoder to read.
     """
 
-    def __init__(self, n_features, n_prior, n_targets, embed_dim, n_heads, n_layers,
+    def __init__(self, n_features, n_offset, n_targets, embed_dim, n_heads, n_layers,
                  **settings):  # fmt: skip
         super().__init__(
-            n_features, n_prior, n_targets, embed_dim, n_heads, n_layers, **settings
+            n_features, n_offset, n_targets, embed_dim, n_heads, n_layers, **settings
         )
         self.layers = nn.ModuleList(
             AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)

@@ -9,9 +9,10 @@ A base learner is a torch module over a batch of tasks with
 ``features(adapted, rows)``    what ``transform`` returns
 ``support_weights(adapted, query)``  how much each support row decides
 ``relevance(adapted)``         how much hangs on each column
-``choices``, ``configure``     settings of the training on the support, chosen on
+``adaptation_grid``            settings of the training on the support, taken by
+``set_adaptation(*setting)``   and chosen on
                                held-out tasks
-``cautious_choices``           where it has any, those that take strong evidence
+``robust_grid``                where it has any, those that take strong evidence
 ``alone``                      the setting where no other task is known
 =============================  =========================================================
 
@@ -30,7 +31,7 @@ from .mlp import MultilayerPerceptron
 BASE_LEARNERS = ("gp", "linear", "mlp")
 
 
-def kind_of(base_learner):
+def base_learner_name(base_learner):
     """Which of `BASE_LEARNERS` a base learner is; an estimator is helped by "gp"."""
     return base_learner if isinstance(base_learner, str) else "gp"
 
@@ -45,7 +46,7 @@ def make_base_learner(name, *, classification, seed, **sizes):
     seed : int
         Draws its first parameters.
     **sizes : int
-        ``n_features``, ``n_prior``, ``n_outputs``, ``embed_dim``, ``column_dim``.
+        ``n_features``, ``n_offset``, ``n_outputs``, ``embed_dim``, ``column_dim``.
     """
     with seeded(seed):
         if name == "mlp":

@@ -34,13 +34,13 @@ class GaussianProcessClassification(nn.Module):
         With one output a class; its noise has no part.
     """
 
-    choices, alone = ((),), ()
+    adaptation_grid, alone = ((),), ()
 
     def __init__(self, prior):
         super().__init__()
         self.prior = prior
 
-    def configure(self):
+    def set_adaptation(self):
         """Newton's method needs no setting."""
 
     def targets(self, rows, y):

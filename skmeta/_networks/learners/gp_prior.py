@@ -65,11 +65,11 @@ class RBFDropout(Dropout):
 class GaussianProcessPrior(nn.Module):
     """Mean and kernel of each task, from its encoding."""
 
-    def __init__(self, n_features, n_prior, n_outputs, embed_dim, column_dim,
+    def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
                  n_hidden=32, n_basis=16, linear_only=False):  # fmt: skip
         super().__init__()
-        n = n_features + n_prior
-        self.linear_only, self.uses_prior = linear_only, n_prior > 0
+        n = n_features + n_offset
+        self.linear_only, self.uses_prior = linear_only, n_offset > 0
         self.factor = nn.Parameter(torch.diag(torch.full((1 + n,), 0.02).sqrt()))
         with torch.no_grad():
             self.factor[0, 0] = 0.2**0.5

@@ -48,8 +48,8 @@ class GaussianProcessRegression(nn.Module):
         Degrees of freedom of the noise, Student's t; infinite where it is normal.
     """
 
-    choices = tuple((spread, math.inf) for spread in SPREADS)
-    cautious_choices = tuple((spread, 4.0) for spread in SPREADS)
+    adaptation_grid = tuple((spread, math.inf) for spread in SPREADS)
+    robust_grid = tuple((spread, 4.0) for spread in SPREADS)
     alone = (2.0, math.inf)
 
     def __init__(self, prior):
@@ -58,7 +58,7 @@ class GaussianProcessRegression(nn.Module):
         self.register_buffer("spread", torch.tensor(0.0))
         self.register_buffer("dof", torch.tensor(math.inf))
 
-    def configure(self, spread, dof=math.inf):
+    def set_adaptation(self, spread, dof=math.inf):
         """Set how the support trains: hyperparameters' spread, and the noise's tail."""
         self.spread.fill_(spread)
         self.dof.fill_(dof)

@@ -20,17 +20,17 @@ from .kernel_grid import (
     NOISE_RATIOS,
     RATES,
     SHAPE,
-    Kinds,
-    Places,
+    InputRange,
+    KernelSpec,
+    aperiodic_kernels,
     correlation,
-    evidence_of_still,
-    periodic_kinds,
-    places_of,
-    still_kinds,
+    evidence_of_aperiodic,
+    input_range,
+    periodic_kernels,
     whitened,
 )
 from .predictive import Components
-from .wrapper import LearnerAround, innermost
+from .wrapper import LearnerWrapper, unwrap
 
 NEVER_MET = 0.1
 """Prior share of kinds that meta-training has, or has not, met: of all alike."""
@@ -56,8 +56,8 @@ class Others(NamedTuple):
     """T functions of other kinds for each of B tasks, given their supports."""
 
     log_share: torch.Tensor  # (B, T + 1), the last that of the base learner
-    kinds: Kinds  # (B, T) each
-    places: Places
+    kinds: KernelSpec  # (B, T) each
+    places: InputRange
     weight: torch.Tensor  # (B, S)
     factor: torch.Tensor  # (B, T, S, S) of the targets' correlation
     alpha: torch.Tensor  # (B, T, S)
@@ -72,7 +72,7 @@ class Open(NamedTuple):
     others: Others | None  # where the supports are small enough
 
 
-class OpenLearner(LearnerAround):
+class KernelAveragingLearner(LearnerWrapper):
     """A learner of numbers that reckons with functions of other kinds.
 
     Parameters
@@ -122,22 +122,22 @@ class OpenLearner(LearnerAround):
 
     def evidence_of_kinds(self, adapted, support):
         """Log marginal likelihood (B, n_kinds) of kinds that are not periodic."""
-        _, process = innermost(self.base, adapted)
-        places = places_of(self._columns(support), process.weight)
-        return evidence_of_still(places, process.residual, process.weight)
+        _, process = unwrap(self.base, adapted)
+        places = input_range(self._columns(support), process.weight)
+        return evidence_of_aperiodic(places, process.residual, process.weight)
 
     @torch.no_grad()
     def adapt(self, support, y, encoding):
         """Adapt the base learner, and weigh other kinds against it."""
         base = self.base.adapt(support, y, encoding)
-        core, process = innermost(self.base, base)
+        core, process = unwrap(self.base, base)
         parts = _compact(process.weight, process.residual, self._columns(support))
         if parts is None:
             return Open(encoding, base, None)
         weight, residual, columns = parts
-        places = places_of(columns, weight)
-        kinds = still_kinds(residual).expand(len(residual))
-        evidence = evidence_of_still(places, residual, weight) + self.log_shares
+        places = input_range(columns, weight)
+        kinds = aperiodic_kernels(residual).expand(len(residual))
+        evidence = evidence_of_aperiodic(places, residual, weight) + self.log_shares
         evidence = evidence + self.share.log()
         own = core.laplace_evidence(process) + (1 - self.share).log()
         far = core.expected(support, y, encoding, process.weight)
@@ -145,14 +145,14 @@ class OpenLearner(LearnerAround):
         asked = _unexpected(*far, own - evidence.amax(1)) & ~none[:, 0]
         if asked.any():
             relevance = core.relevance(process)[:, : support.x.shape[2]]
-            more, found = periodic_kinds(asked, relevance, places, residual, weight)
+            more, found = periodic_kernels(asked, relevance, places, residual, weight)
             pairs = zip(kinds, more, strict=True)
-            kinds = Kinds(*(torch.cat(pair, 1) for pair in pairs))
+            kinds = KernelSpec(*(torch.cat(pair, 1) for pair in pairs))
             found = found + math.log(PERIODIC_SHARE)
             evidence = torch.cat([evidence, found], 1)
         evidence, kept = evidence.masked_fill(none, -math.inf).topk(N_KEPT, 1)
         log_share = torch.cat([evidence, own[:, None]], 1).log_softmax(1)
-        kinds = Kinds(*(part.gather(1, kept) for part in kinds))
+        kinds = KernelSpec(*(part.gather(1, kept) for part in kinds))
         return Open(encoding, base, _others(kinds, log_share, places, residual, weight))
 
     def predict(self, adapted, query):
@@ -187,12 +187,12 @@ class OpenLearner(LearnerAround):
 
     def _columns(self, rows):
         """Rows (B, N, n_columns) on the scale of the process that all tasks share."""
-        prior = innermost(self.base)[0].prior
+        prior = unwrap(self.base)[0].prior
         return (prior.columns(rows) * (-prior.length_scale).exp()).double()
 
     def _posterior(self, adapted, query):
         """Means and variances (B, T, Q) of the other kinds, and what they come from."""
-        core, process = innermost(self.base, adapted.base)
+        core, process = unwrap(self.base, adapted.base)
         others, columns = adapted.others, self._columns(query)
         _, mean = core.prior.network(query, process.encoding, process.theta)
         k = correlation(others.kinds, others.places, columns)

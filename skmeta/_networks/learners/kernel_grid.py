@@ -36,7 +36,7 @@ MAX_COLUMNS = 4
 ENTRIES_AT_ONCE = 4_000_000
 
 
-class Kinds(NamedTuple):
+class KernelSpec(NamedTuple):
     """Functions of other kinds; each part has the same shape."""
 
     length: torch.Tensor  # relative to the process; of a periodic one, in radians
@@ -48,14 +48,14 @@ class Kinds(NamedTuple):
 
     def take(self, index):
         """Those at ``index``."""
-        return Kinds(*(part[index] for part in self))
+        return KernelSpec(*(part[index] for part in self))
 
     def expand(self, n_tasks):
         """The same kinds for each of ``n_tasks``."""
-        return Kinds(*(part.expand(n_tasks, -1) for part in self))
+        return KernelSpec(*(part.expand(n_tasks, -1) for part in self))
 
 
-class Places(NamedTuple):
+class InputRange(NamedTuple):
     """Where the supports of B tasks lie."""
 
     columns: torch.Tensor  # (B, S, n_columns) as the process scales them
@@ -68,22 +68,22 @@ class Places(NamedTuple):
 
     def take(self, index):
         """Those of some tasks."""
-        return Places(*(part[index] for part in self))
+        return InputRange(*(part[index] for part in self))
 
 
-def still_kinds(like):
+def aperiodic_kernels(like):
     """All kinds that are not periodic, (1, n_kinds) each."""
     parts = np.meshgrid(LENGTHS, [False, True], NOISE_RATIOS, RATES, indexing="ij")
     length, rough, noise, rate = (
         torch.from_numpy(part.reshape(1, -1)).to(like.device) for part in parts
     )
     none = torch.zeros_like(length)
-    return Kinds(length, rough, noise, rate, none, none.long())
+    return KernelSpec(length, rough, noise, rate, none, none.long())
 
 
-def evidence_of_still(places, residual, weight):
+def evidence_of_aperiodic(places, residual, weight):
     """Log marginal likelihood (B, n_kinds) of kinds that are not periodic."""
-    kinds = still_kinds(residual)
+    kinds = aperiodic_kernels(residual)
     n_rates = len(RATES)
     factors = kinds.take((slice(None), slice(None, None, n_rates)))  # of all rates
     n_tasks, n_rows = residual.shape
@@ -98,7 +98,7 @@ def evidence_of_still(places, residual, weight):
     return torch.cat(parts)
 
 
-def periodic_kinds(asked, relevance, places, residual, weight):
+def periodic_kernels(asked, relevance, places, residual, weight):
     """The periodic kinds that explain supports best.
 
     Parameters
@@ -132,7 +132,7 @@ def periodic_kinds(asked, relevance, places, residual, weight):
         )
     )
     more = _periodic(finer_length, finer, finer.long()).expand(len(residual))
-    more = Kinds(*(part.clone() for part in more))
+    more = KernelSpec(*(part.clone() for part in more))
     found = torch.full_like(more.cycles, -math.inf)
     for task in asked.nonzero()[:, 0].tolist():
         one = slice(task, task + 1)
@@ -166,7 +166,7 @@ def _periodic(length, cycles, column):
     smooth = torch.zeros_like(column, dtype=torch.bool)
     noise = torch.full_like(length, PERIODIC_NOISE)
     rate = torch.full_like(length, PERIODIC_RATE)
-    return Kinds(length, smooth, noise, rate, cycles, column)
+    return KernelSpec(length, smooth, noise, rate, cycles, column)
 
 
 def _periodic_evidence(kinds, places, residual, weight):
@@ -182,13 +182,13 @@ def _periodic_evidence(kinds, places, residual, weight):
     return torch.cat(parts, 1)
 
 
-def places_of(columns, weight):
-    """`Places` of supports at ``columns`` (B, S, n_columns)."""
+def input_range(columns, weight):
+    """`InputRange` of supports at ``columns`` (B, S, n_columns)."""
     present = (weight > 0)[..., None]
     low = columns.masked_fill(~present, math.inf).amin(1)
     high = columns.masked_fill(~present, -math.inf).amax(1)
     span = (high - low).nan_to_num(nan=1.0).clamp(min=1e-12)
-    return Places(columns, low.nan_to_num(posinf=0.0), span.nan_to_num(posinf=1.0))
+    return InputRange(columns, low.nan_to_num(posinf=0.0), span.nan_to_num(posinf=1.0))
 
 
 def correlation(kinds, places, columns, others=None):

@@ -45,13 +45,13 @@ class MultilayerPerceptron(nn.Module):
         Gradient steps on the support.
     """
 
-    choices, alone = ((3,), (10,), (30,)), (300,)
+    adaptation_grid, alone = ((3,), (10,), (30,)), (300,)
 
-    def __init__(self, n_features, n_prior, n_outputs, embed_dim, column_dim,
+    def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
                  classification, n_hidden=40, n_steps=3):  # fmt: skip
         super().__init__()
-        self.classification, self.uses_prior = classification, n_prior > 0
-        n = n_features + n_prior
+        self.classification, self.uses_prior = classification, n_offset > 0
+        n = n_features + n_offset
         self.shapes = [
             (n, n_hidden), (n_hidden,),
             (n_hidden, n_hidden), (n_hidden,),
@@ -71,7 +71,7 @@ class MultilayerPerceptron(nn.Module):
                 nn.init.zeros_(parameter)
         self.register_buffer("n_steps", torch.tensor(n_steps))
 
-    def configure(self, n_steps):
+    def set_adaptation(self, n_steps):
         """Set how the support trains: the number of gradient steps."""
         self.n_steps.fill_(n_steps)
 

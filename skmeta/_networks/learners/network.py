@@ -7,12 +7,12 @@ from typing import NamedTuple
 from torch import nn
 
 from ..._episodes.batch import Rows
-from ..._preprocessing.scaling import LabelEncoder
+from ..._preprocessing.scaling import ClassCodec
 from ..._utils.random import seeded
 from ..encoders.task_encoder import COLUMN_DIM
-from .base import kind_of, make_base_learner
+from .base import base_learner_name, make_base_learner
 from .gp_prior import RBFDropout
-from .wrapper import LearnerAround, innermost
+from .wrapper import LearnerWrapper, unwrap
 
 RBF_DROPOUT = 0.1
 """Share of the tasks of a step whose processes are left without their RBF part.
@@ -21,21 +21,22 @@ Labels never say all of a function, so that of classes it has nothing to add.
 """
 
 
-class System(NamedTuple):
+class Architecture(NamedTuple):
     """What tells one meta-learner from another.
 
     ``encoder`` the class of its task encoder; ``relations`` the class of what relates
     a task to those remembered, or None; ``row_decoder`` the class of the learner that
-    decodes each query row, or None; ``other_kinds`` what makes a learner reckon with
-    functions of other kinds than those of meta-training, or None; ``own_classes`` the
+    decodes each query row, or None; ``kernel_averaging`` what makes a learner reckon
+    with
+    functions of other kinds than those of meta-training, or None; ``nway`` the
     class of its learner where every task has classes of its own.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
-    other_kinds: Callable | None = None
-    own_classes: type | None = None
+    kernel_averaging: Callable | None = None
+    nway: type | None = None
 
 
 class MetaNetwork(nn.Module):
@@ -55,26 +56,26 @@ class MetaNetwork(nn.Module):
     """
 
     is_compiled = False
-    has_own_classes = False
+    has_task_specific_labels = False
 
     def __init__(self, encoder, learner):
         super().__init__()
         self.encoder, self.learner = encoder, learner
 
-    def as_trained(self):
+    def meta_trained_part(self):
         """The network that is meta-trained, without what is put around it later."""
         learner = self.learner
-        while isinstance(learner, LearnerAround) and not learner.is_meta_trained:
+        while isinstance(learner, LearnerWrapper) and not learner.is_meta_trained:
             learner = learner.base
         return MetaNetwork(self.encoder, learner)
 
-    def remembering(self, memory):
+    def with_memory(self, memory):
         """The same network with other tasks remembered; all else is shared."""
-        return MetaNetwork(self.encoder, self.learner.remembering(memory))
+        return MetaNetwork(self.encoder, self.learner.with_memory(memory))
 
     def core(self):
         """The base learner, without what is around it."""
-        return innermost(self.learner)[0]
+        return unwrap(self.learner)[0]
 
     def compile_encoder(self):
         """Compile the encoder where that works; copies are not compiled."""
@@ -128,25 +129,25 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
     seed : int
     """
     n_outputs = targets.n_outputs
-    n_prior = n_outputs if has_pooled else 0
-    classification = isinstance(targets, LabelEncoder)
+    n_offset = n_outputs if has_pooled else 0
+    classification = isinstance(targets, ClassCodec)
     sizes = {"embed_dim": settings["embed_dim"], "column_dim": COLUMN_DIM}
     layers = {"n_heads": settings["n_heads"], "n_layers": settings["n_layers"]}
     with seeded(seed):
         encoder = system.encoder(
             n_features=n_features,
-            n_prior=n_outputs,
+            n_offset=n_outputs,
             n_targets=n_outputs,
             seed=seed,
             **layers,
             **sizes,
         )
     learner = make_base_learner(
-        kind_of(settings["base_learner"]),
+        base_learner_name(settings["base_learner"]),
         classification=classification,
         seed=seed,
         n_features=n_features,
-        n_prior=n_prior,
+        n_offset=n_offset,
         n_outputs=n_outputs,
         **sizes,
     )

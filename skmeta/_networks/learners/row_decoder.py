@@ -14,7 +14,7 @@ from torch import nn
 
 from ..encoders.attention import AttentionBlock, half_precision
 from ..encoders.task_encoder import TaskEncoding, bounded
-from .wrapper import LearnerAround
+from .wrapper import LearnerWrapper
 
 MAX_CORRECTION = 3.0
 """Of a mean in standard deviations, of a logarithm of one, and of a logit."""
@@ -63,7 +63,7 @@ class RowDecoder(nn.Module):
         return self.out(rows.to(inputs.dtype))
 
 
-class RowDecodingLearner(LearnerAround):
+class RowDecodingLearner(LearnerWrapper):
     """A base learner whose prediction of each row a decoder corrects.
 
     Parameters

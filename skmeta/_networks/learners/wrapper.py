@@ -3,7 +3,7 @@
 from torch import nn
 
 
-class LearnerAround(nn.Module):
+class LearnerWrapper(nn.Module):
     """A learner around another, ``base``, which does all that this one does not.
 
     Its adaptation holds that of the base learner as ``base``. One that
@@ -40,9 +40,9 @@ class LearnerAround(nn.Module):
         return self.base.support_weights(adapted.base, query)
 
 
-def innermost(learner, adapted=None):
+def unwrap(learner, adapted=None):
     """The base learner at the core of all those around it, and its adaptation."""
-    while isinstance(learner, LearnerAround):
+    while isinstance(learner, LearnerWrapper):
         learner = learner.base
         adapted = None if adapted is None else adapted.base
     return learner, adapted

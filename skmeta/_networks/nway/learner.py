@@ -133,7 +133,7 @@ class ClassLearner(nn.Module):
                  linear_only=False, by_gradient=False, seed=0):  # fmt: skip
         super().__init__()
         n_among = self.layers_among(n_layers)
-        self.choices = ((3,), (10,), (30,)) if by_gradient else ((0,), (3,))
+        self.adaptation_grid = ((3,), (10,), (30,)) if by_gradient else ((0,), (3,))
         self.n_base_features = n_features
         self.row_features = RowFeatures(n_columns, n_features, linear_only)
         self.log_within = nn.Parameter(torch.zeros(n_features))
@@ -159,7 +159,7 @@ class ClassLearner(nn.Module):
         for layer in idle:
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
-        self.register_buffer("n_steps", torch.tensor(self.choices[-1][0]))
+        self.register_buffer("n_steps", torch.tensor(self.adaptation_grid[-1][0]))
 
     @staticmethod
     def layers_among(n_layers):
@@ -172,7 +172,7 @@ class ClassLearner(nn.Module):
             self.row_features.projection.copy_(torch.tensor(discriminants.projection))
             self.log_between.copy_(torch.tensor(discriminants.between).log())
 
-    def configure(self, n_steps):
+    def set_adaptation(self, n_steps):
         """Set how the support trains the means: the number of gradient steps."""
         self.n_steps.fill_(n_steps)
 

@@ -33,15 +33,15 @@ def augmented(augmentation, rows, generator):
 class ClassNetwork(nn.Module):
     """What is meta-trained where every task has classes of its own."""
 
-    has_own_classes = True
+    has_task_specific_labels = True
 
     def __init__(self, learner):
         super().__init__()
         self.learner = learner
 
-    def remembering(self, memory):
+    def with_memory(self, memory):
         """The same network with other tasks remembered; all else is shared."""
-        return ClassNetwork(self.learner.remembering(memory))
+        return ClassNetwork(self.learner.with_memory(memory))
 
     def adapt(self, support, y):
         """Adapt to the support rows (`Rows`) of each task, and their classes."""

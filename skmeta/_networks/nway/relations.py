@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..._episodes.shared_rows import ClassPools, in_role
+from ..._episodes.shared_rows import NWaySampler, select_role
 from ..learners.losses import row_losses
-from ..learners.wrapper import LearnerAround
+from ..learners.wrapper import LearnerWrapper
 from ..relations.memory import TaskMemory
 from ..relations.relations import without
 from ..relations.weights import fit_scalars
@@ -87,7 +87,7 @@ class ClassRelations(nn.Module):
         return [self.by_representation, self.by_evidence, self.none]
 
 
-class RelatedClasses(LearnerAround):
+class RelatedClasses(LearnerWrapper):
     """A `ClassLearner` that borrows from the tasks remembered.
 
     Parameters
@@ -110,7 +110,7 @@ class RelatedClasses(LearnerAround):
         self.memory = TaskMemory(*(part.to(device) for part in self.memory))
         return self
 
-    def remembering(self, memory):
+    def with_memory(self, memory):
         """The same learner with other tasks remembered; all else is shared."""
         return RelatedClasses(self.base, self.relations, memory)
 
@@ -119,9 +119,9 @@ class RelatedClasses(LearnerAround):
 
         Parameters are those of `ClassLearner.adapt`.
         """
-        return self.relate(self.recall(self.base.row_features(x), y, weight))
+        return self.relate(self.lookup(self.base.row_features(x), y, weight))
 
-    def recall(self, z, y, weight, exclude=None):
+    def lookup(self, z, y, weight, exclude=None):
         """Adapt the learner to features (B, S, D), and look up what they meet.
 
         ``exclude`` (B,) is the place of each task in the memory, which it then does
@@ -310,19 +310,19 @@ def remember_classes(state, system, sources, *, embeds, seed):
 def _learn_relations(learner, read, sources, seed):
     """Fit what weighs relations to episodes of held-out tasks."""
     rng, episodes = np.random.default_rng(seed), []
-    tasks = sources.held_out
+    tasks = sources.validation
     rows = torch.arange(len(tasks.y))
-    pools = ClassPools(tasks, rows, REMEMBERED_WAY, (1, 10), N_QUERY)
+    pools = NWaySampler(tasks, rows, REMEMBERED_WAY, (1, 10), N_QUERY)
     with torch.no_grad():
         for _ in range(N_BATCHES):
             batch = pools.draw(N_EPISODES, rng)
             x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
-            weight, *support = in_role(batch.support.to(z), z, batch.y)
+            weight, *support = select_role(batch.support.to(z), z, batch.y)
             place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
             support += weight, place.repeat_interleave(batch.support.shape[1])
-            found = learner.recall(*support)
-            _, query = in_role(batch.query, z)
+            found = learner.lookup(*support)
+            _, query = select_role(batch.query, z)
             by_base = learner.by_base(found.base, query)
             episodes.append((found, query, by_base, *batch.target()))
 

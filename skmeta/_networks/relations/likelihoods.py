@@ -21,7 +21,7 @@ from ..learners.predictive import Components
 DEGREES_OF_FREEDOM = 4.0
 
 
-class GaussianDepartures(NamedTuple):
+class ResidualPosterior(NamedTuple):
     """Posterior of the departures of B tasks from T each, for numbers.
 
     ``factor`` (B, S, S) the Cholesky factor of the targets' covariance, ``alpha``
@@ -44,7 +44,7 @@ class ClassDepartures(NamedTuple):
     local: torch.Tensor
 
 
-class NumberLikelihood:
+class GaussianLikelihood:
     """Targets that are numbers with normal noise."""
 
     max_related = 64
@@ -90,7 +90,7 @@ class NumberLikelihood:
         """What the support says of the departures; parameters as of `evidence`."""
         factor, noise = self._factor(local, weight, noise)
         alpha = torch.cholesky_solve(self._residual(y, at_rows, weight), factor)
-        return GaussianDepartures(factor, alpha.transpose(1, 2), noise, local)
+        return ResidualPosterior(factor, alpha.transpose(1, 2), noise, local)
 
     def mixture(self, departures, log_share, values, local, base):
         """Mean and variance (B, Q) of the mixture over tasks and the base learner.
@@ -156,7 +156,7 @@ class NumberLikelihood:
         return residual.transpose(1, 2)
 
 
-class ClassLikelihood:
+class CategoricalLikelihood:
     """Targets that are classes, by a softmax of the latent functions."""
 
     max_related = 4  # each costs a Laplace approximation

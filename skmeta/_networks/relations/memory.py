@@ -21,17 +21,17 @@ from ..learners.laplace import laplace
 
 N_FREQUENCIES = 32
 
-N_REMEMBERED_ROWS = 64
+N_MEMORY_ROWS = 64
 """Rows of a meta-training task that what is remembered of it is made of, at most."""
 
-REMEMBERED_AT_ONCE = 256
+MEMORY_CHUNK = 256
 
 
 class TaskMemory(NamedTuple):
     """Tasks remembered.
 
     ``keys`` (n_tasks, embed_dim) their embeddings; ``functions`` (n_tasks, n_outputs,
-    n_features) the weights of each on the features of a `SharedProcess`.
+    n_features) the weights of each on the features of a `RandomFeatureGP`.
     """
 
     keys: torch.Tensor
@@ -47,7 +47,7 @@ class TaskMemory(NamedTuple):
         return TaskMemory(*(part[index] for part in self))
 
 
-class SharedProcess(nn.Module):
+class RandomFeatureGP(nn.Module):
     """The process that all tasks share, as a linear model of finitely many features.
 
     Parameters
@@ -124,19 +124,19 @@ class SharedProcess(nn.Module):
         return (alpha @ features).float()
 
 
-def shared_process(learner, known, seed):
-    """The `SharedProcess` of a fitted learner, which it does not share or change.
+def random_feature_gp(learner, known, seed):
+    """The `RandomFeatureGP` of a fitted learner, which it does not share or change.
 
     A learner without a prior has gone on from what was ``known``, and so does this.
     """
     if hasattr(learner, "prior"):
-        process = SharedProcess(copy.deepcopy(learner), seed)
+        process = RandomFeatureGP(copy.deepcopy(learner), seed)
     else:
         process = copy.deepcopy(known).float()
     return process.eval().requires_grad_(False)
 
 
-def remember(learned, sources, process=None, some=None):
+def build_memory(learned, sources, process=None, some=None):
     """Names (n_tasks,) and memory of the tasks that meta-learning was given.
 
     Of tasks that the pooled estimator was fitted to, what it left open is taken out
@@ -152,12 +152,12 @@ def remember(learned, sources, process=None, some=None):
     parts, rest = [], some
     for places, episodes in (
         (sources.example_places, start.examples),
-        (sources.held_out_places, start.held_out),
+        (sources.held_out_places, start.validation),
     ):
         index = np.flatnonzero(np.isin(places, some))
         parts.append((places[index], episodes, index))
         rest = np.setdiff1d(rest, places)
-    for at in np.split(rest, range(REMEMBERED_AT_ONCE, len(rest), REMEMBERED_AT_ONCE)):
+    for at in np.split(rest, range(MEMORY_CHUNK, len(rest), MEMORY_CHUNK)):
         parts.append((at, None, np.arange(len(at))))
     names, memories, order = [], [], []
     for places, episodes, index in parts:
@@ -179,9 +179,9 @@ def memory_of(network, process, episodes, index):
     """`TaskMemory` of the tasks ``index`` (n_tasks,) of ``episodes``."""
     rng, parts = np.random.default_rng(0), []
     dtype = next(network.parameters()).dtype
-    for i in range(0, len(index), REMEMBERED_AT_ONCE):
-        chunk = index[i : i + REMEMBERED_AT_ONCE]
-        batch = episodes.draw(chunk, N_REMEMBERED_ROWS, 1, rng)
+    for i in range(0, len(index), MEMORY_CHUNK):
+        chunk = index[i : i + MEMORY_CHUNK]
+        batch = episodes.draw(chunk, N_MEMORY_ROWS, 1, rng)
         rows, y = batch.rows()
         rows = Rows(*(part.to(dtype) for part in rows))
         keys = network.encoder(rows, network.learner.targets(rows, y)).task.float()

@@ -17,8 +17,8 @@ from torch import nn
 
 from ..encoders.task_encoder import TaskEncoding
 from ..learners.gp_prior import no_encoding
-from ..learners.wrapper import LearnerAround, innermost
-from .likelihoods import ClassLikelihood, NumberLikelihood
+from ..learners.wrapper import LearnerWrapper, unwrap
+from .likelihoods import CategoricalLikelihood, GaussianLikelihood
 from .memory import TaskMemory
 
 KEY_DIM = 32
@@ -29,7 +29,7 @@ MAX_CANDIDATES = 1024
 """Tasks, nearest by representation, whose evidence is looked at."""
 
 
-class Recollection(NamedTuple):
+class MemoryLookup(NamedTuple):
     """What B supports meet in memory, whatever weighs it: L candidates for each."""
 
     encoding: TaskEncoding
@@ -113,7 +113,7 @@ class Relations(nn.Module):
         return similarity
 
 
-class RelatedLearner(LearnerAround):
+class RelatedLearner(LearnerWrapper):
     """A base learner that borrows from the tasks remembered.
 
     Parameters
@@ -130,7 +130,9 @@ class RelatedLearner(LearnerAround):
         super().__init__(base)
         self.process, self.relations = process, relations
         self.memory, self.classification = memory, classification
-        self.likelihood = ClassLikelihood() if classification else NumberLikelihood()
+        self.likelihood = (
+            CategoricalLikelihood() if classification else GaussianLikelihood()
+        )
 
     def _apply(self, fn, recurse=True):
         """Move to a device or type; the memory, which is large, keeps its type."""
@@ -139,7 +141,7 @@ class RelatedLearner(LearnerAround):
         self.memory = TaskMemory(*(part.to(device) for part in self.memory))
         return self
 
-    def remembering(self, memory):
+    def with_memory(self, memory):
         """The same learner with other tasks remembered; all else is shared."""
         parts = self.base, self.process, self.relations
         return RelatedLearner(*parts, memory, self.classification)
@@ -157,9 +159,9 @@ class RelatedLearner(LearnerAround):
         -------
         adapted : Related
         """
-        return self.relate(self.recall(support, y, encoding))
+        return self.relate(self.lookup(support, y, encoding))
 
-    def recall(self, support, y, encoding, exclude=None, base=None):
+    def lookup(self, support, y, encoding, exclude=None, base=None):
         """Adapt the base learner, and look up what the support meets in memory.
 
         Parameters
@@ -177,7 +179,7 @@ class RelatedLearner(LearnerAround):
         """
         if base is None:
             base = self.base.adapt(support, y, encoding)
-        _, core = innermost(self.base, base)
+        _, core = unwrap(self.base, base)
         if hasattr(core, "weight"):  # wild targets count for little here, too
             support = support._replace(weight=core.weight.to(support.weight))
         view = self.view(support, y)
@@ -192,7 +194,7 @@ class RelatedLearner(LearnerAround):
         similarity = self.relations.decode(similarity, encoding, keys)
         at_rows = self._values(view.features, view.mean, index)
         none = self._evidence_of_none(base, view, support)
-        return Recollection(encoding, base, none, index, similarity, at_rows, view)
+        return MemoryLookup(encoding, base, none, index, similarity, at_rows, view)
 
     def relate(self, found):
         """Weigh what was recalled, and depart from the tasks of most weight."""
@@ -294,7 +296,7 @@ class RelatedLearner(LearnerAround):
 
     def _evidence_of_none(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
-        learner, adapted = innermost(self.base, base)
+        learner, adapted = unwrap(self.base, base)
         if not hasattr(learner, "log_evidence"):
             learner = self.process.learner
             adapted = learner.adapt(support, view.y, no_encoding(learner, support))

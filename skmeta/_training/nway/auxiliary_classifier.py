@@ -21,7 +21,7 @@ MAX_WEIGHTS = 10_000_000
 """Where known classes would take more weights than this, they are left alone."""
 
 
-class KnownClasses(nn.Module):
+class AuxiliaryClassifier(nn.Module):
     """A linear classifier of embedded rows among the classes of their task.
 
     Parameters
@@ -62,7 +62,7 @@ class KnownClasses(nn.Module):
         return losses
 
 
-class CoTrainingLoss(QueryLoss):
+class AuxiliaryLoss(QueryLoss):
     """The loss of the query rows, and, at the same rows, that of known classes."""
 
     def forward(self, prediction, target):
@@ -70,8 +70,8 @@ class CoTrainingLoss(QueryLoss):
         return super().forward(logits, target) + self.mean(of_known, target[1])
 
 
-def known_classes(sources, embedding):
-    """`KnownClasses` of tasks to learn from, or None.
+def auxiliary_classifier(sources, embedding):
+    """`AuxiliaryClassifier` of tasks to learn from, or None.
 
     None where there is no embedding to train, where tasks are lazy or endless, and
     where there are too many classes.
@@ -80,5 +80,5 @@ def known_classes(sources, embedding):
         return None
     if sources.tasks is not sources.examples:
         return None
-    classes = KnownClasses(sources.examples, embedding.n_columns)
+    classes = AuxiliaryClassifier(sources.examples, embedding.n_columns)
     return classes if classes.weights.numel() <= MAX_WEIGHTS else None

@@ -3,23 +3,23 @@
 import torch
 from torch.nn import functional as F
 
-from ..._episodes.shared_rows import in_role
+from ..._episodes.shared_rows import select_role
 from ..._networks.nway.plda import ABSENT, one_hot
-from ..validation import held_out_loss
+from ..validation import validation_loss
 
 N_STEPS = 50
 ALL = 1e3
 """A logit of a share of 1, and below zero of 0."""
 
 
-def choose_steps(network, held_out, device):
+def choose_steps(network, validation, device):
     """Choose how the support trains the means, by the loss of held-out tasks."""
 
     def loss(choice):
-        network.learner.configure(*choice)
-        return held_out_loss(network, held_out, device)
+        network.learner.set_adaptation(*choice)
+        return validation_loss(network, validation, device)
 
-    network.learner.configure(*min(network.learner.choices, key=loss))
+    network.learner.set_adaptation(*min(network.learner.adaptation_grid, key=loss))
 
 
 def calibrate(network, batches, device):
@@ -72,7 +72,7 @@ def _said(network, batch):
         by_size.zero_()
         by_size[0, 0] = share
         said.append(network(**batch.inputs())[at].double())
-    support, of_class = in_role(batch.support, batch.y)
+    support, of_class = select_role(batch.support, batch.y)
     sizes = network.learner.sizes(one_hot(of_class, support))
     sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
     return *said, y[at], sizes

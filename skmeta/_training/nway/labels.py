@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from ...tasks import SampledTasks, TaskCollection
+from ...tasks import TaskCollection, TaskDistribution
 
 
 def by_classes(tasks, validation_tasks, fraction, rng):
     """A single task as two, some of its classes held out; others as they are."""
-    if validation_tasks is not None or isinstance(tasks, SampledTasks):
+    if validation_tasks is not None or isinstance(tasks, TaskDistribution):
         return tasks, validation_tasks
     if len(tasks) > 1:
         return tasks, validation_tasks
@@ -20,7 +20,7 @@ def by_classes(tasks, validation_tasks, fraction, rng):
             f"aside (validation_fraction={fraction}); at least 2 must remain to learn "
             "from. Give more tasks, more classes, or validation_tasks."
         )
-    held_out = np.isin(task.y, rng.permutation(classes)[:n])
+    validation = np.isin(task.y, rng.permutation(classes)[:n])
     known, new = (
         TaskCollection._of(
             task.X[rows],
@@ -30,7 +30,7 @@ def by_classes(tasks, validation_tasks, fraction, rng):
             task.feature_names,
             task.weights,
         )
-        for rows in (~held_out, held_out)
+        for rows in (~validation, validation)
     )
     return known, new
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.linalg import eigh
 
-from ..._episodes.shared_rows import ClassPools, in_role
+from ..._episodes.shared_rows import NWaySampler, select_role
 from ..._networks.learners.losses import row_losses
 from ..._networks.nway.plda import class_logits, class_means, one_hot, only_present
 from ...tasks import TaskCollection
@@ -130,8 +130,8 @@ def choose_discriminants(tasks, columns, scale, seed):
     rng = np.random.default_rng(seed)
     X, task, group = _some_classes(tasks, columns, rng)
     worths = [np.ones(len(scale)), scale / np.sqrt(np.mean(scale**2))]
-    choices = list(product(worths, SHRINKAGES, BETWEEN_CLASSES))
-    losses = np.zeros(len(choices))
+    adaptation_grid = list(product(worths, SHRINKAGES, BETWEEN_CLASSES))
+    losses = np.zeros(len(adaptation_grid))
     fold = _folds(task, group, rng)
     for left_out in np.unique(fold):
         known, new = fold != left_out, fold == left_out
@@ -140,8 +140,10 @@ def choose_discriminants(tasks, columns, scale, seed):
             continue
         batch = pools.draw(N_EPISODES, rng)
         of = moments(X[known], group[known], task[known])
-        losses += [_loss(discriminants(of, *choice), batch) for choice in choices]
-    best = choices[int(np.argmin(losses))]
+        losses += [
+            _loss(discriminants(of, *choice), batch) for choice in adaptation_grid
+        ]
+    best = adaptation_grid[int(np.argmin(losses))]
     return discriminants(moments(X, group, task), *best)
 
 
@@ -171,18 +173,18 @@ def _pools(X, group, task):
     tasks = TaskCollection._of(
         X[order], group[order], np.append(0, ends), np.arange(len(ends)), None
     )
-    return ClassPools(tasks, torch.from_numpy(X[order]), WAY, SHOTS, 32)
+    return NWaySampler(tasks, torch.from_numpy(X[order]), WAY, SHOTS, 32)
 
 
 def _loss(found, batch):
     """Query loss of the closed form, at the temperature that is best of a few."""
     z = batch.x @ torch.from_numpy(found.projection).T
-    weight, z_support, y_support = in_role(batch.support.double(), z, batch.y)
+    weight, z_support, y_support = select_role(batch.support.double(), z, batch.y)
     between = torch.from_numpy(found.between).expand(len(weight), -1)
     within = torch.ones_like(between)
     share = one_hot(y_support, weight)
     means = class_means(z_support, share, within, between)
-    logits = class_logits(means, in_role(batch.query, z)[1], within)
+    logits = class_logits(means, select_role(batch.query, z)[1], within)
     y, query = batch.target()
     losses = [
         (row_losses(only_present(t * logits, means), y) * query).sum()

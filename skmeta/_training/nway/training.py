@@ -7,23 +7,27 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from ..._episodes.sampler import as_range
-from ..._episodes.shared_rows import ClassPools, PoolBatches, PoolStream
+from ..._episodes.shared_rows import (
+    EpisodeGroupBatches,
+    EpisodeGroupStream,
+    NWaySampler,
+)
 from ..._networks.encoders.embedding import as_tensor, start_embedding
-from ..._networks.learners.base import kind_of
-from ..._networks.learners.wrapper import innermost
+from ..._networks.learners.base import base_learner_name
+from ..._networks.learners.wrapper import unwrap
 from ..._networks.nway.network import ClassNetwork
 from ..._networks.nway.relations import remember_classes
 from ..._preprocessing.scaling import CLIP, FeatureScaler
-from ..._preprocessing.task_mapping import in_columns
+from ..._preprocessing.task_mapping import map_features
 from ..._utils.random import seeded
 from ...exceptions import NonFiniteLossError
 from ..embedding_pretraining import EMBEDDED_LESS
 from ..loop import QueryLoss, train
-from ..shared_rows_network import PoolNetwork
-from ..split import Sources
+from ..shared_rows_network import SharedRowsNetwork
+from ..split import MetaSplit
 from ..state import MetaState
-from ..validation import return_to_start
-from .auxiliary_classifier import CoTrainingLoss, known_classes
+from ..validation import interpolate_to_init
+from .auxiliary_classifier import AuxiliaryLoss, auxiliary_classifier
 from .calibration import calibrate, choose_steps
 from .labels import by_classes
 from .lda_init import choose_discriminants
@@ -48,7 +52,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
     if embedding is not None:
         embedding.to(device)
     if embedding is not None and not learned:
-        sources = sources.map(lambda some: in_columns(some, embedding))
+        sources = sources.map(lambda some: map_features(some, embedding))
     features = _scaler(sources, embedding if learned else None, previous)
 
     def columns(rows):
@@ -57,24 +61,24 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
         return rows.clip(-CLIP, CLIP)
 
     learner = _learner(settings, system, sources, features, columns, seed, previous)
-    network = PoolNetwork(
+    network = SharedRowsNetwork(
         learner, embedding if learned else None, settings["augmentation"],
-        known_classes(sources, embedding), seed,
+        auxiliary_classifier(sources, embedding), seed,
     ).to(device)  # fmt: skip
 
     def pools(some):
         """Pools of tasks whose rows the network takes."""
         rows = as_tensor(some.X) if learned else torch.from_numpy(columns(some.X))
         sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
-        return ClassPools(some, rows, *sizes, settings["n_query"])
+        return NWaySampler(some, rows, *sizes, settings["n_query"])
 
     batch_size = settings["batch_size"]
     if learned:
         batch_size = max(1, batch_size // EMBEDDED_LESS)
-    stream = PoolStream(sources, pools, batch_size, rng)
+    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
     returns = not learned or not embedding.trainable
     history, failure = _train(
-        network, stream, settings, len(sources.held_out) if returns else None, device
+        network, stream, settings, len(sources.validation) if returns else None, device
     )
     learner = network.cpu().eval().learner.double()
     if embedding is not None:
@@ -98,10 +102,10 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
 def _sources(tasks, validation_tasks, fraction, rng, embeds):
     """Tasks to learn from and tasks held out, their classes checked."""
     tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
-    sources = Sources.split(
+    sources = MetaSplit.split(
         tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
     )
-    for some in (sources.examples, sources.held_out):
+    for some in (sources.examples, sources.validation):
         check_classification_targets(some.y)
     return sources
 
@@ -117,23 +121,25 @@ def _train(network, stream, settings, n_returned, device):
     history : list of dict
     failure : NonFiniteLossError or None
     """
-    calibrate(network, stream.held_out, device)
+    calibrate(network, stream.validation, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
     loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = PoolBatches(stream, settings["steps_per_epoch"])
-    judged = stream.held_out[::2]  # all of them would take a tenth of the time
+    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
+    judged = stream.validation[::2]  # all of them would take a tenth of the time
     try:
         history = train(
             network, batches, judged, device=device,
-            criterion=QueryLoss if network.known_classes is None else CoTrainingLoss,
+            criterion=(
+                QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
+            ),
             **{name: settings[name] for name in loop},
         )  # fmt: skip
     except NonFiniteLossError as error:
         failure, history = error, error.history
     if n_returned is not None:
-        return_to_start(network, untrained, stream.held_out, n_returned, device)
-    choose_steps(network, stream.held_out, device)
-    calibrate(network, stream.held_out, device)
+        interpolate_to_init(network, untrained, stream.validation, n_returned, device)
+    choose_steps(network, stream.validation, device)
+    calibrate(network, stream.validation, device)
     return history, failure
 
 
@@ -150,7 +156,7 @@ def _scaler(sources, embedding, previous):
 def _learner(settings, system, sources, features, columns, seed, previous):
     """The learner at its start: the closed form, where columns are known."""
     if previous is not None:
-        learner = copy.deepcopy(innermost(previous.network.learner)[0])
+        learner = copy.deepcopy(unwrap(previous.network.learner)[0])
         return learner.float().requires_grad_(True)
     n_columns = len(features.mean)
     discriminants, n_features = None, n_columns
@@ -159,9 +165,9 @@ def _learner(settings, system, sources, features, columns, seed, previous):
             sources.examples, columns, features.scale, seed
         )
         n_features = len(discriminants.between)
-    kind = kind_of(settings["base_learner"])
+    kind = base_learner_name(settings["base_learner"])
     with seeded(seed):
-        learner = system.own_classes(
+        learner = system.nway(
             n_columns, n_features,
             **{name: settings[name] for name in ("embed_dim", "n_heads", "n_layers")},
             linear_only=kind == "linear", by_gradient=kind == "mlp",
