@@ -21,7 +21,7 @@ from .._networks.learners.sklearn_estimator import (
     help_of,
     train_estimator,
 )
-from .._preprocessing.wild_values import warn_of_far_rows
+from .._preprocessing.outliers import warn_unusual_rows
 from .._training.meta_training import meta_train
 from .._training.single_task import train_alone
 from .._training.split import drop_zero_weight
@@ -29,7 +29,7 @@ from .._utils.threads import single_pool_thread
 from .._utils.torch_state import own_torch
 from ..exceptions import NotMetaFittedWarning
 from ..tasks import check_tasks
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._row_checks import (
     NO_TARGETS,
     check_label_type,
@@ -237,8 +237,8 @@ class MetaLearner(
             X, y, weight = (np.concatenate(pair) for pair in support)
         if meta_fitted:
             state = self._state_for(self.meta_state_, y)
-            rows = state.missing.marked(X)
-            warn_of_far_rows(rows, state.seen, y, state.targets)
+            rows = state.missing.mask_outliers(X)
+            warn_unusual_rows(rows, state.seen, y, state.targets)
         else:
             state = self._alone(X, y, weight, classes)
         with self._torch():

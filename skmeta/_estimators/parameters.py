@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
 from .._networks.learners.base import BASE_LEARNERS
+from .._utils.sklearn_private import HasMethods, Interval, StrOptions
 from .._utils.versioning import Versioned
 
 EMBEDDING_PREFIX = "embedding__"

@@ -11,8 +11,8 @@ from .._networks.nway.relations import class_memory, remembered_rows
 from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
 from ..tasks import TaskDistribution, check_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned
-from ..tasks._not_tasks import takes_tasks
 from .classifier import MetaClassifier
 from .regressor import MetaRegressor
 
@@ -119,7 +119,7 @@ class RelatedTasks:
                 "A task distribution has no end, and cannot be related or remembered. "
                 "Draw tasks from it by sample(n_tasks, random_state), and give these."
             )
-        check_learned(tasks._kind, self.meta_state_, self)
+        check_learned(tasks._schema, self.meta_state_, self)
         return tasks
 
     def _chunks(self, tasks):

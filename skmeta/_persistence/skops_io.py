@@ -14,11 +14,12 @@ from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process import kernels
-from sklearn.tree._tree import Tree
 
+from .._utils.sklearn_private import tree_types
 from ..exceptions import SavedFileError
+
+Tree, TreePredictor = tree_types()
 
 TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",

@@ -59,7 +59,7 @@ class Initialization:
     ----------
     examples, held_out : Episodes
     features : FeatureScaler or ReducedScaler
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler or ClassCodec
     pooled : PooledPredictor or None
     learner : module
         A base learner with its prior fitted, its conditioning on the task still idle.

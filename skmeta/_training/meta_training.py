@@ -188,7 +188,7 @@ def meta_train(settings, structure, system, tasks, validation_tasks, *,
     classes = class_labels(sources) if classification else None
     if not classification:
         sources.check_numbers()
-    columns = sources.examples._kind
+    columns = sources.examples._schema
     judged = sources.validation.X, sources.validation.y
     missing, seen, sources = sources.filled(previous, embeds)
     embedding = learn_embedding(settings, sources, classes, seed, device, previous)

@@ -41,10 +41,10 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     """
     row_shape, embeds = X.shape[1:], settings["embedding"] is not None
     missing = MissingValues.fit(X, weight, indicates=not embeds, bounds=False)
-    X = missing.columns(X)
+    X = missing.transform(X)
     embedding = start_embedding(settings, X, seed)
     if embeds:
-        X = embedding.columns(X)
+        X = embedding.transform(X)
     task = np.zeros(len(X), int)
     features = fit_features(X, y, task, None if classes is None else "shared", weight)
     if classes is None:

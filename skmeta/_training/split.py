@@ -7,13 +7,13 @@ import numpy as np
 
 from .._preprocessing.column_reduction import fit_features_of
 from .._preprocessing.missing_values import MissingValues
+from .._preprocessing.outliers import (
+    drop_target_outliers,
+    restrict_targets,
+    warn_feature_outliers,
+)
 from .._preprocessing.row_uncertainty import FeatureRange
 from .._preprocessing.task_mapping import map_features
-from .._preprocessing.wild_values import (
-    plausible_targets,
-    warn_of_wild_features,
-    within,
-)
 from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 from ..tasks._column_names import check_columns
 from ..tasks._row_checks import refuse_text_tasks
@@ -37,7 +37,7 @@ class MetaSplit:
 
     Attributes
     ----------
-    tasks : TaskCollection, LazyTasks or SampledTasks
+    tasks : TaskCollection, LazyTasks or TaskDistribution
         Drawn from at every step.
     examples : TaskCollection
         What scalers, the pooled estimator and the prior are fitted to: ``tasks``
@@ -84,15 +84,15 @@ class MetaSplit:
         given = tasks, validation_tasks
         in_memory = all(isinstance(t, TaskCollection | None) for t in given)
         if numbers and in_memory:
-            tasks, validation_tasks, *_ = plausible_targets(*given)
+            tasks, validation_tasks, *_ = drop_target_outliers(*given)
         sources = cls._split(tasks, validation_tasks, fraction, rng, least)
         sources._check(embeds)
         return sources if in_memory or not numbers else sources._plausible()
 
     def _plausible(self):
         """The same without rows whose targets are wild, of tasks that are loaded."""
-        *_, low, high = plausible_targets(self.examples, self.validation)
-        return self.map(lambda some: within(some, low, high))
+        *_, low, high = drop_target_outliers(self.examples, self.validation)
+        return self.map(lambda some: restrict_targets(some, low, high))
 
     @classmethod
     def _split(cls, tasks, validation_tasks, fraction, rng, least):
@@ -141,7 +141,7 @@ class MetaSplit:
                 "features. Flatten the rows first, or give an embedding, a torch "
                 "module that turns such rows into vectors."
             )
-        check_same_schema(self.validation._kind, self.examples._kind, VALIDATION)
+        check_same_schema(self.validation._schema, self.examples._schema, VALIDATION)
 
     def check_numbers(self):
         """Refuse targets that are no numbers."""
@@ -178,11 +178,11 @@ class MetaSplit:
         if previous is None:
             missing = MissingValues.fit(self.examples.X, indicates=not embeds)
             if missing.low is not None:
-                marked = missing.marked(self.examples.X)
-                warn_of_wild_features(self.examples, marked)
+                marked = missing.mask_outliers(self.examples.X)
+                warn_feature_outliers(self.examples, marked)
         else:
             check_columns(
-                self.examples._kind, previous, CONTINUES,
+                self.examples._schema, previous, CONTINUES,
                 otherwise=", or set warm_start=False to start anew",
             )  # fmt: skip
             missing = previous.missing
@@ -225,8 +225,7 @@ def drop_zero_weight(tasks):
     tasks = tasks[tasks.weights > 0]
     if np.ptp(tasks.weights) > 0:
         return tasks
-    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
-    return TaskCollection._of(*flat)
+    return tasks._replace(weights=None)
 
 
 def _in_memory(tasks, n, rng):

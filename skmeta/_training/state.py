@@ -29,7 +29,7 @@ class MetaState:
     parameters : dict
         Structural parameters of the estimator that it was trained with.
     features : FeatureScaler or ReducedScaler
-    targets : TargetScaler, LabelEncoder or None
+    targets : TargetScaler, ClassCodec or None
         None where every task has classes of its own.
     pooled : PooledPredictor or None
     missing : MissingValues
@@ -99,7 +99,7 @@ class MetaState:
 
     def rows(self, X, weight=None):
         """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
-        return self.embedded_rows(self.columns(X), weight)
+        return self.embedded_rows(self.transform(X), weight)
 
     def support(self, X, weight):
         """Rows ``X`` (n_rows, ...) to adapt to, which count as far as they are known.
@@ -117,7 +117,7 @@ class MetaState:
         certain = np.ones(len(X))
         if self.seen is None or self.network.has_task_specific_labels:
             return certain
-        X = self.missing.marked(X)
+        X = self.missing.mask_outliers(X)
         unknown = np.isnan(X)
         unknown[:, self.missing.indicated] = False
         holey = np.flatnonzero(unknown.any(1))
@@ -126,10 +126,10 @@ class MetaState:
             certain[holey] = certainty(self, companions)
         return certain
 
-    def columns(self, X):
+    def transform(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` (n_rows, ...)."""
-        X = self.missing.columns(X)
-        return X if self.embedding is None else self.embedding.columns(X)
+        X = self.missing.transform(X)
+        return X if self.embedding is None else self.embedding.transform(X)
 
     def companions(self, X, support):
         """What shows how unsure rows ``X`` make predictions, see `FeatureRange`.
@@ -138,8 +138,8 @@ class MetaState:
         """
         if self.seen is None:
             return None
-        seen = self.seen.including(self.missing.marked(support))
-        return seen.companions(self.missing.marked(X))
+        seen = self.seen.including(self.missing.mask_outliers(support))
+        return seen.companions(self.missing.mask_outliers(X))
 
     def by_feature(self, relevance):
         """Relevance of each feature, from that of each column (at least n_columns,).

@@ -10,13 +10,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from .._preprocessing.missing_values import MissingValues
+from .._preprocessing.outliers import drop_target_outliers, warn_feature_outliers
 from .._preprocessing.task_mapping import map_features
-from .._preprocessing.wild_values import plausible_targets, warn_of_wild_features
 from .._utils.torch_state import own_torch
 from .._utils.versioning import Versioned
 from ..exceptions import NotMetaFittedWarning
 from ..tasks import LazyTasks, TaskDistribution, check_tasks
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._row_checks import (
     check_label_type,
     refuse_text_tasks,
@@ -101,18 +101,18 @@ class Baseline(Versioned):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
-            check_same_schema(validation_tasks._kind, tasks._kind, VALIDATION)
+            check_same_schema(validation_tasks._schema, tasks._schema, VALIDATION)
         self._check_targets(tasks)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
         columns = tasks.n_features, tasks.feature_names
         if isinstance(self, RegressorMixin):
-            tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
+            tasks, validation_tasks, *_ = drop_target_outliers(tasks, validation_tasks)
         known = MissingValues.fit(tasks.X, indicates=False)
         if known.low is None:
             known = None
         else:
-            warn_of_wild_features(tasks, known.marked(tasks.X))
+            warn_feature_outliers(tasks, known.mask_outliers(tasks.X))
             tasks, validation_tasks = (
                 some and map_features(some, known) for some in (tasks, validation_tasks)
             )
@@ -198,7 +198,7 @@ class Baseline(Versioned):
     def _plausible(self, X):
         """Rows with the mean of meta-training in place of wild values."""
         known = getattr(getattr(self, "meta_state_", None), "known", None)
-        return X if known is None else known.columns(X)
+        return X if known is None else known.transform(X)
 
     def _forget(self):
         learned = [name for name in vars(self) if name.endswith("_")]

@@ -87,9 +87,7 @@ def load_suzuki_tasks():
         y.append(float(row["yield"]))
     names = {**BASES, **SOLVENTS}
     feature_names = tuple(f"{part}={names[smiles]}" for part, smiles in columns)
-    tasks = TaskCollection(tasks)
-    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, feature_names
-    return TaskCollection._of(*flat)
+    return TaskCollection(tasks)._replace(feature_names=feature_names)
 
 
 def _codes(number, labels):

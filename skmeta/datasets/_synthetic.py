@@ -242,8 +242,7 @@ def shuffle_targets(tasks, fraction, random_state=None):
     y = tasks.y.copy()
     for t in np.flatnonzero(shuffled):
         rng.shuffle(y[tasks.offsets[t] : tasks.offsets[t + 1]])
-    flat = tasks.X, y, tasks.offsets, tasks._names, tasks.feature_names
-    return TaskCollection._of(*flat), shuffled
+    return tasks._replace(y=y), shuffled
 
 
 def _collect(X, y):

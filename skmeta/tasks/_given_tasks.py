@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._argument_checks import refuse_group, refuse_table
 from ._array_likes import is_frame, named, refuse_sparse, to_array
 from ._collection import TaskCollection
 from ._column_names import Columns, check_columns, refuse_duplicates
 from ._input_checks import check_sizes, read_target
 from ._lazy import TaskDistribution, check_tasks
-from ._not_tasks import refuse_group, refuse_table
 from ._task import Task, numbered
 
 
@@ -28,7 +28,7 @@ def given_tasks(tasks):
 
     Returns
     -------
-    tasks : list of GivenTask, LazyTasks or SampledTasks
+    tasks : list of GivenTask, LazyTasks or TaskDistribution
         Those of a collection whose columns have names are data frames.
     """
     refuse_table(tasks)
@@ -82,7 +82,7 @@ def columns_of(tasks):
         return _columns(tasks[0].X)
     if isinstance(tasks, TaskDistribution):
         tasks = tasks.draw(1, 0)
-    return tasks._kind
+    return tasks._schema
 
 
 def _columns(X):

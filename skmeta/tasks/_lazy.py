@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._collection import TaskCollection, positions
+from ._argument_checks import refuse_table, takes_tasks
+from ._collection import TaskCollection
 from ._column_names import width
-from ._not_tasks import refuse_table, takes_tasks
+from ._indexing import positions
 from ._task import NO_TASKS, check_same_schema, flatten, numbered
 
 
@@ -53,18 +54,18 @@ class LazyTasks(Sequence):
             raise ValueError(NO_TASKS)
         self._sequence = sequence
         self._at = np.arange(len(sequence))
-        self._kind = None
-        self._kind = self.take([0])._kind
+        self._schema = None
+        self._schema = self.take([0])._schema
 
     @property
     def feature_names(self):
         """The column names of the first task, or None."""
-        return self._kind.feature_names
+        return self._schema.feature_names
 
     @property
     def n_features(self):
         """Number of columns of X; None where a row is not a vector."""
-        shape = self._kind.row_shape
+        shape = self._schema.row_shape
         return shape[0] if len(shape) == 1 else None
 
     @property
@@ -80,7 +81,7 @@ class LazyTasks(Sequence):
         if not isinstance(at, np.ndarray):
             return self.take([at])[0]
         selected = LazyTasks.__new__(LazyTasks)
-        selected._sequence, selected._kind = self._sequence, self._kind
+        selected._sequence, selected._schema = self._sequence, self._schema
         selected._at = self._at[at]
         return selected
 
@@ -108,11 +109,11 @@ class LazyTasks(Sequence):
         at = self._at[np.atleast_1d(positions(indices, len(self)))]
         distinct, where = np.unique(at, return_inverse=True)
         items = ((t, self._sequence[t]) for t in distinct.tolist())
-        flat = flatten(numbered(items), self._kind, unique=False)
+        flat = flatten(numbered(items), self._schema, unique=False)
         return TaskCollection._of(*flat)[where]
 
     def __repr__(self):
-        return f"LazyTasks(n_tasks={len(self):,}, {width(self._kind.row_shape)})"
+        return f"LazyTasks(n_tasks={len(self):,}, {width(self._schema.row_shape)})"
 
 
 class TaskDistribution:
@@ -139,7 +140,7 @@ class TaskDistribution:
 
     def __init__(self, distribution):
         self._distribution = distribution
-        self._kind = None
+        self._schema = None
 
     def draw(self, n_tasks, seed):
         """Draw tasks. Two may have the same name, if the distribution says so.
@@ -179,16 +180,16 @@ class TaskDistribution:
                 f"{call} returned {len(tasks)} tasks; it must return {n_tasks}."
             )
         if isinstance(tasks, list):
-            flat = flatten(numbered(enumerate(tasks)), self._kind, unique=False)
+            flat = flatten(numbered(enumerate(tasks)), self._schema, unique=False)
             tasks = TaskCollection._of(*flat)
-        kind = tasks._kind
-        if self._kind is None:
-            self._kind = kind._replace(name=f"{kind.name} of the first draw")
-        check_same_schema(kind, self._kind)
+        kind = tasks._schema
+        if self._schema is None:
+            self._schema = kind._replace(name=f"{kind.name} of the first draw")
+        check_same_schema(kind, self._schema)
         return tasks
 
     def __repr__(self):
-        return f"SampledTasks({self._distribution!r})"
+        return f"TaskDistribution({self._distribution!r})"
 
 
 @takes_tasks
@@ -205,7 +206,7 @@ def check_tasks(tasks):
 
     Returns
     -------
-    source : TaskCollection, LazyTasks or SampledTasks
+    source : TaskCollection, LazyTasks or TaskDistribution
         The first two have a length and ``take(indices)``; the last has
         ``draw(n_tasks, seed)``. Both methods return a `TaskCollection`.
 

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._argument_checks import refuse_group
 from ._array_likes import float_dtype, named
 from ._column_names import check_columns, width
 from ._input_checks import check_finite, read_only, read_task
-from ._not_tasks import refuse_group
 
 NO_TASKS = "Got no tasks. Pass at least one."
 VALIDATION = "the validation_tasks have", "the tasks have"

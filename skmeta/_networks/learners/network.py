@@ -124,7 +124,7 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
         The estimator's parameters.
     system : System
     n_features : int
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler or ClassCodec
     has_pooled : bool
     seed : int
     """

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ...tasks import TaskCollection, TaskDistribution
+from ...tasks import TaskDistribution
 
 
 def by_classes(tasks, validation_tasks, fraction, rng):
@@ -21,17 +21,7 @@ def by_classes(tasks, validation_tasks, fraction, rng):
             "from. Give more tasks, more classes, or validation_tasks."
         )
     validation = np.isin(task.y, rng.permutation(classes)[:n])
-    known, new = (
-        TaskCollection._of(
-            task.X[rows],
-            task.y[rows],
-            np.array([0, rows.sum()]),
-            task._names,
-            task.feature_names,
-            task.weights,
-        )
-        for rows in (~validation, validation)
-    )
+    known, new = (task.where(rows) for rows in (~validation, validation))
     return known, new
 
 

@@ -57,7 +57,7 @@ def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
 
     def columns(rows):
         """Columns of rows as the learner takes them."""
-        rows = features.transform(embedding.columns(rows) if learned else rows)
+        rows = features.transform(embedding.transform(rows) if learned else rows)
         return rows.clip(-CLIP, CLIP)
 
     learner = _learner(settings, system, sources, features, columns, seed, previous)
