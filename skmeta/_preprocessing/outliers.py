@@ -140,7 +140,7 @@ def warn_feature_outliers(tasks, masked):
         _warn(
             f"Values are out of all proportion to the others: {'; '.join(found)}. They "
             "are taken as missing. If they are right, give such a column on another "
-            "scale, its logarithm say."
+            "scale, such as its logarithm."
         )
 
 
@@ -236,8 +236,8 @@ def _drop_rows(tasks, low, high, what):
     _warn(
         f"Targets are out of all proportion to the others: "
         f"{_described(tasks, np.flatnonzero(~kept), y)} of the {what}. Such rows are "
-        "left out. If they are right, predict the targets on another scale, their "
-        "logarithm say."
+        "left out. If they are right, predict the targets on another scale, such as "
+        "their logarithm."
     )
     return tasks.where(kept)[np.flatnonzero(_n_kept(tasks, kept) >= 2)]
 
