@@ -71,7 +71,7 @@ def read_table(path):
     --------
     >>> from importlib.resources import files
     >>> from skmeta.tables import read_table
-    >>> frame = read_table(files("skmeta") / "data" / "suzuki.csv.gz")
+    >>> frame = read_table(files("skmeta.datasets") / "data" / "suzuki.csv.gz")
     >>> frame["yield"].head(2).to_list()
     ['0.0476', '0.0412']
     """

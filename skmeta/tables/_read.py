@@ -205,7 +205,7 @@ def read_tasks(
     --------
     >>> from importlib.resources import files
     >>> from skmeta.tables import read_tasks
-    >>> path = files("skmeta") / "data" / "suzuki.csv.gz"
+    >>> path = files("skmeta.datasets") / "data" / "suzuki.csv.gz"
     >>> table = read_tasks(path, task="ligand", target="yield")
     >>> table.tasks
     TaskCollection(n_tasks=12, n_rows=5,760, n_features=23)

@@ -32,13 +32,13 @@ class TaskCollection(Immutable, Sequence):
     """Many tasks, stored flat: an immutable sequence of `Task`.
 
     An int gives a `Task` (a view); a slice, an array of ints or a boolean mask gives
-    a `TaskCollection`, so that scikit-learn's splitters work on it. A run of
-    neighbours is a view too; any other selection gathers its rows once.
+    a `TaskCollection`, so that scikit-learn's splitters work on it. Consecutive tasks
+    are a view too; any other selection copies its rows.
 
     Parameters
     ----------
     tasks : iterable of Task or (X, y) pairs, or dict of name -> (X, y) or Task
-        All with the same columns. Tasks without a name are called by their position.
+        All with the same columns. The name of a task without one is its position.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class TaskCollection(Immutable, Sequence):
         Task t has the rows ``offsets[t]:offsets[t + 1]``. Read-only.
     names : tuple of length n_tasks
     weights : ndarray of shape (n_tasks,) or None
-        How much each task counts in meta-training; None where no task has a weight.
+        How much each task counts in meta-training; None if no task has a weight.
     feature_names : tuple of str or None
     n_features : int or None
         None where a row is not a vector.
@@ -163,10 +163,10 @@ class TaskCollection(Immutable, Sequence):
         target : str
             The column to predict.
         task : str
-            The column that says which task a row belongs to.
+            The column that names the task of each row.
         features : list of str, default=None
-            The columns to predict from; None takes all others. They must be numeric:
-            `skmeta.tables.read_tasks` makes them so, of a file, and pipelines do.
+            The feature columns; None takes all others. They must be numeric;
+            `skmeta.tables.read_tasks` and pipelines encode others.
 
         Returns
         -------
@@ -188,7 +188,7 @@ class TaskCollection(Immutable, Sequence):
 
     @property
     def names(self):
-        """What the tasks are called, a tuple of length n_tasks."""
+        """The names of the tasks, a tuple of length n_tasks."""
         return tuple(self._names.tolist())
 
     @property
@@ -229,7 +229,7 @@ class TaskCollection(Immutable, Sequence):
         return (self[t] for t in range(len(self)))
 
     def take(self, indices):
-        """Select tasks, some of them more than once if need be.
+        """Select tasks; indices may be repeated.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class TaskCollection(Immutable, Sequence):
         return self._select(np.atleast_1d(positions(indices, len(self))))
 
     def where(self, rows):
-        """Keep some rows of the tasks.
+        """Select rows of the tasks.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class TaskCollection(Immutable, Sequence):
         Returns
         -------
         tasks : TaskCollection
-            Of as many tasks; those of which no row is kept have none.
+            With as many tasks, some of which may have no rows.
         """
         counted = np.concatenate([[0], np.cumsum(rows)])
         return self._replace(

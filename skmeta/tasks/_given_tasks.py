@@ -1,4 +1,4 @@
-"""Tasks with their rows as the user has them, as pipelines read them."""
+"""Tasks whose rows are as the user passed them, for pipelines."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from ._task import Task, numbered
 
 
 class GivenTask(NamedTuple):
-    """A task whose rows are as the user has them, a data frame say."""
+    """A task whose rows are as the user passed them, for example a data frame."""
 
     X: object
     y: np.ndarray
@@ -24,12 +24,12 @@ class GivenTask(NamedTuple):
 
 
 def given_tasks(tasks):
-    """Tasks with their rows as the user has them.
+    """Tasks with their rows as the user passed them.
 
     Returns
     -------
     tasks : list of GivenTask, LazyTasks or TaskDistribution
-        Those of a collection whose columns have names are data frames.
+        The rows of a collection with feature names become data frames.
     """
     refuse_table(tasks)
     if isinstance(tasks, Mapping):
@@ -77,7 +77,7 @@ def _given(name, item):
 
 
 def columns_of(tasks):
-    """The columns of tasks, whatever holds them."""
+    """The columns of tasks from any source."""
     if isinstance(tasks, list):
         return _columns(tasks[0].X)
     if isinstance(tasks, TaskDistribution):
@@ -91,7 +91,7 @@ def _columns(X):
 
 
 def framed(X, names):
-    """Rows with the names of their columns, where there are names, and pandas."""
+    """Rows as a data frame, if there are names of columns and pandas is installed."""
     if names is None:
         return X
     try:

@@ -1,8 +1,4 @@
-"""Sources of tasks: a collection, a sequence that loads on access, a distribution.
-
-A `TaskCollection` stores the rows of all its tasks in one flat array, so that 100,000
-tasks cost no more than their rows; a `Task` is a view made on access.
-"""
+"""Tasks that are not in memory: loaded on access, or drawn from a distribution."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,8 +14,8 @@ from ._task import NO_TASKS, check_same_schema, flatten, numbered
 class LazyTasks(Sequence):
     """A sequence that loads its tasks on access, such as one larger than memory.
 
-    Wrapping loads the first task, to learn its columns, and lets it go. Selecting with
-    a slice, an array of ints or a mask loads nothing.
+    The constructor loads the first task to learn its columns, and does not keep it.
+    Selecting with a slice, an array of ints or a mask loads nothing.
 
     Parameters
     ----------
@@ -89,7 +85,7 @@ class LazyTasks(Sequence):
         return (self[t] for t in range(len(self)))
 
     def take(self, indices):
-        """Load tasks, each once however often it is asked for.
+        """Load tasks, each once, even if its index is repeated.
 
         Parameters
         ----------
@@ -98,8 +94,8 @@ class LazyTasks(Sequence):
         Returns
         -------
         tasks : TaskCollection
-            Of n tasks, in the order of `indices`. One without a name is called by its
-            position in the sequence that was wrapped.
+            Of n tasks, in the order of `indices`. The name of a task without one is its
+            position in the wrapped sequence.
 
         Raises
         ------
@@ -117,7 +113,7 @@ class LazyTasks(Sequence):
 
 
 class TaskDistribution:
-    """A task distribution: tasks without end.
+    """A task distribution, from which any number of tasks can be drawn.
 
     Parameters
     ----------
@@ -143,7 +139,7 @@ class TaskDistribution:
         self._schema = None
 
     def draw(self, n_tasks, seed):
-        """Draw tasks. Two may have the same name, if the distribution says so.
+        """Draw tasks. Their names are those of the distribution, and need not differ.
 
         Parameters
         ----------
@@ -194,15 +190,14 @@ class TaskDistribution:
 
 @takes_tasks
 def check_tasks(tasks):
-    """Turn whatever holds tasks into one of three sources of tasks.
+    """Convert tasks of any form into one of three sources of tasks.
 
     Parameters
     ----------
     tasks : TaskCollection, or iterable or dict of tasks, or Sequence, or distribution
-        An iterable holds `Task` objects or ``(X, y)`` pairs. Any object with
-        ``__len__`` and ``__getitem__`` that is no list, tuple or dict is taken to load
-        its tasks on access; one with ``sample(n_tasks, random_state)`` to be a task
-        distribution.
+        An iterable holds `Task` objects or ``(X, y)`` pairs. An object with ``__len__``
+        and ``__getitem__`` that is no list, tuple or dict loads its tasks on access;
+        one with ``sample(n_tasks, random_state)`` is a task distribution.
 
     Returns
     -------
@@ -213,7 +208,7 @@ def check_tasks(tasks):
     Raises
     ------
     TypeError
-        If `tasks` is nothing that can hold tasks, or X and y are given in its place.
+        If `tasks` holds no tasks, or X and y are given in its place.
     ValueError
         If it is empty, or its tasks do not pass the checks of `TaskCollection`.
 
