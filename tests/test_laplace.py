@@ -412,7 +412,7 @@ def test_support_weights_are_the_linearised_weights(learner, support, query, enc
 
 def test_what_the_encoder_reads_is_the_label_less_the_prior(learner, support):
     rows, y = support
-    expected = np.eye(3)[y] - softmax(rows.prior.numpy(), axis=-1)
+    expected = np.eye(3)[y] - softmax(rows.offset.numpy(), axis=-1)
     assert_close(learner.targets(rows, y), expected, 1e-12)
 
 

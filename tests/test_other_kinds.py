@@ -97,7 +97,7 @@ class TaskSchema:
         self.process, self.task = adapted.base, task
 
     def inputs(self, rows):
-        parts = (rows.x, rows.prior)[: 1 + (len(self.scale) > rows.x.shape[2])]
+        parts = (rows.x, rows.offset)[: 1 + (len(self.scale) > rows.x.shape[2])]
         return torch.cat(parts, -1)[self.task].numpy() * self.scale
 
     def correlation(self, a, b, support):

@@ -195,7 +195,7 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
 
 def decoded(learner, adapted, query, said):
     """What the decoder says of rows, given what the base learner says of them."""
-    inputs = torch.cat([query.x, query.prior, said], -1)
+    inputs = torch.cat([query.x, query.offset, said], -1)
     out = learner.decoder(inputs, adapted.known, adapted.encoding.log_weight)
     return 3 * (out / 3).tanh()
 

@@ -211,10 +211,10 @@ class QueryLearner(MetaLearner):
         query = _rows_like(state.rows(np.concatenate(queries)), queries)
         encoded = zip(targets, labels_of, strict=True)
         y = pad([of.transform(y) for of, y in encoded])
-        names = ("x_support", "prior_support", "weight_support", "y_support")
+        names = ("x_support", "offset_support", "weight_support", "y_support")
         return dict(zip(names, [*support, y], strict=True)) | {
             "x_query": query[0],
-            "prior_query": query[1],
+            "offset_query": query[1],
         }
 
 

@@ -131,18 +131,19 @@ def resume_initialization(previous, sources, seed):
     start : Start
     """
     features, targets, pooled = previous.features, previous.targets, previous.pooled
-    prior = held_out_prior = None
+    offset = held_out_offset = None
     if pooled is not None:
         pooled = fit_pooled(
             clone(pooled.estimator), sources.examples, task_type=pooled.task_type,
             classes=pooled.classes, random_state=seed,
             offset=0.0 if pooled.classes is not None else targets.offset,
         )  # fmt: skip
-        prior, held_out_prior = pooled.out_of_fold, pooled.predict(sources.validation.X)
+        offset = pooled.out_of_fold
+        held_out_offset = pooled.predict(sources.validation.X)
         pooled = replace(pooled, out_of_fold=None)
     return Initialization(
-        Episodes(sources.examples, features, targets, prior),
-        Episodes(sources.validation, features, targets, held_out_prior),
+        Episodes(sources.examples, features, targets, offset),
+        Episodes(sources.validation, features, targets, held_out_offset),
         features, targets, pooled,
         copy.deepcopy(previous.network.core()).float(), np.nan,
     )  # fmt: skip
@@ -177,7 +178,7 @@ class _Candidate:
 
     def __init__(self, estimator, base_learner, sources, features, classes, n_support,
                  seed):  # fmt: skip
-        pooled = prior = held_out_prior = None
+        pooled = offset = held_out_offset = None
         if estimator is not None:
             task_type = "regression" if classes is None else "classification"
             pooled = fit_pooled(
@@ -185,18 +186,18 @@ class _Candidate:
                 random_state=seed,
                 offset=0.0 if classes is not None else offset_of(sources.examples.y),
             )  # fmt: skip
-            prior = pooled.out_of_fold
-            held_out_prior = pooled.predict(sources.validation.X)
+            offset = pooled.out_of_fold
+            held_out_offset = pooled.predict(sources.validation.X)
             pooled = replace(pooled, out_of_fold=None)
         weight = sources.examples.row_weights()
         if classes is None:
-            targets = TargetScaler.fit(sources.examples.y, prior, weight)
+            targets = TargetScaler.fit(sources.examples.y, offset, weight)
         else:
             targets = ClassCodec(classes)
         self.features, self.targets, self.pooled = features, targets, pooled
-        self.examples = Episodes(sources.examples, features, targets, prior)
+        self.examples = Episodes(sources.examples, features, targets, offset)
         self.validation = Episodes(
-            sources.validation, features, targets, held_out_prior
+            sources.validation, features, targets, held_out_offset
         )
         learner = make_base_learner(
             "linear" if base_learner == "linear" else "gp",

@@ -155,11 +155,11 @@ class MetaState:
         x = self.features.transform(X, np.float64)
         if self.pooled is None or len(X) == 0:
             n_outputs = 0 if self.targets is None else self.targets.n_outputs
-            prior = np.zeros((len(X), n_outputs))
+            offset = np.zeros((len(X), n_outputs))
         else:
-            prior = self.targets.transform_offset(self.pooled.predict(X))
+            offset = self.targets.transform_offset(self.pooled.predict(X))
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
-        return Rows(*(self._tensor(a[None]) for a in (x, prior, weight)))
+        return Rows(*(self._tensor(a[None]) for a in (x, offset, weight)))
 
     def encoded(self, y):
         """Targets (n_rows,) of one task, as the network takes them."""

@@ -45,8 +45,8 @@ class GaussianProcessClassification(nn.Module):
 
     def targets(self, rows, y):
         """What the task encoder reads: the label less the pooled probabilities."""
-        one_hot = F.one_hot(y, rows.prior.shape[-1]).to(rows.prior)
-        return (one_hot - rows.prior.softmax(-1)) * (rows.weight > 0)[..., None]
+        one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
+        return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]
 
     def adapt(self, support, y, encoding):
         """Condition on the support.

@@ -65,7 +65,7 @@ class GaussianProcessRegression(nn.Module):
 
     def targets(self, rows, y):
         """What the task encoder reads of each row's target: its residual."""
-        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+        return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
 
     def adapt(self, support, y, encoding):
         """Condition on the support, once it has trained the hyperparameters.

@@ -35,7 +35,7 @@ class MultilayerPerceptron(nn.Module):
 
     Parameters
     ----------
-    n_features, n_prior, n_outputs : int
+    n_features, n_offset, n_outputs : int
     embed_dim, column_dim : int
         Sizes of the task's encoding.
     classification : bool
@@ -50,7 +50,7 @@ class MultilayerPerceptron(nn.Module):
     def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
                  classification, n_hidden=40, n_steps=3):  # fmt: skip
         super().__init__()
-        self.classification, self.uses_prior = classification, n_offset > 0
+        self.classification, self.uses_offset = classification, n_offset > 0
         n = n_features + n_offset
         self.shapes = [
             (n, n_hidden), (n_hidden,),
@@ -78,9 +78,9 @@ class MultilayerPerceptron(nn.Module):
     def targets(self, rows, y):
         """What the task encoder reads of each row's target."""
         if self.classification:
-            one_hot = F.one_hot(y, rows.prior.shape[-1]).to(rows.prior)
-            return (one_hot - rows.prior.softmax(-1)) * (rows.weight > 0)[..., None]
-        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+            one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
+            return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]
+        return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
 
     def adapt(self, support, y, encoding):
         """Take the gradient steps; shapes as `GaussianProcessRegression.adapt`."""
@@ -178,10 +178,10 @@ class MultilayerPerceptron(nn.Module):
     def _forward(self, parameters, gate, rows):
         w1, b1, w2, b2, w3, b3, _ = self._layers(parameters)
         x = bounded(rows.x) * gate[:, None]
-        u = torch.cat([x, rows.prior], -1) if self.uses_prior else x
+        u = torch.cat([x, rows.offset], -1) if self.uses_offset else x
         h = torch.tanh(u @ w1 + b1[:, None])
         h = torch.tanh(h @ w2 + b2[:, None])
-        return rows.prior + h @ w3 + b3[:, None], h
+        return rows.offset + h @ w3 + b3[:, None], h
 
     def _loss(self, parameters, gate, rows, y):
         output, _ = self._forward(parameters, gate, rows)

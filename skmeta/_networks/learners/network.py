@@ -96,12 +96,12 @@ class MetaNetwork(nn.Module):
         encoding = encode(support, self.learner.targets(support, y))
         return self.learner.adapt(support, y, encoding)
 
-    def forward(self, x_support, prior_support, weight_support, y_support,
-                x_query, prior_query):  # fmt: skip
+    def forward(self, x_support, offset_support, weight_support, y_support,
+                x_query, offset_query):  # fmt: skip
         """Adapt to the support of each task and predict its query rows."""
-        support = Rows(x_support, prior_support, weight_support)
+        support = Rows(x_support, offset_support, weight_support)
         weight = x_query.new_ones(x_query.shape[:2])
-        query = Rows(x_query, prior_query, weight)
+        query = Rows(x_query, offset_query, weight)
         return self.learner.predict(self.adapt(support, y_support), query)
 
 

@@ -71,7 +71,7 @@ class RowDecodingLearner(LearnerWrapper):
     base : module
         A base learner.
     n_inputs : int
-        Columns of a row and of its prior.
+        Columns of a row and of its offset.
     n_said : int
         What the base learner says of a row: a mean and a deviation, or logits.
     embed_dim, n_heads, n_layers : int
@@ -120,7 +120,7 @@ class RowDecodingLearner(LearnerWrapper):
             said = torch.stack([mean, 0.5 * variance.log()], -1)
         else:
             said = prediction.log_softmax(-1)
-        inputs = torch.cat([bounded(query.x), query.prior, said.to(query.x)], -1)
+        inputs = torch.cat([bounded(query.x), query.offset, said.to(query.x)], -1)
         log_weight = adapted.encoding.log_weight
         decoded = self.decoder(inputs, adapted.known, log_weight)
         return MAX_CORRECTION * (decoded / MAX_CORRECTION).tanh()
