@@ -78,7 +78,7 @@ class MetaState:
     def _freeze(self):
         self.network.eval().requires_grad_(False)
         if self.embedding is not None:
-            self.embedding.freeze(self.row_shape)
+            self.embedding.eval().requires_grad_(False)
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:
                 array.flags.writeable = False
