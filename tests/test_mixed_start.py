@@ -14,7 +14,7 @@ from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners import gp_algebra
-from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training import mixed_model_init as mixed_model_init

@@ -101,7 +101,7 @@ def trained(learner, rows, y, encoding, task, n_steps):
 
 def predicted(learner, adapted, query):
     output = learner.predict(adapted, query)
-    return output if learner.classification else torch.stack(output, -1)
+    return output.logits if learner.classification else torch.stack(output, -1)
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 12])

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
-from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.empirical_bayes import (

@@ -18,7 +18,7 @@ from sklearn.exceptions import NotFittedError
 
 from .._networks.learners.sklearn_estimator import (
     EstimatorLearner,
-    help_of,
+    extra_inputs_of,
     train_estimator,
 )
 from .._preprocessing.wild_values import warn_of_far_rows
@@ -320,7 +320,7 @@ class MetaLearner(
         learner = self._located(state).network.learner
         if not hasattr(self, "base_learner_"):
             return learner
-        return EstimatorLearner(learner, self.base_learner_, help_of(state))
+        return EstimatorLearner(learner, self.base_learner_, extra_inputs_of(state))
 
     def _adapt(self, state, X, y, weight):
         state = self._located(state)

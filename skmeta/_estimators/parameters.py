@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
-from .._networks.learners.base import BASE_LEARNERS
+from .._networks.learners.factory import BASE_LEARNERS
 from .._utils.versioning import Versioned
 
 EMBEDDING_PREFIX = "embedding__"

@@ -1,10 +1,10 @@
 """What an adapted meta-learner computes for query rows, of one task or of many."""
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 from .._episodes.batch import pad
-from .._preprocessing.row_uncertainty import location
+from .._networks.learners.predictive import Categorical, Gaussian
 from ..tasks._array_likes import labels
 from .base import MetaLearner
 
@@ -87,8 +87,9 @@ class QueryLearner(MetaLearner):
         return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
 
     def _predictions(self, X):
-        """Mean and variance, or logits, of checked query rows, as `_per_query`."""
-        return self._per_query(X, lambda m, a, rows: as_tuple(m.predict(a, rows)))
+        """`Gaussian` or `Categorical` of arrays, of checked query rows."""
+        parts = self._per_query(X, lambda m, a, rows: m.predict(a, rows))
+        return Categorical(*parts) if is_classifier(self) else Gaussian(*parts)
 
     def _companions(self, X):
         """Rows from which it shows how unsure these rows make a prediction, or None."""
@@ -101,15 +102,15 @@ class QueryLearner(MetaLearner):
         companions = self._companions(X)
         if companions is None:
             return 0.0
-        return companions.variance(location(self._predictions(companions.X)))
+        return companions.variance(self._predictions(companions.X).location())
 
     def _predict_episodes(self, episodes):
         """Predict for every episode.
 
         Returns
         -------
-        predictions : list of list of ndarray
-            Of each episode, mean and variance, or logits, of its query rows.
+        predictions : list of Gaussian or Categorical
+            Of arrays: of each episode, of its query rows.
         variances : list of ndarray of shape (n_query, n_outputs), or 0
             What the rows add, as `_row_variance`.
         targets : list
@@ -126,7 +127,7 @@ class QueryLearner(MetaLearner):
         )
         variances = [0.0] * len(episodes)
         for i, of_companions in zip(unsure, predictions[len(episodes) :], strict=True):
-            variances[i] = found[i].variance(location(of_companions))
+            variances[i] = found[i].variance(of_companions.location())
         return predictions[: len(episodes)], variances, targets
 
     def _in_batches(self, episodes, targets):
@@ -143,14 +144,17 @@ class QueryLearner(MetaLearner):
                     located, [episodes[j] for j in at], [targets[j] for j in at]
                 )
                 device = next(located.network.parameters()).device
-                outputs = as_tuple(
-                    located.network(**{k: v.to(device) for k, v in inputs.items()})
+                outputs = located.network(
+                    **{k: v.to(device) for k, v in inputs.items()}
                 )
             for row, j in enumerate(at):
                 n_query = len(episodes[j][2])
-                results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
-                if len(outputs) == 1:  # other episodes may have more classes
-                    results[j][0] = results[j][0][:, : len(targets[j].classes)]
+                parts = [t[row, :n_query].cpu().numpy() for t in outputs]
+                if is_classifier(self):  # other episodes may have more classes
+                    logits = parts[0][:, : len(targets[j].classes)]
+                    results[j] = Categorical(logits)
+                else:
+                    results[j] = Gaussian(*parts)
         return results
 
     def _predict_episode(self, X, y, X_query):
@@ -220,11 +224,6 @@ class QueryLearner(MetaLearner):
 
 def _is_plain(part):
     return isinstance(part, np.ndarray) and not isinstance(part, np.ma.MaskedArray)
-
-
-def as_tuple(prediction):
-    """Mean and variance, or logits alone."""
-    return prediction if isinstance(prediction, tuple) else (prediction,)
 
 
 def _rows_like(rows, parts):

@@ -10,7 +10,6 @@ from sklearn.utils import (
 from sklearn.utils.validation import column_or_1d
 
 from .._networks.learners.predictive import draw, log_density, marginals, quantiles
-from .._preprocessing.row_uncertainty import location
 from ..tasks._array_likes import labels
 from ..tasks._row_checks import refuse_text
 from .prediction import QueryLearner
@@ -138,7 +137,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         companions = self._companions(X)
         if companions is None:
             return 0.0
-        at = location(self._predictions(companions.X))
+        at = self._predictions(companions.X).location()
         drawn = np.sqrt(companions.independent(at)) * rng.standard_normal(
             (len(X), n_samples)
         )

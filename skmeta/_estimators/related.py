@@ -136,8 +136,8 @@ class RelatedTasks:
         """The adaptation, which meta-training alone lets know of other tasks."""
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
-        _, adapted = self._adaptation()
-        if not hasattr(adapted, "log_relation"):
+        state, adapted = self._adaptation()
+        if state.network.learner.memory is None:
             raise AttributeError(
                 f"This {type(self).__name__} was not meta-fitted and knows of no other "
                 "task. Call meta_fit(tasks) first."

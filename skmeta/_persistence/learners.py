@@ -8,7 +8,7 @@ import torch
 from sklearn.utils import assert_all_finite
 
 from .._estimators.parameters import resolve_device
-from .._networks.learners.sklearn_estimator import EstimatorLearner, help_of
+from .._networks.learners.sklearn_estimator import EstimatorLearner, extra_inputs_of
 from .._networks.nway.network import ClassNetwork
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.scaling import TargetScaler
@@ -256,7 +256,7 @@ def _check_state(state):
     of_tasks = [
         a for a in (state.task_embeddings, state.task_attention) if a is not None
     ]
-    memory = getattr(state.network.learner, "memory", None)
+    memory = state.network.learner.memory
     if memory is not None:
         of_tasks += [memory.keys, memory.functions]
     indicated = state.missing.indicated
@@ -294,9 +294,7 @@ def _check_predicts(state, model=None):
     adapted = state.network.adapt(support, y)
     learner = state.network.learner
     if model is not None:
-        learner = EstimatorLearner(learner, model, help_of(state))
+        learner = EstimatorLearner(learner, model, extra_inputs_of(state))
     prediction = learner.predict(adapted, state.rows(row))
-    if not isinstance(prediction, tuple):
-        prediction = (prediction,)
     if not all(part.isfinite().all() for part in prediction):
         raise SavedFileError("it predicts what is not finite")

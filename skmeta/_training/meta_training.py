@@ -8,8 +8,9 @@ import torch
 from sklearn.utils.multiclass import check_classification_targets
 
 from .._episodes.sampler import as_range, log_uniform_sizes, prepared
-from .._networks.learners.base import base_learner_name
+from .._networks.learners.factory import base_learner_name
 from .._networks.learners.network import MetaNetwork, make_network
+from .._networks.learners.wrapper import unwrap
 from .._preprocessing.task_mapping import map_features
 from ..exceptions import NonFiniteLossError
 from ..tasks import LazyTasks, TaskDistribution
@@ -267,7 +268,7 @@ def learn(settings, system, sources, classes, seed, device, previous, state_of):
         np.inf if isinstance(sources.tasks, TaskDistribution) else len(sources.tasks)
     )
     prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
-    if not hasattr(start.learner, "sample"):
+    if not start.learner.has_prior:
         prior_share = 0.0
     stream = EpisodeStream(sources, start, settings["n_query"], prior_share, rng)
     batches = EpisodeBatches(
@@ -313,7 +314,8 @@ def class_labels(sources, chunk=256):
 
 def share_prior(fitted, learner):
     """Give ``learner`` the hyperparameters of a fitted one, where it has a prior."""
-    if hasattr(learner, "prior"):
+    learner, _ = unwrap(learner)
+    if learner.has_prior:
         mine, theirs = learner.prior.shared_parameters(), fitted.prior
         with torch.no_grad():
             for p, q in zip(mine, theirs.shared_parameters(), strict=True):
@@ -336,8 +338,8 @@ def select_adaptation(network, validation, n_tasks, device):
         return min(found, key=lambda one: one[0])[1:]
 
     chosen, loss = best(learner.adaptation_grid)
-    if robust_grid := getattr(learner, "robust_grid", ()):
-        other, of_other = best(robust_grid)
+    if learner.robust_grid:
+        other, of_other = best(learner.robust_grid)
         if n_tasks * (loss - of_other) > STRONG_EVIDENCE:
             chosen = other
     learner.set_adaptation(*chosen)

@@ -18,8 +18,8 @@ MAX_ROWS = 64
 def train_alone(settings, structure, system, X, y, weight, classes, seed):
     """Learn from one task alone: the base learner without anything to start from.
 
-    Its ``alone`` says how the rows train it; a latent process of classes has its
-    hyperparameters fitted first.
+    Its ``single_task_setting`` says how the rows train it; a latent GP of classes has
+    its hyperparameters fitted first.
 
     Parameters
     ----------
@@ -55,11 +55,11 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     network = make_network(settings, system, n_columns, targets, False, seed)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
-    learner.set_adaptation(*learner.alone)
+    learner.set_adaptation(*learner.single_task_setting)
     state = MetaState(
         network, structure, features, targets, None, missing, embedding, row_shape
     )
-    if classes is not None and hasattr(learner, "prior"):
+    if classes is not None and network.core().has_prior:
         rows = representatives(
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
         )

@@ -104,10 +104,15 @@ class GaussianProcessPrior(nn.Module):
         return self.shift.in_features, self.column_shift.in_features
 
     @property
+    def n_linear(self):
+        """How many features of a `Design` are of the linear part; they come first."""
+        return self.factor.shape[0]
+
+    @property
     def n_base_features(self):
         """How many features a `Design` has."""
         n_basis = 0 if self.linear_only else self.to_basis.out_features
-        return self.factor.shape[0] + n_basis
+        return self.n_linear + n_basis
 
     def linear_parameters(self):
         """What all tasks share of the linear part: mean and covariance."""

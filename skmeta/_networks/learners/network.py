@@ -10,7 +10,7 @@ from ..._episodes.batch import Rows
 from ..._preprocessing.scaling import ClassCodec
 from ..._utils.random import seeded
 from ..encoders.task_encoder import COLUMN_DIM
-from .base import base_learner_name, make_base_learner
+from .factory import base_learner_name, make_base_learner
 from .gp_prior import RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
@@ -151,14 +151,14 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
         n_outputs=n_outputs,
         **sizes,
     )
-    if hasattr(learner, "prior") and not classification:
+    if learner.has_prior and not classification:
         learner.prior.rbf_dropout = RBFDropout(RBF_DROPOUT, seed)
     if system.row_decoder is not None:
         with seeded(seed):
             learner = system.row_decoder(
                 learner,
                 n_inputs=n_features + n_outputs,
-                n_said=n_outputs if classification else 2,
+                n_base_outputs=n_outputs if classification else 2,
                 embed_dim=settings["embed_dim"],
                 **layers,
             )

@@ -13,7 +13,7 @@ from ..._episodes.shared_rows import (
     NWaySampler,
 )
 from ..._networks.encoders.embedding import as_tensor, start_embedding
-from ..._networks.learners.base import base_learner_name
+from ..._networks.learners.factory import base_learner_name
 from ..._networks.learners.wrapper import unwrap
 from ..._networks.nway.network import ClassNetwork
 from ..._networks.nway.relations import remember_classes
