@@ -48,13 +48,13 @@ class NoLearner(torch.nn.Module):
         """There is nothing to set."""
 
     def targets(self, rows, y):
-        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+        return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
 
     def adapt(self, support, y, encoding):
         return None
 
     def predict(self, adapted, query):
-        mean = query.prior[..., 0]
+        mean = query.offset[..., 0]
         return mean, self.log_variance.exp().expand(mean.shape)
 
 

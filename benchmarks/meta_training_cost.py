@@ -51,8 +51,8 @@ class EncoderDecoder(torch.nn.Module):
         self.decoder = torch.nn.TransformerDecoder(decoder, n_layers)
         self.out = torch.nn.Linear(embed_dim, 2)
 
-    def forward(self, x_support, prior_support, weight_support, y_support, x_query,
-                prior_query):  # fmt: skip
+    def forward(self, x_support, offset_support, weight_support, y_support, x_query,
+                offset_query):  # fmt: skip
         rows = self.rows(torch.cat([x_support, y_support[..., None]], -1))
         rows = torch.nn.functional.pad(rows, (0, 0, 1, 0))  # for a task of no rows
         hidden = torch.nn.functional.pad(weight_support == 0, (1, 0))
