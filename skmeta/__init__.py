@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from ._show_versions import show_versions
 from .attention import AttentionMetaClassifier, AttentionMetaRegressor
 from .exceptions import NonFiniteLossError, NotMetaFittedWarning, SavedFileError
 from .pipelines import meta_fit
@@ -25,4 +26,5 @@ __all__ = [
     "load",
     "meta_fit",
     "save",
+    "show_versions",
 ]
