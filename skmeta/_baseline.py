@@ -316,7 +316,7 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         check_classification_targets(tasks.y)
 
     def _warn_of_classes(self):
-        warn_of_one_class(self, self.classes_, stacklevel=5)
+        warn_of_one_class(self, self.classes_)
 
     def _validated(self, X, y, reset):
         X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)

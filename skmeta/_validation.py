@@ -15,6 +15,7 @@ from sklearn.utils.validation import (
 from ._column_names import column_names
 from ._task_arrays import check_finite
 from ._values import labels, numbers
+from ._warnings import level_of_caller
 
 NO_TARGETS = object()
 FOR_LABELS = (
@@ -133,7 +134,7 @@ def check_label_type(y, known):
         )
 
 
-def warn_of_one_class(estimator, classes, stacklevel):
+def warn_of_one_class(estimator, classes):
     """Warn of a meta-training that has seen one class."""
     if len(classes) == 1:
         warnings.warn(
@@ -141,5 +142,5 @@ def warn_of_one_class(estimator, classes, stacklevel):
             f"{type(estimator).__name__} has nothing to distinguish, and predicts it "
             "with probability 1 for every row. Give tasks that show other classes too.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=level_of_caller(),
         )
