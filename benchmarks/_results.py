@@ -61,11 +61,7 @@ def open_results(parser, key, free=(), cores=1):
     options : Namespace
     results : Results
     """
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-    torch.set_num_threads(1)
+    one_thread()
     options = parser.parse_args()
     settings = {
         name: value
@@ -89,6 +85,15 @@ def open_results(parser, key, free=(), cores=1):
     }
     path = None if options.no_save else RESULTS / file_name(benchmark, changed)
     return options, Results(benchmark, key, run, path)
+
+
+def one_thread():
+    """Compute on one thread from here on."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    torch.set_num_threads(1)
 
 
 class Results:
