@@ -170,7 +170,8 @@ def notes(used):
             for note in (record["note"] or "").split("; "):
                 rows_of.setdefault(note, {})[i] = None
     rows_of.pop("", None)
-    marks, sentences = [""] * len(used), list(machines) if len(machines) == 1 else []
+    marks = [""] * len(used)
+    sentences = [*filter(None, machines)] if len(machines) == 1 else []
     for note in [note for note, rows in rows_of.items() if len(rows) == len(used)]:
         sentences.append(note)
         del rows_of[note]
