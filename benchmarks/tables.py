@@ -5,8 +5,8 @@
 In each page of ``docs``, what stands between ``<!-- table: NAME -->`` and
 ``<!-- end -->`` is replaced by the table NAME of ``_layouts``, made from the files in
 ``benchmarks/results``. The commit of each row is a column, unless all are of the newest
-commit among all result files, and so is the machine, unless it is the same for all (the
-last row, where the columns differ instead). Printed are the files that each table is
+commit in any table, and so is the machine, unless it is the same for all; where the
+columns differ instead, they are the last row. Printed are the files that each table is
 made from. ``--check`` writes nothing, and exits with 1 if a page differs from its
 result files or a file is missing.
 """
@@ -16,6 +16,7 @@ import re
 import sys
 from decimal import Decimal
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from statistics import mean
 from string import Formatter
@@ -47,20 +48,20 @@ class Figure(float):
 
 
 def load(folder):
-    """All rows of all result files, each with its file, commit, machine and note."""
-    records, dates = [], {}
+    """All rows of all result files, each with its file and what is known of its run."""
+    records = []
     for path in sorted(folder.glob("*.json")):
         for run in read(path)["runs"]:
             commit = run["commit"] and run["commit"] + " + changes" * bool(run["dirty"])
             about = {
                 "file": path.stem,
                 "commit": commit,
+                "date": run["date"] or "",
                 "machine": described(run["machine"]),
-                "note": run.get("note"),
+                "note": run.get("note") or "",
             }
             records += [about | row for row in run["rows"]]
-            dates[commit] = max(dates.get(commit, ""), run["date"] or "")
-    return records, max(dates, key=dates.get, default=None)
+    return records
 
 
 def find(records, where, used):
@@ -167,7 +168,7 @@ def notes(used):
     for i, cells in enumerate(used):
         for record in (record for records in cells for record in records):
             machines[record["machine"]] = None
-            for note in (record["note"] or "").split("; "):
+            for note in record["note"].split("; "):
                 rows_of.setdefault(note, {})[i] = None
     rows_of.pop("", None)
     marks = [""] * len(used)
@@ -186,15 +187,16 @@ def main(folder=RESULTS, docs=DOCS, arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args(arguments).check
-    records, newest = load(folder)
-    wrong, known = [], set()
+    records, wrong = load(folder), []
+    known = {file for table in TABLES.values() for file in table.files()}
+    shown = [record for record in records if record["file"] in known]
+    newest = max(shown, key=itemgetter("date"), default={"commit": None})["commit"]
 
     def made(block):
         start, name, before, end = block.groups()
         table = TABLES[name]
         files = sorted(table.files())
         missing = [file for file in files if not (folder / f"{file}.json").exists()]
-        known.update(files)
         print(f"{name}: {', '.join(files)}")
         wrong.extend(f"{name}: {file}.json is missing" for file in missing)
         after = render(table, records, newest) if not missing else before

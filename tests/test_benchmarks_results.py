@@ -118,7 +118,7 @@ def test_commit_is_that_of_the_package(tables, monkeypatch, tmp_path):
 def record(name, commit, **numbers):
     return {
         "file": "trial", "name": name, "commit": commit, "machine": "one, 1 core",
-        "note": None, **numbers,
+        "note": "", **numbers,
     }  # fmt: skip
 
 
@@ -179,6 +179,9 @@ def test_check_finds_a_changed_number(
     run(results, monkeypatch, "data", rows=[{"name": "a", "r2": 0.5, "n": 3}])
     assert not tables.main(tmp_path, docs, [])
     assert not tables.main(tmp_path, docs, ["--check"])
+    monkeypatch.setattr(results, "commit", lambda: {"commit": "9", "dirty": False})
+    run(results, monkeypatch, "data", "--seed", 1, rows=[{"name": "a", "r2": 1.0}])
+    assert not tables.main(tmp_path, docs, ["--check"])  # in no table
     written = page.read_text()
     assert "| a | .50 | 3 |" in written
     page.write_text(written.replace(".50", ".51"))
