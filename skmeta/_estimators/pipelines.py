@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from .._preprocessing.task_mapping import map_features
-from .._training.split import MAX_EXAMPLES
+from .._training.split import MAX_FITTING
 from .._utils.sklearn_private import safe_indexing
 from ..tasks import Task, TaskCollection, TaskDistribution
 from ..tasks._argument_checks import takes_tasks
@@ -203,8 +203,8 @@ def _some(tasks):
     if isinstance(tasks, list):
         return tasks
     if isinstance(tasks, TaskDistribution):
-        return given_tasks(tasks.draw(MAX_EXAMPLES, 0))
-    at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_EXAMPLES)).astype(int)
+        return given_tasks(tasks.draw(MAX_FITTING, 0))
+    at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_FITTING)).astype(int)
     return given_tasks(tasks.take(at))
 
 

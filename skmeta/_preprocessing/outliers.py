@@ -5,11 +5,11 @@ outlier is far from the median, behind a gap, and one of few: the fewer, the sma
 gap is. Long tails, the levels of a dose and rare groups are not outliers.
 """
 
-import sys
 import warnings
 
 import numpy as np
 
+from .._utils.warnings import level_of_caller
 from ..tasks import TaskCollection
 from .scaling import TargetScaler
 from .task_mapping import map_tasks
@@ -137,20 +137,11 @@ def warn_feature_outliers(tasks, masked):
         for j in np.flatnonzero(outlying.any(0))
     ]
     if found:
-        _warn(
+        _warn_caller(
             f"Values are out of all proportion to the others: {'; '.join(found)}. They "
             "are taken as missing. If they are right, give such a column on another "
             "scale, such as its logarithm."
         )
-
-
-def _warn(message):
-    """Warn at the line outside of the package, and scikit-learn, that led here."""
-    frame, level = sys._getframe(), 1
-    inside = ("skmeta.", "sklearn.")
-    while frame and frame.f_globals.get("__name__", "").startswith(inside):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, UserWarning, stacklevel=level)
 
 
 def _described(tasks, rows, values):
@@ -161,6 +152,11 @@ def _described(tasks, rows, values):
         f"{values[rows[0]]:g} in row {rows[0] - tasks.offsets[task]} of task "
         f"{tasks.names[task]!r},"
     )
+
+
+def _warn_caller(message):
+    # level_of_caller counts from here, the function that calls it
+    warnings.warn(message, UserWarning, stacklevel=level_of_caller())
 
 
 def warn_unusual_rows(X, seen, y, targets):
@@ -186,7 +182,7 @@ def warn_unusual_rows(X, seen, y, targets):
         if far[row, column] > FAR_FROM_TASKS:
             found.append(f"X is {X[row, column]:g} in row {row}, column {column}")
     if found:
-        _warn(
+        _warn_caller(
             f"Rows of this task are out of all proportion to those of meta-training: "
             f"{'; '.join(found)}. Look for an error, or write NaN in X for what is "
             "missing."
@@ -233,7 +229,7 @@ def _drop_rows(tasks, low, high, what):
     kept = (y >= low) & (y <= high)
     if kept.all():
         return tasks
-    _warn(
+    _warn_caller(
         f"Targets are out of all proportion to the others: "
         f"{_described(tasks, np.flatnonzero(~kept), y)} of the {what}. Such rows are "
         "left out. If they are right, predict the targets on another scale, such as "

@@ -10,6 +10,7 @@ from .._utils.sklearn_private import (
     check_n_features,
     check_sample_weight,
 )
+from .._utils.warnings import level_of_caller
 from ._array_likes import labels, numbers
 from ._column_names import column_names
 from ._input_checks import check_finite
@@ -130,7 +131,7 @@ def check_label_type(y, known):
         )
 
 
-def warn_of_one_class(estimator, classes, stacklevel):
+def warn_of_one_class(estimator, classes):
     """Warn if all meta-training rows have the same class."""
     if len(classes) == 1:
         warnings.warn(
@@ -138,5 +139,5 @@ def warn_of_one_class(estimator, classes, stacklevel):
             f"{type(estimator).__name__} has nothing to distinguish, and predicts it "
             "with probability 1 for every row. Give tasks that show other classes too.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=level_of_caller(),
         )
