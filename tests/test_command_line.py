@@ -221,7 +221,7 @@ def refused(capsys, given):
         ({"task": "zzz"}, "There are 'school', 'age'"),
         ({"target": "Score"}, "Did you mean 'score'?"),
         ({"target": "school"}, "the same column"),
-        ({"task": "row"}, "Every row has a 'row' of its own"),
+        ({"task": "row"}, "Every row has a different 'row'"),
         ({"target": "passed"}, "add --classes"),
         ({"target": "flag"}, "add --classes"),
         ({"target": "same"}, "'same' never changes: 1"),

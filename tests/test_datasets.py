@@ -16,7 +16,7 @@ from skmeta.datasets import (
     make_sinusoid_tasks,
     shuffle_targets,
 )
-from skmeta.tasks import TaskCollection
+from skmeta.tasks import Task, TaskCollection
 
 MAKERS = [make_sinusoid_tasks, make_linear_tasks, make_classification_tasks]
 
@@ -163,13 +163,14 @@ def test_classification_errors():
 @pytest.mark.parametrize("fraction", [0, 0.3, 1])
 def test_shuffle_targets(fraction):
     tasks = TaskCollection(
-        {f"task {t}": task_arrays(t) for t in range(10)},
+        [Task(*task_arrays(t), f"task {t}", weight=t) for t in range(10)]
     )
     before = tasks.y.copy()
     spoilt, shuffled = shuffle_targets(tasks, fraction, random_state=0)
     assert shuffled.dtype == bool
     assert shuffled.sum() == 10 * fraction
     assert spoilt.names == tasks.names
+    assert spoilt.weights.tolist() == [*range(10)]
     assert np.shares_memory(spoilt.X, tasks.X)
     assert not spoilt.y.flags.writeable
     np.testing.assert_array_equal(tasks.y, before)

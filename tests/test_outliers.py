@@ -1,4 +1,4 @@
-"""One wild value among thousands decides nothing, and is named."""
+"""One outlier among thousands determines nothing, and is named in a warning."""
 
 import warnings
 
@@ -24,9 +24,9 @@ def normal(n=1200, seed=0):
     return np.random.default_rng(seed).normal(size=n)
 
 
-def with_some(values, wild, share, seed=1):
+def with_some(values, outlier, share, seed=1):
     values = values.copy()
-    values[np.random.default_rng(seed).random(len(values)) < share] = wild
+    values[np.random.default_rng(seed).random(len(values)) < share] = outlier
     return values
 
 
@@ -50,7 +50,7 @@ def with_some(values, wild, share, seed=1):
         (np.append(1995 + 3 * normal(), 20.0), [20.0]),
     ],
 )
-def test_what_is_wild(values, outside):
+def test_what_is_an_outlier(values, outside):
     low, high = inlier_range(values)
     found = values[(values < low) | (values > high)]
     assert set(found.tolist()) == set(outside)
@@ -132,7 +132,7 @@ def r2(model):
     ],
 )
 @pytest.mark.parametrize("what", ["one cell", "one target"])
-def test_one_wild_value_decides_nothing(what, make_model, tiny):
+def test_one_outlier_determines_nothing(what, make_model, tiny):
     clean = r2(make_model(tiny).meta_fit(TASKS[:30]))
     with pytest.warns(UserWarning, match="out of all proportion"):
         found = r2(make_model(tiny).meta_fit(spoiled(what)))
@@ -203,7 +203,7 @@ def test_classes(tiny):
         assert learner.meta_state_.features.scale.max() < 10
 
 
-def test_tasks_all_of_whose_targets_are_wild_are_left_out():
+def test_tasks_of_outlying_targets_are_left_out():
     tasks = {f"shop {i}": (X, y) for i, (X, y) in enumerate(make(300))}
     X, y = tasks["shop 7"]
     tasks["shop 7"] = X, 1e6 * (1 + y**2)
@@ -228,7 +228,7 @@ class Drawn:
 def test_targets_of_tasks_that_are_loaded(drawn, tiny, lazy):
     learner = AttentionMetaRegressor("linear", None, **tiny)
     tasks = spoiled("one target")
-    tasks[4] = tasks[4][0], 1e6 + tasks[4][1]  # all of whose targets are wild
+    tasks[4] = tasks[4][0], 1e6 + tasks[4][1]  # all of whose targets are outliers
     with pytest.warns(UserWarning, match="Targets are out of all proportion"):
         assert r2(learner.meta_fit(Drawn(tasks) if drawn else lazy(tasks))) > 0.9
 

@@ -258,7 +258,7 @@ def test_dates_are_those_of_the_clock_of_their_zone(read, in_file):
             np.testing.assert_allclose(X["d (day)"], since_2000(local), rtol=1e-12)
             np.testing.assert_array_equal(X["d (month)"], local.month)
             np.testing.assert_array_equal(X["d (weekday)"], local.day_of_week)
-        how = "the clock of Europe/Berlin", "each by the clock of its own zone"
+        how = "the clock of Europe/Berlin", "each by the clock of its zone"
         assert said.endswith(how[suffix == ".csv"])
     table = read({"d": zoned}, ".parquet")
     utc = zoned.tz_convert("UTC")

@@ -150,7 +150,7 @@ def test_whole_numbers_from_elsewhere_on_may_be_days(frame, suffix, values, tmp_
     order = np.argsort(frame.task, kind="stable")
     np.testing.assert_array_equal(table.tasks.X[:, column], np.asarray(values)[order])
     assert (
-        "'day' has a whole number of its own in every row, and was taken as a number. "
+        "'day' has a different whole number in every row, and was taken as a number. "
         "If it only names the rows, drop it (--drop, drop= in Python)."
     ) in table.notes
 
@@ -191,7 +191,7 @@ def test_whole_numbers_that_may_be_names_are_said_to_be_taken(
 ):
     table = read(frame.assign(code=values), tmp_path / "a.csv")
     assert table.kinds["code"] == "number"
-    assert ("'code' has a whole number of its own" in " ".join(table.notes)) == said
+    assert ("'code' has a different whole number" in " ".join(table.notes)) == said
 
 
 def test_rows_without_task_or_target_are_left_out(frame, tmp_path):
@@ -333,7 +333,7 @@ def test_tasks_of_one_row_are_left_out(frame, tmp_path):
         "19 of 60 rows without 'task' or 'y' were left out.",
         '3 of 5 tasks have one row alone and were left out, e.g. "1".',
     ]
-    with pytest.raises(ValueError, match="Every row has a 'task' of its own"):
+    with pytest.raises(ValueError, match="Every row has a different 'task'"):
         read(frame.drop_duplicates("task"), tmp_path / "a.csv")
 
 

@@ -230,6 +230,6 @@ def _column_names(header):
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(
-            f"two columns are called {twice[0]!r}. Give each a name of its own."
+            f"two columns are called {twice[0]!r}. Give each another name."
         )
     return names

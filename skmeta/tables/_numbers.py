@@ -109,7 +109,7 @@ WHOLE, POINT = Written(), Written(decimal=".")
 class _Format:
     """A format of numbers in text."""
 
-    def telling(self, text):
+    def illustrates(self, text):
         """Sort key: how well a text illustrates the format."""
         said = self.described(text)
         return len(said), "thousands" in " ".join(said)

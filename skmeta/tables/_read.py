@@ -270,7 +270,7 @@ def _usable_rows(groups, y):
     single = counts[counts < 2].index
     if len(single) == len(counts):
         raise ValueError(
-            f"Every row has a {task!r} of its own, so that no task has more than one "
+            f"Every row has a different {task!r}, so that no task has more than one "
             "row. Name the column that many rows share."
         )
     if len(single):
@@ -307,7 +307,7 @@ def _useful_columns(frame, readings, known, groups):
     if n_missing:
         remarks.append(
             f"{n_missing} values are missing. The meta-learner takes them as they are, "
-            "its rivals what an imputer fills in; of text, none is a value of its own."
+            "its rivals what an imputer fills in; of text, missing is a category."
         )
     return used, import_pandas().DataFrame(columns), remarks
 

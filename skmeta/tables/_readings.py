@@ -142,7 +142,7 @@ class TableReadings:
             return why
         read = [t for t in survey.examples.values() if not isnan(form.value(t))]
         read = read or [t for t in counts.index if not isnan(form.value(t))]
-        text = max(read, key=form.telling)
+        text = max(read, key=form.illustrates)
         said = [f"{shown(text)} as {shown(form.value(text))}", *form.described(text)]
         if len(survey.formats) > 1 and self.decimals:
             said.append("as in other columns")
@@ -167,17 +167,17 @@ class TableReadings:
                 f"which is {spelled(first[text])} or {spelled(second[text])}. {ORDER}"
             )
         dates = form.read(texts)
-        telling = dates.dropna()
+        examples = dates.dropna()
         if form.day_first is not None:
-            telling = telling.sort_values(
+            examples = examples.sort_values(
                 key=lambda d: d.dt.day.gt(12) | d.dt.day.eq(d.dt.month), kind="stable"
             )
-        text = telling.index[0]
-        said = [f"{shown(text)} as {spelled(telling.iloc[0])}", *form.described]
+        text = examples.index[0]
+        said = [f"{shown(text)} as {spelled(examples.iloc[0])}", *form.described]
         if len(survey.formats) > 1 and self.rules.day_first is None:
             said.append("as in other columns")
-        if zones_differ(telling.index):
-            said.append("each by the clock of its own zone")
+        if zones_differ(examples.index):
+            said.append("each by the clock of its zone")
         unread = counts[dates.isna()]
         return ColumnReading(
             name, "date", ", ".join(said) + unread_said("date", unread), format=form

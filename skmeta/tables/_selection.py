@@ -59,7 +59,7 @@ def usefulness(reading, values, known, groups, forced):
     unique = reading.column_type == "number" and n_values == n_rows and not forced
     if unique and (there % 1 == 0).all():
         return "", (
-            "has a whole number of its own in every row, and was taken as a number. If "
+            "has a different whole number in every row, and was taken as a number. If "
             "it only names the rows, drop it (--drop, drop= in Python)."
         )
     if reading.column_type != "text":

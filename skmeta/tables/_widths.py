@@ -125,10 +125,10 @@ def check_widths(header, rows, at):
     first = wrong[0]
     row = rows[first]
     others = f", and so on in {len(wrong)} rows" if len(wrong) > 1 else ""
-    sort = "fewer" if len(row) < width else "more"
+    fewer = "fewer" if len(row) < width else "more"
     raise ValueError(
         f"row {first + 1} (line {at[first]}) has {len(row)} "
-        f"field{'s' * (len(row) > 1)}, {sort} than the {width} of the header: "
+        f"field{'s' * (len(row) > 1)}, {fewer} than the {width} of the header: "
         f"{_shown(row)!r}{others}. {_way_out(row, rows, width)}"
     )
 

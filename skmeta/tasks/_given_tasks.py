@@ -9,7 +9,7 @@ from ._argument_checks import refuse_group, refuse_table
 from ._array_likes import is_frame, named, refuse_sparse, to_array
 from ._collection import TaskCollection
 from ._column_names import Columns, check_columns, refuse_duplicates
-from ._input_checks import check_sizes, read_target
+from ._input_checks import check_rows, read_target
 from ._lazy import TaskDistribution, check_tasks
 from ._task import Task, numbered
 
@@ -67,12 +67,7 @@ def _given(name, item):
     else:
         X = to_array(X, "X", named(name))
     y = read_target(y, named(name))
-    if len(X) != len(y):
-        raise ValueError(
-            f"{named(name)}X has {len(X)} rows and y has {len(y)}. Give one target for "
-            "each row."
-        )
-    check_sizes((0, len(y)), (name,))
+    check_rows(X, y, name)
     return GivenTask(X, y, name)
 
 

@@ -70,13 +70,18 @@ def read_task(X, y, name=None):
     where = named(name)
     X, feature_names = read_features(X, where)
     y = read_target(y, where)
+    check_rows(X, y, name)
+    return X, y, feature_names
+
+
+def check_rows(X, y, name=None):
+    """Raise unless a task has one target for each row, and two rows or more."""
     if len(X) != len(y):
         raise ValueError(
-            f"{where}X has {len(X)} rows and y has {len(y)} (shapes {X.shape} and "
-            f"{y.shape}). Give one target for each row."
+            f"{named(name)}X has {len(X)} rows and y has {len(y)} (shapes {X.shape} "
+            f"and {y.shape}). Give one target for each row."
         )
     check_sizes((0, len(y)), (name,))
-    return X, y, feature_names
 
 
 def check_sizes(offsets, names):
