@@ -28,6 +28,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import skmeta._networks.nway.learner
+import skmeta._networks.nway.network
 import skmeta._training.nway.auxiliary_classifier
 from skmeta import (
     AttentionMetaClassifier,
@@ -196,12 +197,10 @@ def meta_fitted(name, data, seconds, seed, without):
     if without == "known-classes":
         skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS = 0
     if without == "rows":
-        skmeta._networks.nway.learner.AdaptedClasses.mixed = by_means
+        skmeta._networks.nway.learner.AdaptedNWay.mix = by_means
     if without == "attention":
-        kind = model._system.nway
-        model._system = model._system._replace(
-            nway=lambda *a, **k: still(kind(*a, **k))
-        )
+        kind = skmeta._networks.nway.learner.NWayLearner
+        skmeta._networks.nway.network.NWayLearner = lambda *a, **k: still(kind(*a, **k))
     model.meta_fit(
         data.tasks(data.learned), validation_tasks=data.tasks(data.stopped_on)
     )
@@ -212,17 +211,14 @@ def meta_fitted(name, data, seconds, seed, without):
 
 def still(learner):
     """The learner with its attention idle, as it is before training, for good."""
-    parts = [learner.shift, learner.row_score[1], learner.class_shift]
-    parts += [] if learner.decoder is None else [learner.decoder.out[1]]
-    for part in parts:
-        if part is not None:
-            part.requires_grad_(False)
+    for part in (learner.shift, learner.row_score[1]):
+        part.requires_grad_(False)
     return learner
 
 
-def by_means(adapted, by_class, by_row):
+def by_means(adapted, prototype_logits, kernel_logits):
     """What an adapted learner says by the means of classes alone."""
-    return adapted.temperature * by_class
+    return adapted.temperature * prototype_logits
 
 
 def judge(predictions, data, episodes):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import column_or_1d
 
 from .._preprocessing.row_uncertainty import sharpness
 from .._preprocessing.scaling import ClassCodec
-from .._training.nway.training import meta_train_classes
+from .._training.nway.training import meta_train_nway
 from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._row_checks import check_label_type, warn_of_one_class
 from .prediction import QueryLearner
@@ -104,7 +104,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         if self.verbose and self.shared_classes == "auto":
             said = "classes of its own" if own else "the classes of the others"
             print(f"shared_classes='auto': each task has {said}.")
-        return meta_train_classes if own else super()._trainer(tasks, previous)
+        return meta_train_nway if own else super()._trainer(tasks, previous)
 
     def _state_for(self, state, y):
         if state.targets is not None:

@@ -99,8 +99,8 @@ ATTRIBUTES = """meta_state_ : MetaState
 
 RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
         Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: 64 at most, of classes 4, of a
-        task's own classes 8.
+        task. Only the strongest are not zero: at most 64, in classification 4, with
+        task-specific labels 8.
     familiarity_ : float
         How sure it is that the task is like one seen, from 0 to 1: the sum of the
         relations."""

@@ -7,7 +7,12 @@ import torch
 
 from .._episodes.batch import Rows
 from .._episodes.sampler import prepared
-from .._networks.nway.relations import class_memory, remembered_rows
+from .._networks.nway.similarity import (
+    SimilarTasks,
+    draw_memory_rows,
+    embed_tasks,
+    similar_tasks,
+)
 from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
 from ..tasks import TaskDistribution, check_tasks
@@ -33,7 +38,7 @@ class RelatedTasks:
         ----------
         tasks : TaskCollection, list of (X, y), dict or lazy sequence
             With the columns of the meta-training tasks, and no other classes unless
-            classes are a task's own. Tasks without a name are numbered on from those
+            labels are task-specific. Tasks without a name are numbered on from those
             remembered.
 
         Returns
@@ -47,8 +52,7 @@ class RelatedTasks:
             changed.
         """
         state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
-        learner = state.network.learner
-        memories, names = [learner.memory], []
+        memories, names = [_memory(state)], []
         with self._torch():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
@@ -96,8 +100,8 @@ class RelatedTasks:
         -------
         relations : ndarray of shape (n_tasks, n_meta_tasks)
             In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
-            task. Of a task, 65 rows drawn at random are looked at, at most; of one
-            that has classes of its own, four rows of each of 16 classes. One of
+            task. Of a task, at most 65 rows drawn at random are used; with
+            task-specific labels, at most four rows of each of 16 classes. A task of
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
@@ -136,7 +140,9 @@ class RelatedTasks:
         """The adaptation, which meta-training alone lets know of other tasks."""
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
-        _, adapted = self._adaptation()
+        state, adapted = self._adaptation()
+        if state.network.has_task_specific_labels:
+            return similar_tasks(adapted.encoding.task, state.task_embeddings)
         if not hasattr(adapted, "log_relation"):
             raise AttributeError(
                 f"This {type(self).__name__} was not meta-fitted and knows of no other "
@@ -153,7 +159,10 @@ class RelatedTasks:
 
     def _borrowed(self, X):
         """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
-        index = self._related().index[0].cpu().numpy()
+        related = self._related()
+        if isinstance(related, SimilarTasks):  # which do not enter predictions
+            return np.zeros((len(X), len(self.task_names_), len(self.classes_)))
+        index = related.index[0].cpu().numpy()
         (given,) = self._per_query(
             self._query(X),
             lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),),
@@ -208,7 +217,8 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
             of the probability of the second class, by its relation. Last what the
             support adds to these, and what is predicted without them. Rows sum to that
             probability. With more classes of shape (n_query, n_meta_tasks + 1,
-            n_classes), summing to what `predict_proba` gives.
+            n_classes), summing to what `predict_proba` gives. With task-specific
+            labels other tasks do not enter predictions, and contribute 0.
         """
         given, total = self._borrowed(X), self.predict_proba(X)
         rest = total - given.sum(1)
@@ -216,11 +226,23 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
         return both[..., 1] if len(self.classes_) == 2 else both
 
 
+def _memory(state):
+    """The `TaskMemory` of the meta-training tasks."""
+    if state.targets is None:
+        return _embeddings_alone(state.task_embeddings)
+    return state.network.learner.memory
+
+
+def _embeddings_alone(embeddings):
+    """A `TaskMemory` without functions, for task-specific labels."""
+    return TaskMemory(torch.tensor(embeddings), torch.empty(len(embeddings), 0))
+
+
 def _memory_of(state, tasks):
     """What is remembered of tasks."""
     learner = state.network.learner
     if state.targets is None:
-        return class_memory(learner.base, state.rows, tasks)
+        return _embeddings_alone(embed_tasks(learner, state.rows, tasks)[0])
     episodes = _episodes_of(state, tasks)
     return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
 
@@ -229,10 +251,12 @@ def _adapted_to(state, tasks):
     """Adaptations to some rows of each task, a few tasks at once."""
     rng = np.random.default_rng(0)
     if state.targets is None:
-        for t in range(len(tasks)):
-            X, y = remembered_rows(tasks, t, rng)
+        for task in tasks:
+            X, y = draw_memory_rows(task, rng)
             rows = state.rows(X)
-            yield state.network.adapt(rows, torch.from_numpy(y)[None].to(rows.x.device))
+            y = torch.from_numpy(y)[None].to(rows.x.device)
+            encoding = state.network.adapt(rows, y).encoding
+            yield similar_tasks(encoding.task, state.task_embeddings)
         return
     episodes, network = _episodes_of(state, tasks), state.network
     device = next(network.parameters()).device

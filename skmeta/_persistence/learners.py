@@ -9,7 +9,7 @@ from sklearn.utils import assert_all_finite
 
 from .._estimators.parameters import resolve_device
 from .._networks.learners.sklearn_estimator import EstimatorLearner, help_of
-from .._networks.nway.network import ClassNetwork
+from .._networks.nway.network import NWayNetwork
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.scaling import TargetScaler
 from .._training.state import MetaState
@@ -285,7 +285,7 @@ def _check_state(state):
 def _check_predicts(state, model=None):
     """Refuse what does not predict a number for a row of zeros."""
     row = np.zeros((1, *state.row_shape))
-    if isinstance(state.network, ClassNetwork):  # which needs a row of each class
+    if isinstance(state.network, NWayNetwork):  # which needs a row of each class
         n = 1 if state.targets is None else state.targets.n_outputs
         y = torch.arange(n)[None]
     else:

@@ -14,11 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from .._episodes.sampler import as_range
-from .._episodes.shared_rows import (
-    EpisodeGroupBatches,
-    EpisodeGroupStream,
-    SharedRowSampler,
-)
+from .._episodes.shared_rows import GroupBatches, SharedRowSampler
 from .._networks.encoders.embedding import as_tensor, start_embedding
 from .._preprocessing.scaling import ClassCodec, TargetScaler
 from ..exceptions import NonFiniteLossError
@@ -114,18 +110,18 @@ def learn_embedding(settings, sources, classes, seed, device, previous=None):
     network.to(device)
     n_support, n_query = as_range(settings["n_support"]), settings["n_query"]
 
-    def pools(tasks):
+    def make_sampler(tasks):
         y = targets.transform(tasks.y)
         return SharedRowSampler(tasks, as_tensor(tasks.X), y, n_support, n_query)
 
     rng = np.random.default_rng(seed)
     batch_size = max(1, settings["batch_size"] // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
+    n_batches = settings["steps_per_epoch"]
+    batches = GroupBatches(sources, make_sampler, batch_size, n_batches, rng)
     loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
     try:
         train(
-            network, batches, stream.validation, device=device,
+            network, batches, batches.validation, device=device,
             **{name: settings[name] for name in loop},
         )  # fmt: skip
     except NonFiniteLossError as error:

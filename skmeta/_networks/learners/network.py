@@ -28,15 +28,14 @@ class Architecture(NamedTuple):
     a task to those remembered, or None; ``row_decoder`` the class of the learner that
     decodes each query row, or None; ``kernel_averaging`` what makes a learner reckon
     with
-    functions of other kinds than those of meta-training, or None; ``nway`` the
-    class of its learner where every task has classes of its own.
+    functions of other kinds than those of meta-training, or None. With
+    task-specific labels all have one learner, `NWayLearner`.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
     kernel_averaging: Callable | None = None
-    nway: type | None = None
 
 
 class MetaNetwork(nn.Module):

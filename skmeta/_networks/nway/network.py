@@ -1,37 +1,26 @@
-"""What is trained on pools of rows, and what adapts to a task of its own classes."""
+"""The N-way network as estimators adapt it and predict with it."""
 
-import torch
 from torch import nn
 
 from ..._episodes.batch import Rows
+from ..._utils.random import seeded
+from ..learners.base import base_learner_name
+from .learner import NWayLearner
 
 
-def augmented(augmentation, rows, generator):
-    """Rows (n, ...) as the user's callable gives them, of the same shape."""
-    try:
-        changed = augmentation(rows, generator)
-    except TypeError as error:
-        error.add_note("augmentation is called as augmentation(rows, generator).")
-        raise
-    except RuntimeError as error:
-        if rows.device.type != "cpu":
-            error.add_note(
-                f"augmentation was given rows and a generator on {rows.device}: what "
-                "it draws must be made there, as by torch.rand(..., "
-                "generator=generator, device=rows.device)."
-            )
-        raise
-    if not isinstance(changed, torch.Tensor) or changed.shape != rows.shape:
-        found = getattr(changed, "shape", type(changed).__name__)
-        raise ValueError(
-            f"augmentation turned rows of shape {tuple(rows.shape)} into {found}; it "
-            "must give a tensor of the same shape."
-        )
-    return changed
+def make_nway_learner(parameters, n_columns, n_features, seed):
+    """An untrained `NWayLearner` with the parameters of an estimator."""
+    name = base_learner_name(parameters["base_learner"])
+    sizes = (parameters[size] for size in ("embed_dim", "n_heads", "n_layers"))
+    with seeded(seed):
+        return NWayLearner(
+            n_columns, n_features, *sizes, linear_only=name == "linear",
+            by_gradient=name == "mlp", seed=seed,
+        )  # fmt: skip
 
 
-class ClassNetwork(nn.Module):
-    """What is meta-trained where every task has classes of its own."""
+class NWayNetwork(nn.Module):
+    """What is meta-trained if labels are task-specific."""
 
     has_task_specific_labels = True
 
@@ -40,8 +29,8 @@ class ClassNetwork(nn.Module):
         self.learner = learner
 
     def with_memory(self, memory):
-        """The same network with other tasks remembered; all else is shared."""
-        return ClassNetwork(self.learner.with_memory(memory))
+        """The same network: embeddings of tasks are kept by the `MetaState` alone."""
+        return self
 
     def adapt(self, support, y):
         """Adapt to the support rows (`Rows`) of each task, and their classes."""

@@ -10,12 +10,12 @@ from skmeta import AttentionMetaClassifier, TaskCollection
 from skmeta._episodes.shared_rows import NWaySampler
 from skmeta._training.loop import QueryLoss
 from skmeta._training.nway.auxiliary_classifier import (
-    SPEED,
+    WEIGHT_SCALE,
     AuxiliaryClassifier,
     AuxiliaryLoss,
     auxiliary_classifier,
 )
-from skmeta._training.nway.labels import numbered_classes
+from skmeta._training.nway.labels import number_classes
 from skmeta.tasks import LazyTasks
 
 N_COLUMNS = 3
@@ -32,12 +32,12 @@ def tasks():
 
 @pytest.fixture
 def batch(tasks):
-    pools = NWaySampler(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
-    return pools.draw(40, np.random.default_rng(0))
+    sampler = NWaySampler(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
+    return sampler.draw(40, np.random.default_rng(0))
 
 
 def test_classes_are_numbered_task_after_task(tasks):
-    task, known = numbered_classes(tasks)
+    task, known = number_classes(tasks)
     pairs = [(t, str(label)) for t, label in zip(task, tasks.y, strict=True)]
     assert [pairs.index(pair) for pair in sorted(set(pairs))] == [
         np.flatnonzero(known == c)[0] for c in range(9)
@@ -52,12 +52,12 @@ def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batc
     losses = classes(columns, batch.task, batch.row, batch.present)
     assert set(batch.task.tolist()) == {0, 1, 2}
     assert (losses[~batch.present] == 0).all()
-    task, known = numbered_classes(tasks)
+    task, known = number_classes(tasks)
     rows = batch.x[batch.present][:, 0].numpy()
     for row, column, loss in zip(rows, columns, losses[batch.present], strict=True):
         of_task = np.unique(known[task == task[row]])
         weights = classes.weights[of_task]
-        logits = SPEED * (weights[:, :-1] @ column + weights[:, -1])
+        logits = WEIGHT_SCALE * (weights[:, :-1] @ column + weights[:, -1])
         right = torch.tensor(list(of_task).index(known[row]))
         torch.testing.assert_close(loss, F.cross_entropy(logits, right))
 
