@@ -211,7 +211,7 @@ def meta_fitted(name, data, seconds, seed, without):
 
 def still(learner):
     """The learner with its attention idle, as it is before training, for good."""
-    for part in (learner.shift, learner.row_score[1]):
+    for part in (learner.shift, learner.row_score[1], learner.class_shift):
         part.requires_grad_(False)
     return learner
 

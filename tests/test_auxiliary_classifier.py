@@ -62,7 +62,7 @@ def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batc
         torch.testing.assert_close(loss, F.cross_entropy(logits, right))
 
 
-def test_loss_counts_known_classes_at_the_query_rows():
+def test_loss_adds_the_auxiliary_loss_at_the_query_rows():
     logits, of_known = torch.randn(2, 3, 4), torch.rand(2, 3)
     y = torch.tensor([[0, 1, 2], [3, 0, 0]])
     weight = torch.tensor([[1.0, 0, 2], [0, 1, 0]])
@@ -80,7 +80,7 @@ def test_loss_counts_known_classes_at_the_query_rows():
         (True, True, 36, False),
     ],
 )
-def test_when_there_are_known_classes(tasks, monkeypatch, lazy, trainable, most, found):
+def test_when_there_is_a_classifier(tasks, monkeypatch, lazy, trainable, most, found):
     monkeypatch.setattr("skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS", most)
     sources = SimpleNamespace(
         tasks=LazyTasks(list(tasks)) if lazy else tasks, examples=tasks

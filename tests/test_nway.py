@@ -165,7 +165,7 @@ def test_integer_weights_are_repeats_and_zero_is_absence(name, own, support, que
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_prediction_hangs_on_its_own_row(name, own, support, query):
+def test_a_prediction_depends_on_its_own_row_only(name, own, support, query):
     model = own(name).fit(*support)
     together = model.predict_proba(query)
     alone = np.concatenate([model.predict_proba(row[None]) for row in query])
@@ -217,10 +217,10 @@ def test_episodes_at_once_are_as_one_by_one(name, own):
         episodes.append((X, y, X + 0.5))
     together = model.predict_episodes(episodes, return_proba=True)
     labels = model.predict_episodes(episodes)
-    for (X, y, X_query), p, said in zip(episodes, together, labels, strict=True):
+    for (X, y, X_query), p, predicted in zip(episodes, together, labels, strict=True):
         model.fit(X, y)
         np.testing.assert_allclose(p, model.predict_proba(X_query), atol=1e-8)
-        np.testing.assert_array_equal(said, model.predict(X_query))
+        np.testing.assert_array_equal(predicted, model.predict(X_query))
 
 
 # What can be looked at
@@ -281,11 +281,11 @@ def test_a_task_of_meta_training_is_most_related_to_itself(own):
 
 
 def test_related_tasks_are_those_with_a_similar_embedding(tiny):
-    """Tasks whose classes lie far apart, or close together."""
+    """Tasks whose rows lie in one part of feature space, or in another."""
 
     def task(seed):
         X, y = clusters(6, 8, seed)
-        return (X if seed % 2 else X / 4), y
+        return (X if seed % 2 else X + 5), y
 
     model = SelfAttentionMetaClassifier(shared_classes=False, **tiny)
     model.meta_fit([task(t) for t in range(24)])
@@ -322,10 +322,10 @@ def test_other_base_learners(base_learner, own, support, query):
     np.testing.assert_allclose(p.sum(1), 1)
 
 
-# How classes are known to be a task's own
+# How task-specific labels are inferred
 
 
-def test_auto_tells_own_classes_from_shared_ones():
+def test_auto_tells_task_specific_from_shared_labels():
     own = own_tasks()
     shared = [(X, np.arange(len(X)) % 3) for X, _ in map(tuple_of, own)]
     assert has_task_specific_labels("auto", own)
@@ -339,11 +339,11 @@ def test_auto_tells_own_classes_from_shared_ones():
 def test_auto_says_what_it_found(tiny, capsys):
     model = AttentionMetaClassifier(**tiny | {"verbose": 1, "max_epochs": 1})
     model.meta_fit(own_tasks())
-    assert "each task has classes of its own" in capsys.readouterr().out
+    assert "the tasks have task-specific labels" in capsys.readouterr().out
     assert not hasattr(model, "classes_")
     shared = [(X, np.arange(len(X)) % 2) for X, _ in map(tuple_of, own_tasks())]
     model.set_params(pooled_estimator=None, task_attention=False).meta_fit(shared)
-    assert "each task has the classes of the others" in capsys.readouterr().out
+    assert "the tasks have shared labels" in capsys.readouterr().out
     np.testing.assert_array_equal(model.classes_, [0, 1])
 
 
@@ -378,9 +378,9 @@ def test_lazy_tasks_and_distributions(tiny):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_before_fit_no_class_is_known(name, own, query):
     model = own(name)
-    with pytest.raises(NotFittedError, match="classes of their own: call fit"):
+    with pytest.raises(NotFittedError, match="task-specific labels: call fit"):
         model.predict_proba(query)
-    with pytest.raises(NotFittedError, match="classes of their own: call fit"):
+    with pytest.raises(NotFittedError, match="task-specific labels: call fit"):
         model.transform(query)
 
 
@@ -423,7 +423,7 @@ def test_warm_start_goes_on(tiny):
         if p is not learner.calibration_coef:  # calibrated anew
             torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
     shared = [(X, np.arange(len(X)) % 2) for X, _ in map(tuple_of, own_tasks())]
-    with pytest.raises(ValueError, match="share their classes, but those that warm"):
+    with pytest.raises(ValueError, match="have shared labels, but those that warm"):
         model.meta_fit(shared)
 
 
@@ -473,7 +473,7 @@ def test_errors_name_what_was_given(tiny, own, support):
         model.set_params(shared_classes=True).fit(*support)
 
 
-def test_scores_of_tasks_with_their_own_classes(own):
+def test_scores_of_tasks_with_task_specific_labels(own):
     scores = few_shot_scores(
         own("attention"), own_tasks(), n_support=(1, 5), n_episodes=2, random_state=0
     )
@@ -501,7 +501,7 @@ def test_scores_draw_so_many_rows_of_each_class():
     np.testing.assert_allclose(scores.scores[:, 1], 5.05)
 
 
-def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
+def test_validation_loss_is_finite_with_classes_of_some_episodes_only(own):
     state = own("attention").meta_state_
     tasks = own_tasks()
     X = torch.from_numpy(state.features.transform(tasks.X, np.float64))
@@ -512,7 +512,7 @@ def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_an_episode_hangs_on_its_support_alone(own, name):
+def test_an_episode_depends_on_its_support_only(own, name):
     learner = own(name).meta_state_.network.learner
     tasks = own_tasks()
     sampler = NWaySampler(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)

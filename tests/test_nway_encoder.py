@@ -26,7 +26,7 @@ def test_encodings_are_dropped_whole():
 
 def test_encoder_drops_encodings_in_training_only():
     with seeded(0):
-        encoder = NWayEncoder(4, 8, n_heads=2, n_layers=1, seed=0)
+        encoder = NWayEncoder(4, 8, n_heads=2, n_layers=1, self_attention=True, seed=0)
         z = torch.randn(64, 6, 4)
     y = torch.arange(6).remainder(3).expand(64, -1)
     weight, variance = torch.ones(64, 6), torch.ones(64, 4)
@@ -34,6 +34,7 @@ def test_encoder_drops_encodings_in_training_only():
     encoding = encoder(z, y, weight, means)
     out = (encoding.task == 0).all(1)
     assert 16 < out.sum() < 48
-    assert torch.equal((encoding.rows == 0).flatten(1).all(1), out)
+    for part in (encoding.rows, encoding.classes):
+        assert torch.equal((part == 0).flatten(1).all(1), out)
     encoding = encoder.eval()(z, y, weight, means)
     assert not (encoding.task == 0).all(1).any()

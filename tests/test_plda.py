@@ -109,10 +109,10 @@ def test_one_row_a_class_says_what_its_mean_says():
     responsibility, within = one_hot(y, torch.ones(1, 3).double()), variances()[0]
     means = class_means(z, responsibility, within, 1e9 * within)
     query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
-    said = class_logits(means, query, within).softmax(-1)
+    expected = class_logits(means, query, within).softmax(-1)
     torch.testing.assert_close(
         kernel(query, z, y, responsibility, within).softmax(-1),
-        said,
+        expected,
         rtol=1e-6,
         atol=1e-6,
     )

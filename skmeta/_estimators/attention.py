@@ -84,12 +84,12 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
 
     With task-specific labels (N-way classification), classes are Gaussians in
     meta-learned features, with the posterior of each class mean given the support
-    (PLDA) [3]_ [4]_. The task embedding shifts the variances and the temperature;
-    attention weights the rows of each class, and the class means, which start from
-    them, are trained by gradient steps on the support [5]_. The logits are mixed with
-    those of a kernel classifier [6]_, with a meta-learned weight that depends on the
-    number of rows. Meta-training starts from the linear discriminants of the classes
-    of all tasks.
+    (PLDA) [3]_ [4]_. The task embedding shifts the variances and the temperature.
+    Attention among rows and classes weights the rows of each class and shifts its mean
+    [5]_; the class means, which start there, are trained by gradient steps on the
+    support [6]_. The logits are mixed with those of a kernel classifier [7]_, with a
+    meta-learned weight that depends on the number of rows. Meta-training starts from
+    the linear discriminants of the classes of all tasks.
 
     {parameters}
 
@@ -112,9 +112,11 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
        NeurIPS. (Classes by their means, eq. 2.)
     .. [4] Ioffe (2006). Probabilistic linear discriminant analysis. ECCV. (PLDA,
        sec. 2 and 3.1.)
-    .. [5] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
+    .. [5] Ye et al. (2020). Few-shot learning via embedding adaptation with set-to-set
+       functions. CVPR. (Classes that attend to one another, eq. 5.)
+    .. [6] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
        means, sec. 3.2.)
-    .. [6] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
+    .. [7] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
        (A kernel classifier on the support, eq. 1.)
 
     Examples

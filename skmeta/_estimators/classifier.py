@@ -19,7 +19,7 @@ from .prediction import QueryLearner
 
 
 def learned_task_specific_labels(estimator):
-    """Whether an estimator was meta-fitted on tasks that have classes of their own."""
+    """Whether an estimator was meta-fitted on tasks with task-specific labels."""
     state = getattr(estimator, "meta_state_", None)
     return hasattr(state, "targets") and state.targets is None
 
@@ -94,25 +94,25 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         self.n_way = n_way
 
     def _trainer(self, tasks, previous):
-        own = has_task_specific_labels(self.shared_classes, tasks)
-        if previous is not None and own != (previous.targets is None):
-            kinds = ("share their classes", "have classes of their own")
+        nway = has_task_specific_labels(self.shared_classes, tasks)
+        kinds = ("shared labels", "task-specific labels")
+        if previous is not None and nway != (previous.targets is None):
             raise ValueError(
-                f"The tasks {kinds[own]}, but those that warm_start=True goes on from "
-                f"{kinds[not own]}. Set warm_start=False to start anew."
+                f"The tasks have {kinds[nway]}, but those that warm_start=True starts "
+                f"from have {kinds[not nway]}. Set warm_start=False to start anew."
             )
         if self.verbose and self.shared_classes == "auto":
-            said = "classes of its own" if own else "the classes of the others"
-            print(f"shared_classes='auto': each task has {said}.")
-        return meta_train_nway if own else super()._trainer(tasks, previous)
+            print(f"shared_classes='auto': the tasks have {kinds[nway]}.")
+        return meta_train_nway if nway else super()._trainer(tasks, previous)
 
     def _state_for(self, state, y):
         if state.targets is not None:
             return state
         if len(y) == 0:
             raise ValueError(
-                "Every task has classes of its own here, and a task is known by its "
-                "rows alone. Give at least one row of a positive weight."
+                "With task-specific labels there is no zero-shot prediction: the "
+                "classes of a task are those of its rows. Give at least one row of a "
+                "positive weight."
             )
         return state.having(targets=ClassCodec(np.unique(y)))
 
@@ -120,8 +120,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         if state.targets is None:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. It was "
-                "meta-fitted on tasks that have classes of their own: call fit(X, y) "
-                "with rows of the new task, which say what classes there are."
+                "meta-fitted on tasks with task-specific labels: call fit(X, y) with "
+                "rows of the new task, whose labels are its classes."
             )
         return super()._no_rows(state)
 
@@ -150,7 +150,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         y : array-like of shape (n_rows,)
         classes : array-like of shape (n_classes,), default=None
             In the state *new*, all classes there are; else those of the meta-training
-            tasks hold or, where classes are a task's own, those that have rows.
+            tasks hold or, with task-specific labels, those that have rows.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns
@@ -220,8 +220,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         -------
         predictions : list of ndarray of shape (n_query,)
             With ``return_proba=True`` of shape (n_query, n_classes), in the order of
-            ``classes_``; where tasks have classes of their own, in the order of the
-            episode's sorted labels.
+            ``classes_``; with task-specific labels, in the order of the episode's
+            sorted labels.
         """
         predictions, more, targets = self._predict_episodes(episodes)
         results = [

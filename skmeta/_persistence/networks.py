@@ -117,9 +117,11 @@ def _nway_network(node, system, state):
             "and save the estimator with this version"
         )
     n_columns, n_features = len(state["features"].mean), node["n_class_features"]
-    return NWayNetwork(
-        make_nway_learner(state["parameters"], n_columns, n_features, seed=0)
+    self_attention = "learner.class_shift.weight" in node["weights"]  # not in 0.1.0
+    learner = make_nway_learner(
+        state["parameters"], n_columns, n_features, 0, self_attention
     )
+    return NWayNetwork(learner)
 
 
 def _check_name(name, known):

@@ -1,8 +1,9 @@
 """Stage 1 for N-way classification: attention encodes the support.
 
-Rows and classes are tokens. The token of a row holds its features and the mean of its
-class, so classes have no index, and permuting the labels only permutes the classes. As
-in `task_encoder`, a row of weight w counts as w equal rows.
+Rows and classes are tokens, which attend to each other. The token of a row holds its
+features and the mean of its class, so classes have no index, and permuting the labels
+only permutes the classes. As in `task_encoder`, a row of weight w counts as w equal
+rows.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,7 @@ class NWayEncoding(NamedTuple):
 
     task: torch.Tensor  # (B, embed_dim)
     rows: torch.Tensor  # (B, S, embed_dim)
+    classes: torch.Tensor  # (B, C, embed_dim)
 
 
 class EncodingDropout(Dropout):
@@ -33,32 +35,37 @@ class EncodingDropout(Dropout):
     in Huang et al. 2016, Deep networks with stochastic depth, sec. 3).
     """
 
-    def forward(self, task, rows):
-        """Encodings (B, d) and (B, S, d) of tasks, zeros where dropped."""
+    def forward(self, task, tokens):
+        """Encodings (B, d) and (B, n, d) of tasks, zeros where dropped."""
         kept = super().forward(torch.ones_like(task[:, :1])) > 0
-        return task * kept, rows * kept[..., None]
+        return task * kept, tokens * kept[..., None]
 
 
 class NWayEncoder(nn.Module):
-    """Attention pooling over the tokens of rows and classes.
+    """Self-attention among the tokens of rows and classes, and attention pooling.
 
-    Learned queries attend to the tokens (Lee et al. 2019, Set Transformer, eq. 11).
+    Learned queries attend to the tokens (Lee et al. 2019, Set Transformer, eq. 8 and
+    11).
 
     Parameters
     ----------
     n_features : int
     embed_dim, n_heads, n_layers : int
+    self_attention : bool
     seed : int
         Of the dropouts.
     """
 
-    def __init__(self, n_features, embed_dim, n_heads, n_layers, seed,
+    def __init__(self, n_features, embed_dim, n_heads, n_layers, self_attention, seed,
                  n_queries=4, dropout=0.1):  # fmt: skip
         super().__init__()
         self.embed_dim = embed_dim
         self.row = _perceptron(2 * n_features, embed_dim)
         self.class_ = _perceptron(n_features + 1, embed_dim)
         self.null = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.among = nn.ModuleList(
+            AttentionBlock(embed_dim, n_heads) for _ in range(int(self_attention))
+        )
         self.queries = nn.Parameter(torch.randn(1, n_queries, embed_dim) * 0.5)
         self.blocks = nn.ModuleList(
             AttentionBlock(embed_dim, n_heads) for _ in range(n_layers)
@@ -92,11 +99,15 @@ class NWayEncoder(nn.Module):
             [F.pad(weight, (1, 0), value=1.0), (means.count > 0).to(weight)], 1
         ).log()
         with half_precision(self, tokens):
+            for layer in self.among:
+                tokens = layer.among(tokens, log_weight)
             latent = self.queries.expand(len(z), -1, -1)
             for block in self.blocks:
                 latent = block(latent, block.known(tokens), log_weight)
         task = self.dropout(self.norm(self.out(latent.to(z.dtype).flatten(1))))
-        return NWayEncoding(*self.encoding_dropout(task, rows))
+        task, tokens = self.encoding_dropout(task, tokens.to(z.dtype))
+        _, rows, classes = tokens.split([1, z.shape[1], means.count.shape[1]], 1)
+        return NWayEncoding(task, rows, classes)
 
 
 def _perceptron(n_inputs, dim):

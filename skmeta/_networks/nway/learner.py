@@ -113,9 +113,10 @@ class NWayLearner(nn.Module):
     """PLDA and a kernel classifier with a meta-learned prior, conditioned on the task.
 
     The task embedding shifts the variances within and between classes and the
-    temperature; attention weights the rows of each class. The class means start from
-    these rows and are trained by gradient steps on the support (Triantafillou et al.
-    2020, Meta-Dataset, sec. 3.2: Proto-MAML).
+    temperature; attention weights the rows of each class and shifts its mean (Ye et al.
+    2020, Few-shot learning via embedding adaptation with set-to-set functions, eq. 5).
+    The class means start there and are trained by gradient steps on the support
+    (Triantafillou et al. 2020, Meta-Dataset, sec. 3.2: Proto-MAML).
 
     Parameters
     ----------
@@ -124,11 +125,15 @@ class NWayLearner(nn.Module):
     linear_only : bool
     by_gradient : bool
         Choose among more gradient steps.
+    self_attention : bool
+        False as in attention classifiers of version 0.1.0: without attention among
+        rows and classes, and without shifts of the means.
     seed : int
     """
 
     def __init__(self, n_columns, n_features, embed_dim, n_heads, n_layers, *,
-                 linear_only=False, by_gradient=False, seed=0):  # fmt: skip
+                 linear_only=False, by_gradient=False, self_attention=True,
+                 seed=0):  # fmt: skip
         super().__init__()
         self.adaptation_grid = ((3,), (10,), (30,)) if by_gradient else ((0,), (3,))
         self.n_base_features = n_features
@@ -138,12 +143,16 @@ class NWayLearner(nn.Module):
         self.calibration_coef = nn.Parameter(torch.zeros(2, 3))
         self.log_bandwidth = nn.Parameter(torch.tensor(-2.0))
         self.log_rate = nn.Parameter(torch.tensor(-2.0))
-        self.encoder = NWayEncoder(n_features, embed_dim, n_heads, n_layers, seed)
+        self.encoder = NWayEncoder(
+            n_features, embed_dim, n_heads, n_layers, self_attention, seed
+        )
         self.shift = nn.Linear(embed_dim, 2 * n_features + 1)
         self.row_score = nn.Sequential(nn.GELU(), nn.Linear(embed_dim, 1))
         self.to_score = nn.Linear(embed_dim, embed_dim)
-        _set_to_zero(self.shift)
-        _set_to_zero(self.row_score[1])
+        self.class_shift = nn.Linear(embed_dim, n_features) if self_attention else None
+        for layer in (self.shift, self.row_score[1], self.class_shift):
+            if layer is not None:
+                _set_to_zero(layer)
         self.register_buffer("n_steps", torch.tensor(self.adaptation_grid[-1][0]))
 
     def start_from(self, discriminants):
@@ -186,6 +195,9 @@ class NWayLearner(nn.Module):
         between = between * shift[:, d : 2 * d].exp()
         responsibility = self._attend_to_rows(responsibility, encoding)
         means = class_means(z, responsibility, within, between)
+        if self.class_shift is not None:
+            shifted = self.class_shift(encoding.classes) * within[:, None].sqrt()
+            means = means._replace(mean=means.mean + shifted)
         covariates = size_covariates(responsibility)
         weight_logit, log_temperature = (covariates @ self.calibration_coef.T).unbind(1)
         kernel_weight = weight_logit.sigmoid()[:, None, None]

@@ -8,14 +8,14 @@ from ..learners.base import base_learner_name
 from .learner import NWayLearner
 
 
-def make_nway_learner(parameters, n_columns, n_features, seed):
+def make_nway_learner(parameters, n_columns, n_features, seed, self_attention=True):
     """An untrained `NWayLearner` with the parameters of an estimator."""
     name = base_learner_name(parameters["base_learner"])
     sizes = (parameters[size] for size in ("embed_dim", "n_heads", "n_layers"))
     with seeded(seed):
         return NWayLearner(
             n_columns, n_features, *sizes, linear_only=name == "linear",
-            by_gradient=name == "mlp", seed=seed,
+            by_gradient=name == "mlp", self_attention=self_attention, seed=seed,
         )  # fmt: skip
 
 
