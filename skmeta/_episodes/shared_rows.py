@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from ..tasks import TaskDistribution
+from .batch import pad
 from .sampler import log_uniform_sizes
 
 EPISODES_PER_GROUP = 8
@@ -122,22 +123,18 @@ class GroupSampler:
         """
         n = math.ceil(n_episodes / EPISODES_PER_GROUP)
         task = rng.choice(self.drawable, n, p=self.probability)
-        groups = [self._draw_group(t, rng) for t in task]
-        longest = max(len(y) for _, y, _ in groups)
-        present = np.zeros((len(groups), longest), bool)
-        row = np.zeros(present.shape, np.int64)
-        y = np.zeros(present.shape, groups[0][1].dtype)
-        roles = np.zeros((2, len(groups), EPISODES_PER_GROUP, longest), np.float32)
-        for g, (rows, target, role) in enumerate(groups):
-            n = len(rows)
-            present[g, :n], row[g, :n], y[g, :n] = True, rows, target
-            roles[:, g, :, :n] = role
-        if self.weights is not None:
-            roles[1] *= self.weights[task, None, None]
-        task, row, present, y, roles = map(
-            torch.from_numpy, (task, row, present, y, roles)
+        rows, y, support, query = zip(
+            *(self._draw_group(t, rng) for t in task), strict=True
         )
-        return GroupBatch(task, self.rows[row], row, present, y, *roles)
+        row, present = pad(rows), pad([np.ones(len(r), bool) for r in rows])
+        support, query = (
+            pad([in_role.T for in_role in role]).transpose(1, 2).float()
+            for role in (support, query)
+        )
+        if self.weights is not None:
+            query = query * torch.from_numpy(self.weights[task]).float()[:, None, None]
+        task = torch.from_numpy(task)
+        return GroupBatch(task, self.rows[row], row, present, pad(y), support, query)
 
 
 class SharedRowSampler(GroupSampler):
@@ -170,7 +167,7 @@ class SharedRowSampler(GroupSampler):
         sizes = min(self.n_support[0], largest), largest
         shots = log_uniform_sizes(*sizes, rng.random(EPISODES_PER_GROUP))
         in_support = rng.random((EPISODES_PER_GROUP, n)).argsort(1) < shots[:, None]
-        return rows, self.y[rows], np.stack([in_support, ~in_support])
+        return rows, self.y[rows], in_support, ~in_support
 
 
 class NWaySampler(GroupSampler):
@@ -212,7 +209,7 @@ class NWaySampler(GroupSampler):
         drawn = [rng.permutation(rows)[:n_rows] for rows in chosen]
         sizes = np.array([len(rows) for rows in drawn])
         code = np.repeat(np.arange(high), sizes)
-        roles = np.zeros((2, EPISODES_PER_GROUP, len(code)), bool)
+        support, query = np.zeros((2, EPISODES_PER_GROUP, len(code)), bool)
         starts = np.cumsum(sizes) - sizes
         for e, k in enumerate(shots):
             unequal = k > 1 and rng.random() < UNEQUAL_SHARE
@@ -222,9 +219,9 @@ class NWaySampler(GroupSampler):
             rank = np.empty(len(code), int)  # random, within each class
             rank[order] = np.arange(len(code)) - np.repeat(starts, sizes)
             in_episode = rng.permutation(high) < rng.integers(low, high + 1)
-            roles[0, e] = in_episode[code] & (rank < counts[code])
-            roles[1, e] = in_episode[code] & (rank >= counts[code])
-        return np.concatenate(drawn), code, roles
+            support[e] = in_episode[code] & (rank < counts[code])
+            query[e] = in_episode[code] & (rank >= counts[code])
+        return np.concatenate(drawn), code, support, query
 
 
 def _rows_by_class(tasks, t):

@@ -37,22 +37,16 @@ class SharedRowsNetwork(nn.Module):
         support. During training with an auxiliary classifier, its losses (G * E, Q)
         are the second output.
         """
-        columns = self._embed(x[present])
-        adapted, z_query = self._adapt(columns, present, y, support, query)
+        columns = self.embed(x[present])
+        adapted, z_query = self.adapt(columns, present, y, support, query)
         predicted = self.learner.predict_features(adapted, z_query)
         if self.auxiliary_classifier is None or not self.training:
             return predicted
         losses = self.auxiliary_classifier(columns, task, row, present)
         return predicted, select_role(query, losses)[1]
 
-    def adapt(self, groups):
+    def adapt(self, columns, present, y, support, query):
         """The learner adapted to each episode, and features of the query rows."""
-        columns = self._embed(groups.x[groups.present])
-        return self._adapt(
-            columns, groups.present, groups.y, groups.support, groups.query
-        )
-
-    def _adapt(self, columns, present, y, support, query):
         features = self.learner.row_features(columns)
         z = features.new_zeros(*present.shape, features.shape[-1])
         z[present] = features
@@ -60,7 +54,7 @@ class SharedRowsNetwork(nn.Module):
         adapted = self.learner.adapt_features(z_support, y_support, weight)
         return adapted, select_role(query, z)[1]
 
-    def _embed(self, rows):
+    def embed(self, rows):
         """Columns (n, n_columns) of rows (n, ...), augmented during training."""
         if self.training and self.augmentation is not None:
             rows = augment(self.augmentation, rows, self._generator_on(rows.device))

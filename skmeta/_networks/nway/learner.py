@@ -51,11 +51,6 @@ class AdaptedNWay(NamedTuple):
         within = self.within * self.bandwidth
         return row_log_densities(z, self.z, self.y, self.responsibility, within)
 
-    def kernel_logits(self, log_density):
-        """Logits (B, Q, C) of classes as mixtures of their rows."""
-        n_classes = self.responsibility.shape[2]
-        return kernel_logits(log_density, self.y, n_classes)
-
     def mix(self, prototype_logits, kernel_logits):
         """Logits (B, Q, C) of eq. 1."""
         w = self.kernel_weight
@@ -71,8 +66,9 @@ class AdaptedNWay(NamedTuple):
         prototype_share = (self.responsibility / total).transpose(1, 2)
         log_density = self.row_log_densities(z)
         index = self.y[:, None].expand(-1, z.shape[1], -1)
-        of_class = self.kernel_logits(log_density).gather(2, index)
-        kernel_part = probability.gather(2, index) * (log_density - of_class).exp()
+        of_class = kernel_logits(log_density, self.y, probability.shape[2])
+        share = (log_density - of_class.gather(2, index)).exp()
+        kernel_part = probability.gather(2, index) * share
         w = self.kernel_weight
         return (1 - w) * (probability @ prototype_share) + w * kernel_part
 
@@ -224,9 +220,10 @@ class NWayLearner(nn.Module):
         The latter are multiplied by the bandwidth, so that for classes of one row it
         has no effect.
         """
-        kernel_logits = adapted.kernel_logits(adapted.row_log_densities(z))
-        prototype_logits = class_logits(adapted.means, z, adapted.within)
-        return prototype_logits, adapted.bandwidth * kernel_logits
+        log_density = adapted.row_log_densities(z)
+        n_classes = adapted.responsibility.shape[2]
+        kernel = adapted.bandwidth * kernel_logits(log_density, adapted.y, n_classes)
+        return class_logits(adapted.means, z, adapted.within), kernel
 
     def features(self, adapted, rows):
         """Features of rows, in units of their standard deviation within classes."""

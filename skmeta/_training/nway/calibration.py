@@ -70,7 +70,10 @@ def _query_logits(network, groups):
     """Prototype and kernel logits, size covariates and classes of the query rows."""
     y, weight = groups.target()
     at = weight > 0
-    adapted, z = network.adapt(groups)
+    columns = network.embed(groups.x[groups.present])
+    adapted, z = network.adapt(
+        columns, groups.present, groups.y, groups.support, groups.query
+    )
     prototype_logits, kernel_logits = (
         mask_absent(adapted.temperature * logits, adapted.means)[at].double()
         for logits in network.learner.component_logits(adapted, z)
