@@ -16,7 +16,6 @@ from skmeta._training.nway.auxiliary_classifier import (
     auxiliary_classifier,
 )
 from skmeta._training.nway.labels import number_classes
-from skmeta.tasks import LazyTasks
 
 N_COLUMNS = 3
 
@@ -82,13 +81,11 @@ def test_loss_adds_the_auxiliary_loss_at_the_query_rows():
 )
 def test_when_there_is_a_classifier(tasks, monkeypatch, lazy, trainable, most, found):
     monkeypatch.setattr("skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS", most)
-    sources = SimpleNamespace(
-        tasks=LazyTasks(list(tasks)) if lazy else tasks, examples=tasks
-    )
+    split = SimpleNamespace(fitting_tasks=tasks, in_memory=not lazy)
     embedding = SimpleNamespace(n_columns=N_COLUMNS, trainable=trainable)
-    classes = auxiliary_classifier(sources, embedding)
+    classes = auxiliary_classifier(split, embedding)
     assert (classes is not None) == found
-    assert auxiliary_classifier(sources, None) is None
+    assert auxiliary_classifier(split, None) is None
 
 
 def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch):

@@ -257,11 +257,11 @@ class GroupBatches(torch.utils.data.Dataset):
         self.split, self.make_sampler = split, make_sampler
         self.batch_size, self.n_batches, self.rng = batch_size, n_batches, rng
         self.examples, validation = map(
-            make_sampler, (split.examples, split.validation)
+            make_sampler, (split.fitting_tasks, split.val_tasks)
         )
         for name, sampler, tasks in (
-            ("tasks", self.examples, split.examples),
-            ("validation tasks", validation, split.validation),
+            ("tasks", self.examples, split.fitting_tasks),
+            ("validation tasks", validation, split.val_tasks),
         ):
             if not len(sampler.drawable):
                 raise _none_drawable(f"the {len(tasks)} {name}")
@@ -277,8 +277,8 @@ class GroupBatches(torch.utils.data.Dataset):
 
     def _sampler(self):
         """The sampler of the tasks in memory, or of some newly drawn ones."""
-        tasks = self.split.tasks
-        if tasks is self.split.examples:
+        tasks = self.split.train_tasks
+        if self.split.in_memory:
             return self.examples
         n = math.ceil(self.batch_size / EPISODES_PER_GROUP)
         for _ in range(MAX_DRAWS):

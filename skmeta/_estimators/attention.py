@@ -13,7 +13,7 @@ from .regressor import MetaRegressor
 
 
 class _AttentionSystem:
-    _system = Architecture(AttentionPooling)
+    _architecture = Architecture(AttentionPooling)
 
 
 @fill_docstring

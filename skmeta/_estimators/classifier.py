@@ -11,8 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .._preprocessing.row_uncertainty import sharpness
-from .._preprocessing.scaling import ClassCodec
-from .._training.nway.training import meta_train_nway
+from .._training.config import NWAY, SHARED_CLASSES
 from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._row_checks import check_label_type, warn_of_one_class
 from .prediction import QueryLearner
@@ -21,11 +20,13 @@ from .prediction import QueryLearner
 def learned_task_specific_labels(estimator):
     """Whether an estimator was meta-fitted on tasks with task-specific labels."""
     state = getattr(estimator, "meta_state_", None)
-    return hasattr(state, "targets") and state.targets is None
+    return getattr(state, "problem", None) == NWAY
 
 
 class MetaClassifier(ClassifierMixin, QueryLearner):
-    """A meta-learner of classes, which all tasks share or each has of its own."""
+    """A meta-learner for classification, with shared or task-specific labels."""
+
+    _shared_problem = SHARED_CLASSES
 
     _structural = (*QueryLearner._structural, "shared_classes")
     _ranges = QueryLearner._ranges | {"n_way": 2}
@@ -58,7 +59,6 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         patience=15,
         callbacks=None,
         device="auto",
-        compile=False,
         random_state=None,
         verbose=0,
         warm_start=False,
@@ -84,7 +84,6 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             patience=patience,
             callbacks=callbacks,
             device=device,
-            compile=compile,
             random_state=random_state,
             verbose=verbose,
             warm_start=warm_start,
@@ -93,31 +92,23 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         self.shared_classes = shared_classes
         self.n_way = n_way
 
-    def _trainer(self, tasks, previous):
+    def _problem_of(self, tasks):
         nway = has_task_specific_labels(self.shared_classes, tasks)
         kinds = ("shared labels", "task-specific labels")
-        if previous is not None and nway != (previous.targets is None):
-            raise ValueError(
-                f"The tasks have {kinds[nway]}, but those that warm_start=True starts "
-                f"from have {kinds[not nway]}. Set warm_start=False to start anew."
-            )
+        if self.warm_start and self._is_meta_fitted():
+            was_nway = self.meta_state_.problem == NWAY
+            if nway != was_nway:
+                raise ValueError(
+                    f"The tasks have {kinds[nway]}, but those that warm_start=True "
+                    f"starts from have {kinds[was_nway]}. Set warm_start=False to "
+                    "start anew."
+                )
         if self.verbose and self.shared_classes == "auto":
             print(f"shared_classes='auto': the tasks have {kinds[nway]}.")
-        return meta_train_nway if nway else super()._trainer(tasks, previous)
-
-    def _state_for(self, state, y):
-        if state.targets is not None:
-            return state
-        if len(y) == 0:
-            raise ValueError(
-                "With task-specific labels there is no zero-shot prediction: the "
-                "classes of a task are those of its rows. Give at least one row of a "
-                "positive weight."
-            )
-        return state.having(targets=ClassCodec(np.unique(y)))
+        return NWAY if nway else SHARED_CLASSES
 
     def _no_rows(self, state):
-        if state.targets is None:
+        if state.problem == NWAY:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. It was "
                 "meta-fitted on tasks with task-specific labels: call fit(X, y) with "
@@ -166,7 +157,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         if targets is not None:
             warn_of_one_class(self, targets.classes, stacklevel=6)
 
-    def _show_targets(self, targets):
+    def _publish_targets(self, targets):
         if targets is not None:
             self.classes_ = targets.classes
 
@@ -186,8 +177,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             In the order of ``classes_``.
         """
         X = self._query(X)
-        (logits,) = self._predictions(X)
-        return averaged_probabilities(logits, self._row_variance(X))
+        adapted = self._adapted_task()
+        (logits,) = adapted.predict(X)
+        return averaged_probabilities(logits, adapted.row_variance(X))
 
     def predict(self, X):
         """Predict the most probable class of each row.

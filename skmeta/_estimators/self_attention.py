@@ -73,7 +73,7 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
     ((12,), (12, 13))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM
 
 
 @fill_docstring
@@ -132,4 +132,4 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     ((12,), (12, 13))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM

@@ -9,7 +9,6 @@ from .._networks.encoders.task_encoder import TransformerEncoder
 from .._networks.learners.network import Architecture
 from .._networks.learners.row_decoder import RowDecodingLearner
 from .._networks.relations.decoder import DecodedRelations
-from .._training.kernel_shares import fit_kernel_shares
 from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
@@ -80,7 +79,8 @@ class TransformerMetaRegressor(RelatedRegressor):
     ((12,), (12,))
     """
 
-    _system = SYSTEM._replace(kernel_averaging=fit_kernel_shares)
+    _architecture = SYSTEM
+    _kernel_averaging = True
 
 
 @fill_docstring
@@ -135,4 +135,4 @@ class TransformerMetaClassifier(RelatedClassifier):
     ((12, 2), (12,))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM

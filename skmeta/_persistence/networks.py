@@ -6,6 +6,7 @@ type and shape.
 """
 
 import math
+from types import SimpleNamespace
 
 import torch
 
@@ -83,7 +84,8 @@ def _shared_network(node, system, state):
     """A network of numbers, or of classes that tasks share."""
     parameters, targets = state["parameters"], state["targets"]
     n_features, has_pooled = len(state["features"].mean), state["pooled"] is not None
-    network = make_network(parameters, system, n_features, targets, has_pooled, seed=0)
+    config = SimpleNamespace(**parameters, architecture=system, seed=0)
+    network = make_network(config, n_features, targets, has_pooled)
     learner = network.learner
     for name in node["around"]:
         if name == "OpenLearner":
@@ -118,9 +120,8 @@ def _nway_network(node, system, state):
         )
     n_columns, n_features = len(state["features"].mean), node["n_class_features"]
     self_attention = "learner.class_shift.weight" in node["weights"]  # not in 0.1.0
-    learner = make_nway_learner(
-        state["parameters"], n_columns, n_features, 0, self_attention
-    )
+    config = SimpleNamespace(**state["parameters"], seed=0)
+    learner = make_nway_learner(config, n_columns, n_features, self_attention)
     return NWayNetwork(learner)
 
 

@@ -8,21 +8,19 @@ from ..learners.base import base_learner_name
 from .learner import NWayLearner
 
 
-def make_nway_learner(parameters, n_columns, n_features, seed, self_attention=True):
-    """An untrained `NWayLearner` with the parameters of an estimator."""
-    name = base_learner_name(parameters["base_learner"])
-    sizes = (parameters[size] for size in ("embed_dim", "n_heads", "n_layers"))
-    with seeded(seed):
+def make_nway_learner(config, n_columns, n_features, self_attention=True):
+    """The `NWayLearner` of a `MetaConfig`, untrained."""
+    name = base_learner_name(config.base_learner)
+    with seeded(config.seed):
         return NWayLearner(
-            n_columns, n_features, *sizes, linear_only=name == "linear",
-            by_gradient=name == "mlp", self_attention=self_attention, seed=seed,
+            n_columns, n_features, config.embed_dim, config.n_heads, config.n_layers,
+            linear_only=name == "linear", by_gradient=name == "mlp",
+            self_attention=self_attention, seed=config.seed,
         )  # fmt: skip
 
 
 class NWayNetwork(nn.Module):
     """What is meta-trained if labels are task-specific."""
-
-    has_task_specific_labels = True
 
     def __init__(self, learner):
         super().__init__()

@@ -77,7 +77,7 @@ def auxiliary_classifier(split, embedding):
     """
     if embedding is None or not embedding.trainable:
         return None
-    if split.tasks is not split.examples:
+    if not split.in_memory:
         return None
-    classifier = AuxiliaryClassifier(split.examples, embedding.n_columns)
+    classifier = AuxiliaryClassifier(split.fitting_tasks, embedding.n_columns)
     return classifier if classifier.weights.numel() <= MAX_WEIGHTS else None
