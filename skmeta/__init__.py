@@ -25,7 +25,23 @@ _HOMES = {
 """Where each public name lives. It is imported on first use, so that `skmeta.tasks` and
 `skmeta.datasets` need no torch."""
 
-__all__ = [*_HOMES]
+__all__ = [
+    "AttentionMetaClassifier",
+    "AttentionMetaRegressor",
+    "NonFiniteLossError",
+    "NotMetaFittedWarning",
+    "SavedFileError",
+    "SelfAttentionMetaClassifier",
+    "SelfAttentionMetaRegressor",
+    "Task",
+    "TaskCollection",
+    "TransformerMetaClassifier",
+    "TransformerMetaRegressor",
+    "load",
+    "meta_fit",
+    "save",
+    "show_versions",
+]
 
 if TYPE_CHECKING:  # what tools see that do not run the code
     from ._estimators.attention import AttentionMetaClassifier, AttentionMetaRegressor
