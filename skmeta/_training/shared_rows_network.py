@@ -31,11 +31,10 @@ class SharedRowsNetwork(nn.Module):
         self.seed, self.generator = seed, None
 
     def forward(self, task, x, row, present, y, support, query):
-        """Logits (G * E, Q, C) of the query rows of each episode, see `select_role`.
+        """Prediction of the query rows of each of G * E episodes, see `select_role`.
 
-        Arguments are those of `GroupBatch`. C is the largest number of classes of a
-        support. During training with an auxiliary classifier, its losses (G * E, Q)
-        are the second output.
+        Arguments are those of `GroupBatch`. During training with an auxiliary
+        classifier, its losses (G * E, Q) are the second output.
         """
         columns = self.embed(x[present])
         adapted, z_query = self.adapt(columns, present, y, support, query)

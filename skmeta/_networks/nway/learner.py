@@ -16,6 +16,8 @@ import torch
 from torch import nn
 
 from ..encoders.task_encoder import bounded
+from ..learners.base import BaseLearner
+from ..learners.predictive import Categorical
 from .encoder import NWayEncoder, NWayEncoding
 from .plda import (
     ClassMeans,
@@ -105,7 +107,7 @@ class RowFeatures(nn.Module):
         return z if self.hidden is None else z + self.hidden(x)
 
 
-class NWayLearner(nn.Module):
+class NWayLearner(BaseLearner):
     """PLDA and a kernel classifier with a meta-learned prior, conditioned on the task.
 
     The task embedding shifts the variances within and between classes and the
@@ -209,9 +211,9 @@ class NWayLearner(nn.Module):
         return self.predict_features(adapted, self.row_features(query.x))
 
     def predict_features(self, adapted, z):
-        """Logits (B, Q, C) of rows of features (B, Q, D)."""
+        """Prediction for rows of features (B, Q, D)."""
         logits = adapted.mix(*self.component_logits(adapted, z))
-        return mask_absent(logits, adapted.means)
+        return Categorical(mask_absent(logits, adapted.means))
 
     @staticmethod
     def component_logits(adapted, z):
@@ -235,7 +237,7 @@ class NWayLearner(nn.Module):
         The weights of the rows of a class sum to its probability.
         """
         z = self.row_features(query.x)
-        probability = self.predict_features(adapted, z).softmax(-1)
+        probability = self.predict_features(adapted, z).logits.softmax(-1)
         return adapted.share_among_rows(probability, z)
 
     def relevance(self, adapted):
