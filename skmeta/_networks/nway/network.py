@@ -4,7 +4,7 @@ from torch import nn
 
 from ..._episodes.batch import Rows
 from ..._utils.random import seeded
-from ..learners.base import base_learner_name
+from ..learners.factory import base_learner_name
 from .learner import NWayLearner
 
 
