@@ -16,8 +16,7 @@ from .._networks.learners.factory import base_learner_name, make_base_learner
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import LearnerWrapper
-from .._networks.nway.network import ClassNetwork
-from .._networks.nway.relations import ClassRelations, RelatedClasses
+from .._networks.nway.network import NWayNetwork, make_nway_learner
 from .._networks.relations.memory import RandomFeatureGP, TaskMemory
 from .._networks.relations.relations import RelatedLearner, Relations
 from .._preprocessing.scaling import ClassCodec
@@ -25,17 +24,19 @@ from ..exceptions import SavedFileError
 
 WRAPPERS = {
     KernelAveragingLearner: "OpenLearner",
-    RelatedClasses: "RelatedClasses",
     RelatedLearner: "RelatedLearner",
 }
 """What files call them."""
+
+RENAMED = {"learner.by_size": "learner.calibration_coef"}
+"""Weights by the names that files of 0.1.0 have, and by those of today."""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
 
 
 def write_network(writer, network, name):
-    """JSON of a `MetaNetwork` or `ClassNetwork`, whose weights a `Writer` keeps."""
+    """JSON of a `MetaNetwork` or `NWayNetwork`, whose weights a `Writer` keeps."""
     node = {"around": [], "weights": _keep_weights(writer, network, name)}
     learner = network.learner
     while isinstance(learner, LearnerWrapper):
@@ -48,7 +49,7 @@ def write_network(writer, network, name):
             embed_dim, column_dim = prior.encoding_sizes
             node["process"] = {"embed_dim": embed_dim, "column_dim": column_dim}
         learner = learner.base
-    if isinstance(network, ClassNetwork):
+    if isinstance(network, NWayNetwork):
         node["n_class_features"] = learner.n_base_features
     return node
 
@@ -68,9 +69,10 @@ def read_network(reader, node, system, state):
         raise SavedFileError("it has more layers than arrays")
     with torch.device("meta"):
         own = "n_class_features" in node
-        make = _class_network if own else _shared_network
+        make = _nway_network if own else _shared_network
         network = make(node, system, state).double()
-    weights = _read_weights(reader, node["weights"])
+    names = {RENAMED.get(key, key): name for key, name in node["weights"].items()}
+    weights = _read_weights(reader, names)
     _check_alike(weights, network.state_dict(), "the network")
     network.load_state_dict(weights, assign=True)
     _check_steps(network)
@@ -109,19 +111,19 @@ def _shared_network(node, system, state):
     return MetaNetwork(network.encoder, learner)
 
 
-def _class_network(node, system, state):
-    """A network of classes that each task has of its own."""
-    parameters = state["parameters"]
-    kind = base_learner_name(parameters["base_learner"])
-    learner = system.nway(
-        len(state["features"].mean), node["n_class_features"],
-        **{name: parameters[name] for name in ("embed_dim", "n_heads", "n_layers")},
-        linear_only=kind == "linear", by_gradient=kind == "mlp",
-    )  # fmt: skip
-    for name in node["around"]:
-        _check_name(name, "RelatedClasses")
-        learner = RelatedClasses(learner, ClassRelations(), _empty_memory())
-    return ClassNetwork(learner)
+def _nway_network(node, system, state):
+    """The network of task-specific labels."""
+    if node["around"]:  # self-attention and Transformer classifiers of 0.1.0
+        raise SavedFileError(
+            f"it has task-specific labels and parts, {node['around']}, that exist in "
+            "version 0.1.0 alone. Load it with skmeta 0.1.0, or call meta_fit again "
+            "and save the estimator with this version"
+        )
+    n_columns, n_features = len(state["features"].mean), node["n_class_features"]
+    self_attention = "learner.class_shift.weight" in node["weights"]  # not in 0.1.0
+    config = SimpleNamespace(**state["parameters"], seed=0)
+    learner = make_nway_learner(config, n_columns, n_features, self_attention)
+    return NWayNetwork(learner)
 
 
 def _check_name(name, known):

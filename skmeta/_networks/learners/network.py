@@ -24,14 +24,12 @@ class Architecture(NamedTuple):
 
     ``encoder`` the class of its task encoder; ``relations`` the class that relates a
     task to those in memory, or None; ``row_decoder`` the class of the learner that
-    decodes each query row, or None; ``nway`` the class of its learner where every task
-    has labels of its own.
+    decodes each query row, or None. With task-specific labels all have one network.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
-    nway: type | None = None
 
 
 class MetaNetwork(nn.Module):
