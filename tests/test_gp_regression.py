@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.linalg import block_diag
 
-from skmeta._networks.learners import gp_algebra, gp_regression
+from skmeta._networks.learners import gp_algebra, gp_regression, robust_noise
 from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.learners.gp_prior import Hyperparameters
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
@@ -189,7 +189,7 @@ def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, que
 def test_rows_weigh_what_student_t_noise_expects(
     encoding, support, gp, counts, monkeypatch, no_jitter
 ):
-    monkeypatch.setattr(gp_regression, "N_OUTLIER_STEPS", 300)
+    monkeypatch.setattr(robust_noise, "N_STEPS", 300)
     rows, y = gp.weighted(support[0], counts), support[1].clone()
     y[:, 2] += 20.0
     learner = GaussianProcessRegression(gp.prior()).eval()
