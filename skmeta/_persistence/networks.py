@@ -6,6 +6,7 @@ type and shape.
 """
 
 import math
+import re
 from types import SimpleNamespace
 
 import torch
@@ -204,6 +205,10 @@ def _keep_weights(writer, module, name):
     }
 
 
+_EARLIER = re.compile(r"\bspread$")
+"""What files of 0.1.0 call ``hyperprior_sd``."""
+
+
 def _read_weights(reader, names):
     weights = {}
     for key, name in names.items():
@@ -211,7 +216,7 @@ def _read_weights(reader, names):
         array = reader.take(name, finite=not infinite)
         if infinite and not array > 0:
             raise SavedFileError(f"the array {name!r} is not positive")
-        weights[key] = torch.from_numpy(array)
+        weights[_EARLIER.sub("hyperprior_sd", key)] = torch.from_numpy(array)
     return weights
 
 
