@@ -29,7 +29,7 @@ def main():
     parser.add_argument("--text", action="store_true")
     options = parser.parse_args()
     print(platform.processor() or platform.machine(), f"{options.jobs} jobs")
-    print("| | worth it | measure | gain at each K | mean over K | seconds |")
+    print("| | worth it | metric | gain at each K | mean over K | seconds |")
     for name in options.names:
         tasks, _ = load(options.data / f"{name}.npz")
         start = time.perf_counter()
@@ -44,7 +44,7 @@ def main():
         gain, low, high = comparison.mean_gain()
         print(
             f"| {name} | {'yes' if comparison.worth_it else 'no'} | "
-            f"{comparison.measure} | {gains} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] | "
+            f"{comparison.metric} | {gains} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] | "
             f"{seconds:.0f} |",
             flush=True,
         )

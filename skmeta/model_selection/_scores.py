@@ -93,14 +93,11 @@ class FewShotScores:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "FewShotScores.to_frame needs pandas: pip install pandas. Without it, "
-                "the scores attribute is the same as an array (n_tasks, n_shots, "
-                "n_episodes)."
-            ) from error
+        pd = import_pandas(
+            "FewShotScores.to_frame",
+            "the scores attribute is the same as an array (n_tasks, n_shots, "
+            "n_episodes)",
+        )
         n_tasks, n_shots, n_episodes = self.scores.shape
         per_task = n_shots * n_episodes
         task = [name for name in self.task_names for _ in range(per_task)]
@@ -118,3 +115,14 @@ class FewShotScores:
         for k, mean, low, high, n in self.summary():
             lines.append(f"{k:>9}  {mean:.3f}  ({low:.3f} to {high:.3f}), {n} tasks")
         return "\n".join(lines)
+
+
+def import_pandas(method, instead):
+    """Pandas, or an error that says which method needs it and what to use instead."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            f"{method} needs pandas: pip install pandas. Without it, {instead}."
+        ) from error
+    return pandas
