@@ -416,7 +416,7 @@ def test_what_to_do_next():
     assert step.startswith("Use rival, which is simpler and as good here: Rival() of")
     assert on_relations.startswith("Do not interpret which tasks are similar")
     _, on_relations = advice(pooled, np.linspace(0.1, 0.9, 40), [None] * 60)
-    assert on_relations.startswith("Label more rows of the tasks")
+    assert on_relations.startswith("Label more rows of the least familiar")
 
 
 def test_numbers_of_rows_that_no_task_has_are_refused_at_once(related):

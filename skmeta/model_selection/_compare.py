@@ -117,14 +117,7 @@ def compare(
     """
     tasks = load_tasks(tasks)
     seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
-    if estimators is None:
-        classification = has_class_targets(tasks.y)
-    else:
-        estimators = name_estimators(estimators)
-        classification = is_classification(estimators)
-    nway = classification and has_task_specific_labels("auto", tasks)
-    if estimators is None:
-        estimators = default_estimators(tasks, classification, nway, seed)
+    estimators, classification, nway = _resolve_estimators(estimators, tasks, seed)
     candidate, rivals = split_roles(estimators)
     scoring = {
         "n_support": resolve_n_support(n_support, tasks, nway),
@@ -164,6 +157,19 @@ def compare(
         seed=seed,
         **_collect(dict(zip(jobs, bar, strict=True)), estimators, candidate),
     )
+
+
+def _resolve_estimators(estimators, tasks, seed):
+    """Estimators by name, and whether targets are classes, and task-specific."""
+    if estimators is not None:
+        estimators = name_estimators(estimators)
+        classification = is_classification(estimators)
+    else:
+        classification = has_class_targets(tasks.y)
+    nway = classification and has_task_specific_labels("auto", tasks)
+    if estimators is None:
+        estimators = default_estimators(tasks, classification, nway, seed)
+    return estimators, classification, nway
 
 
 class _Job(NamedTuple):
@@ -214,11 +220,13 @@ def _collect(results, names, candidate):
     base = [results[job][0] for job in folds]
     losses, failures, fit_time = {}, {}, {}
     for name in names:
-        found = [results[job._replace(name=name)] for job in folds]
-        filled = [_fill(found, b) for (found, _), b in zip(found, base, strict=True)]
-        losses[name] = np.concatenate([loss for loss, _ in filled])
-        failures[name] = sum(n_failed for _, n_failed in filled)
-        fit_time[name] = float(np.mean([seconds for _, seconds in found]))
+        scored, times = zip(
+            *(results[job._replace(name=name)] for job in folds), strict=True
+        )
+        filled, n_failed = zip(*map(_fill, scored, base), strict=True)
+        losses[name] = np.concatenate(filled)
+        failures[name] = sum(n_failed)
+        fit_time[name] = float(np.mean(times))
     sizes = sorted(job for job in results if job.name == candidate and job.fold == 0)
     return {
         "losses": losses,

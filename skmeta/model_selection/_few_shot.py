@@ -1,4 +1,4 @@
-"""How well an estimator does on tasks it has not seen, from a few rows of each."""
+"""Scores of an estimator on tasks that it has not seen, from a few rows of each."""
 
 import warnings
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ def few_shot_scores(
     else:
         # A handful of rows is no work for two threads.
         with single_pool_thread(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotMetaFittedWarning)  # was said above
+            warnings.simplefilter("ignore", NotMetaFittedWarning)  # warned of above
             results = Parallel(n_jobs=n_jobs)(
                 delayed(_score_task)(estimator, task, position, draw, scorer)
                 for position, task in enumerate(tasks)
@@ -153,28 +153,28 @@ def refuse_distribution(tasks, verb, n):
     """Refuse a distribution of tasks; ``n`` is how many the message says to draw."""
     if isinstance(tasks, TaskDistribution):
         raise ValueError(
-            f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
-            f"{verb} on: tasks.sample({n}, random_state=0)."
+            f"{tasks!r} is a distribution of tasks, without end. Draw some to {verb} "
+            f"on: tasks.sample({n}, random_state=0)."
         )
 
 
 def _check_meta_fitted(estimator, n_support):
-    """Whether an estimator was meta-fitted; a warning or error where it should be."""
+    """Whether an estimator was meta-fitted; warns or raises if it should have been."""
     name = type(estimator).__name__
     if hasattr(estimator, "meta_state_"):
         return True
     if 0 in n_support:
         raise ValueError(
-            f"n_support={n_support} holds 0, which asks {name} to predict before it "
-            "has seen a row of the task. That takes an estimator after "
-            "meta_fit(tasks); leave the 0 out, or call meta_fit first."
+            f"n_support={n_support} contains 0, which needs zero-shot predictions, but "
+            f"this {name} is not meta-fitted. Call meta_fit(tasks) first, or leave the "
+            "0 out."
         )
     step = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     known = isinstance(step, MetaLearner | Baseline)
     if known and not hasattr(step, "meta_state_"):
         warnings.warn(
-            f"This {name} was not meta-fitted, and is scored as one that learns each "
-            "task on its own. Call meta_fit(tasks) first to learn from other tasks.",
+            f"This {name} is not meta-fitted, so each task is learned separately. Call "
+            "meta_fit(tasks) first to learn from other tasks.",
             NotMetaFittedWarning,
             stacklevel=4,
         )
@@ -239,23 +239,24 @@ def _score_task(estimator, task, position, draw, scorer):
 def _score_at_once(estimator, tasks, draw, scorer):
     """The same by `predict_episodes`: yields the result of each task."""
     for start in range(0, len(tasks), TASKS_AT_ONCE):
-        some = [tasks[t] for t in range(start, min(start + TASKS_AT_ONCE, len(tasks)))]
+        stop = min(start + TASKS_AT_ONCE, len(tasks))
+        batch = [tasks[t] for t in range(start, stop)]
         episodes = [
             (i, at, support, query)
-            for i, task in enumerate(some)
+            for i, task in enumerate(batch)
             for at, support, query in draw(task.y, start + i)
         ]
         models = already_predicted(
             estimator,
-            [(some[i].X[s], some[i].y[s], some[i].X[q]) for i, _, s, q in episodes],
+            [(batch[i].X[s], batch[i].y[s], batch[i].X[q]) for i, _, s, q in episodes],
         )
-        results = [(t.name, draw.largest_group(t.y), draw.empty(), []) for t in some]
+        results = [(t.name, draw.largest_group(t.y), draw.empty(), []) for t in batch]
         for (i, at, support, query), model in zip(episodes, models, strict=True):
             try:
-                score = scorer(model, some[i].X[query], some[i].y[query])
+                score = scorer(model, batch[i].X[query], batch[i].y[query])
                 results[i][2][at] = score
             except Exception as error:
-                results[i][3].append((some[i].name, len(support), error))
+                results[i][3].append((batch[i].name, len(support), error))
         yield from results
 
 

@@ -45,10 +45,7 @@ class FewShotScores:
         means : ndarray of shape (n_tasks, n_shots)
             NaN where a task has no score.
         """
-        scored = np.isfinite(self.scores)
-        total = np.where(scored, self.scores, 0).sum(axis=2)
-        n = scored.sum(axis=2)
-        return np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
+        return np.ma.masked_invalid(self.scores).mean(axis=2).filled(np.nan)
 
     def summary(self):
         """Average over tasks, each task counting once.
