@@ -94,7 +94,13 @@ def test_structure_that_tasks_share_is_worth_it(related):
     assert [row.finding for row in comparison.summary()] == ["gain", "gain"]
     said = str(comparison)
     assert said.startswith("Yes: mixed is worth it. ")
-    assert [line.count("*") for line in said.splitlines() if line[:5] == "mixed"] == [2]
+    head, mixed, ridge = said.splitlines()[3:6]
+    assert head.split() == ["K", "=", "3", "K", "=", "5"]
+    for line, name in ((mixed, "mixed"), (ridge, "ridge")):
+        cells = comparison.curves[name].cells()
+        assert line.replace("*", "").split() == [name, *" ".join(cells).split()]
+        assert line.index("[") == mixed.index("[")
+    assert (mixed.count("*"), ridge.count("*")) == (2, 0)
     assert "Method: 3 folds of 60 tasks" in said
     assert comparison.per_task_sufficient_from() is None
     assert "more than 5 instead of 3 or 5 rows" in str(comparison)
