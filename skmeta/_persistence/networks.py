@@ -6,6 +6,7 @@ type and shape.
 """
 
 import math
+from types import SimpleNamespace
 
 import torch
 
@@ -81,7 +82,8 @@ def _shared_network(node, system, state):
     """A network of numbers, or of classes that tasks share."""
     parameters, targets = state["parameters"], state["targets"]
     n_features, has_pooled = len(state["features"].mean), state["pooled"] is not None
-    network = make_network(parameters, system, n_features, targets, has_pooled, seed=0)
+    config = SimpleNamespace(**parameters, architecture=system, seed=0)
+    network = make_network(config, n_features, targets, has_pooled)
     learner = network.learner
     for name in node["around"]:
         if name == "OpenLearner":
