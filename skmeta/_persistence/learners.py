@@ -9,7 +9,7 @@ from sklearn.utils import assert_all_finite
 
 from .._estimators.parameters import resolve_device
 from .._estimators.states import comparable
-from .._networks.learners.sklearn_estimator import EstimatorLearner, help_of
+from .._networks.learners.sklearn_estimator import EstimatorLearner, extra_inputs_of
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.scaling import ClassCodec, TargetScaler
 from .._training.config import NWAY, REGRESSION, SHARED_CLASSES
@@ -269,7 +269,7 @@ def _check_state(state):
     of_tasks = [
         a for a in (state.task_embeddings, state.task_attention) if a is not None
     ]
-    memory = getattr(state.network.learner, "memory", None)
+    memory = state.network.learner.memory
     if memory is not None:
         of_tasks += [memory.keys, memory.functions]
     indicated = state.missing.indicated
@@ -307,9 +307,7 @@ def _check_predicts(state, model=None):
     adapted = state.network.adapt(support, y)
     learner = state.network.learner
     if model is not None:
-        learner = EstimatorLearner(learner, model, help_of(state))
+        learner = EstimatorLearner(learner, model, extra_inputs_of(state))
     prediction = learner.predict(adapted, state.rows(row))
-    if not isinstance(prediction, tuple):
-        prediction = (prediction,)
     if not all(part.isfinite().all() for part in prediction):
         raise SavedFileError("it predicts what is not finite")

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import torch
 
 from .._networks.encoders.embedding import make_embedding
-from .._networks.learners.base import base_learner_name, make_base_learner
+from .._networks.learners.base import BaseLearner
+from .._networks.learners.factory import base_learner_name, make_base_learner
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import LearnerWrapper
@@ -40,7 +41,7 @@ def write_network(writer, network, name):
     while isinstance(learner, LearnerWrapper):
         if not learner.is_meta_trained:
             node["around"].insert(0, WRAPPERS[type(learner)])
-        if hasattr(learner, "memory"):
+        if learner.memory is not None:
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
             prior = learner.process.learner.prior
@@ -135,7 +136,9 @@ def _empty_memory():
 def _check_steps(network):
     """Gradient steps are as many as can be chosen: others might have no end."""
     for part in network.modules():
-        known = *getattr(part, "adaptation_grid", ()), getattr(part, "alone", None)
+        if not isinstance(part, BaseLearner):
+            continue
+        known = *part.adaptation_grid, part.single_task_setting
         steps = dict(part.named_buffers(recurse=False)).get("n_steps")
         if steps is not None and (int(steps),) not in known:
             raise SavedFileError(f"it takes {int(steps)} gradient steps, not {known}")

@@ -20,7 +20,7 @@ from .._classical.pooled_candidates import (
     tuned_boosting,
 )
 from .._episodes.sampler import Episodes
-from .._networks.learners.base import make_base_learner
+from .._networks.learners.factory import make_base_learner
 from .._preprocessing.column_reduction import ReducedScaler, fit_features_of
 from .._preprocessing.scaling import (
     ClassCodec,
