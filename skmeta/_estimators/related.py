@@ -222,7 +222,7 @@ def _memory_of(state, tasks):
     if state.targets is None:
         return class_memory(learner.base, state.rows, tasks)
     episodes = _episodes_of(state, tasks)
-    return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
+    return memory_of(state.network, learner.gp, episodes, np.arange(len(tasks)))
 
 
 def _adapted_to(state, tasks):

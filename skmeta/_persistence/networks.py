@@ -28,6 +28,21 @@ WRAPPERS = {
 }
 """What files call them."""
 
+FORMER_NAMES = {
+    "process": "gp",
+    "gp.remembered_noise": "gp.noise_ratio",
+    "relations.by_representation": "relations.weights.log_similarity_weight",
+    "relations.by_evidence": "relations.weights.log_evidence_weight",
+    "relations.none": "relations.weights.null_logit",
+    "relations.local": "relations.weights.log_residual_variance",
+    "relations.noise": "relations.weights.log_noise_ratio",
+}
+"""Names of modules and parameters in earlier files, and what these are called now.
+
+A name may have several parts, as in ``{"prior.signal": "prior.log_signal"}``, and is
+replaced wherever these parts follow each other in the name of a weight.
+"""
+
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
 
@@ -42,7 +57,7 @@ def write_network(writer, network, name):
         if hasattr(learner, "memory"):
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
-            prior = learner.process.learner.prior
+            prior = learner.gp.learner.prior
             embed_dim, column_dim = prior.encoding_sizes
             node["process"] = {"embed_dim": embed_dim, "column_dim": column_dim}
         learner = learner.base
@@ -68,13 +83,24 @@ def read_network(reader, node, system, state):
         own = "n_class_features" in node
         make = _class_network if own else _shared_network
         network = make(node, system, state).double()
-    weights = _read_weights(reader, node["weights"])
+    names = node["weights"]
+    if not own:
+        names = {current_name(key): name for key, name in names.items()}
+    weights = _read_weights(reader, names)
     _check_alike(weights, network.state_dict(), "the network")
     network.load_state_dict(weights, assign=True)
     _check_steps(network)
     if "memory" in node:
         network = network.with_memory(TaskMemory(**reader.fields(node["memory"])))
     return network
+
+
+def current_name(key):
+    """The present name of a weight that a file calls ``key``, see `FORMER_NAMES`."""
+    key = f".{key}."
+    for former, current in FORMER_NAMES.items():
+        key = key.replace(f".{former}.", f".{current}.")
+    return key[1:-1]
 
 
 def _shared_network(node, system, state):

@@ -227,7 +227,7 @@ def _own_columns(learner, adapted, rows, help):
 
 def _columns(learner, adapted, rows, prediction):
     """Columns, meta-learned features, and what a process says: (n_rows, n_columns)."""
-    learned = learner.features(adapted, rows)[0, :, learner.process.n_linear :]
+    learned = learner.features(adapted, rows)[0, :, learner.gp.n_linear :]
     if isinstance(prediction, tuple):
         said = prediction[0][0][:, None]
     else:

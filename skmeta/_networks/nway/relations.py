@@ -22,7 +22,7 @@ from ..._episodes.shared_rows import NWaySampler, select_role
 from ..learners.losses import row_losses
 from ..learners.wrapper import LearnerWrapper
 from ..relations.memory import TaskMemory
-from ..relations.relations import without
+from ..relations.relations import mask
 from ..relations.weights import fit_scalars
 from .encoder import ClassEncoding
 from .network import ClassNetwork
@@ -129,7 +129,7 @@ class RelatedClasses(LearnerWrapper):
         """
         base = self.base.adapt_features(z, y, weight)
         similarity = base.encoding.task @ self.memory.keys.to(z).T
-        similarity = without(similarity / similarity.shape[1] ** 0.5, exclude)
+        similarity = mask(similarity / similarity.shape[1] ** 0.5, exclude)
         similarity, index = similarity.topk(min(MAX_CANDIDATES, similarity.shape[1]), 1)
         within, between = self.memory.functions[index].to(z).exp().unbind(2)
         share = one_hot(y, weight)
