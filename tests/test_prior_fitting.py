@@ -9,14 +9,14 @@ from scipy.stats import norm
 
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
-from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
-    judge,
+    prior_loss,
 )
 from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
@@ -53,8 +53,8 @@ def sampled(learner, n_tasks=60, n_rows=10, seed=0):
     """Rows, and targets drawn from the prior of ``learner``."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n_tasks, n_rows, 2, generator=generator)
-    prior = torch.zeros(n_tasks, n_rows, learner.prior.to_mean.out_features)
-    rows = Rows(x, prior, torch.ones(n_tasks, n_rows))
+    offset = torch.zeros(n_tasks, n_rows, learner.prior.to_mean.out_features)
+    rows = Rows(x, offset, torch.ones(n_tasks, n_rows))
     with torch.no_grad():
         return rows, learner.sample(rows, no_encoding(learner, rows), generator)
 
@@ -217,7 +217,7 @@ def test_judge_is_the_mean_over_rows_that_are_there():
             losses += list(
                 -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
             )
-    assert judge(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert prior_loss(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 # Targets drawn from the prior

@@ -135,7 +135,8 @@ def test_prediction_is_the_mixture_of_processes(meta_fitted):
     estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
-    state, adapted = estimator._adaptation()
+    task = estimator._adapted_task()
+    state, adapted = task.state, task.adaptation
     learner, query = state.network.learner, state.rows(X_query)
     features = learner.gp.features(query)
     _, found = look_up(estimator, X, y)
@@ -183,7 +184,7 @@ def test_relations_without_a_support_are_the_prior(name, meta_fitted):
     relations = estimator.task_relations_
     assert 0 < relations.sum() < 1
     learner = estimator.meta_state_.network.learner
-    _, adapted = estimator._adaptation()
+    adapted = estimator._adapted_task().adaptation
     similarity = learner.relations.similarity(
         adapted.encoding.task, learner.memory.keys
     )
@@ -421,7 +422,8 @@ def test_unrelated_is_unrelated_whatever_the_evidence(meta_fitted):
     alone.fit(task.X, task.y)
     assert alone.familiarity_ == 0
     assert alone.task_relations_.sum() == 0
-    state, adapted = alone._adaptation()
+    task = alone._adapted_task()
+    state, adapted = task.state, task.adaptation
     mean, _ = learner.base.predict(adapted.base, state.rows(task.X))
     expected = state.targets.mean + state.targets.scale * mean[0].numpy()
     np.testing.assert_allclose(alone.predict(task.X), expected)
@@ -475,7 +477,7 @@ def test_large_memory_is_searched_by_representation(meta_fitted):
 
 
 def _query_direction(learner, estimator):
-    _, adapted = estimator._adaptation()
+    adapted = estimator._adapted_task().adaptation
     relations = learner.relations
     direction = relations.query(adapted.encoding.task) @ relations.key.weight
     return torch.nn.functional.normalize(direction, dim=-1).float()

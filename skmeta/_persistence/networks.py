@@ -6,11 +6,13 @@ type and shape.
 """
 
 import math
+from types import SimpleNamespace
 
 import torch
 
 from .._networks.encoders.embedding import make_embedding
-from .._networks.learners.base import base_learner_name, make_base_learner
+from .._networks.learners.base import BaseLearner
+from .._networks.learners.factory import base_learner_name, make_base_learner
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import LearnerWrapper
@@ -54,7 +56,7 @@ def write_network(writer, network, name):
     while isinstance(learner, LearnerWrapper):
         if not learner.is_meta_trained:
             node["around"].insert(0, WRAPPERS[type(learner)])
-        if hasattr(learner, "memory"):
+        if learner.memory is not None:
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
             prior = learner.gp.learner.prior
@@ -107,7 +109,8 @@ def _shared_network(node, system, state):
     """A network of numbers, or of classes that tasks share."""
     parameters, targets = state["parameters"], state["targets"]
     n_features, has_pooled = len(state["features"].mean), state["pooled"] is not None
-    network = make_network(parameters, system, n_features, targets, has_pooled, seed=0)
+    config = SimpleNamespace(**parameters, architecture=system, seed=0)
+    network = make_network(config, n_features, targets, has_pooled)
     learner = network.learner
     for name in node["around"]:
         if name == "OpenLearner":
@@ -159,7 +162,9 @@ def _empty_memory():
 def _check_steps(network):
     """Gradient steps are as many as can be chosen: others might have no end."""
     for part in network.modules():
-        known = *getattr(part, "adaptation_grid", ()), getattr(part, "alone", None)
+        if not isinstance(part, BaseLearner):
+            continue
+        known = *part.adaptation_grid, part.single_task_setting
         steps = dict(part.named_buffers(recurse=False)).get("n_steps")
         if steps is not None and (int(steps),) not in known:
             raise SavedFileError(f"it takes {int(steps)} gradient steps, not {known}")

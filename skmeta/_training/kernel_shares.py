@@ -26,7 +26,7 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
         returned as it is.
     episodes : Episodes
         Of the meta-training tasks, which say how often kinds are met.
-    held_out : list of TaskBatch
+    validation : list of TaskBatch
         What says how often a task is of another kind at all.
     seed : int
     device : torch.device
@@ -36,7 +36,7 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
     network : MetaNetwork
     """
     core = network.core()
-    if not hasattr(core, "laplace_evidence") or core.prior.linear_only:
+    if not core.supports_kernel_averaging:
         return network
     learner = KernelAveragingLearner(network.learner).to(device)
     rng = np.random.default_rng(seed)

@@ -7,7 +7,7 @@ the meta-training tasks; and the mixture weights, on episodes of validation task
 import numpy as np
 import torch
 
-from .._episodes.sampler import as_range, log_uniform_sizes, prepared
+from .._episodes.sampler import log_uniform_sizes, prepared
 from .._networks.learners.network import MetaNetwork
 from .._networks.relations.memory import (
     MEMORY_CHUNK,
@@ -16,7 +16,6 @@ from .._networks.relations.memory import (
     memory_of,
 )
 from .._networks.relations.relations import RelatedLearner, Relations
-from .._preprocessing.scaling import ClassCodec
 from .._utils.random import seeded
 from .mixture_weights import adapt_episodes, fit_weights_of
 from .similarity import fit_similarity
@@ -31,13 +30,15 @@ NOISE_RATIOS = (1.0, 0.1, 0.01)
 """Values of `RandomFeatureGP.noise_ratio`, one of which validation tasks select."""
 
 
-def build_memory_and_relations(
-    learned, system, sources, settings, seed, device, previous, keeps_tasks
-):
+def build_memory_and_relations(trained, split, config, previous):
     """Build the memory of the tasks, and fit relations where the network has them.
 
-    ``keeps_tasks``: whether new tasks take rows from those of the memory; other
-    arguments are those of `meta_train`.
+    Parameters
+    ----------
+    trained : Trained
+    split : MetaSplit
+    config : MetaConfig
+    previous : MetaState or None
 
     Returns
     -------
@@ -45,64 +46,63 @@ def build_memory_and_relations(
     names : ndarray of shape (n_tasks,)
     keys : tensor of shape (n_tasks, embed_dim)
     """
-    relations = system.relations or (Relations if keeps_tasks else None)
-    if relations is None:
-        names, memory = build_memory(learned, sources, None)
-        return learned.network, names, memory.keys
+    relations_class = config.architecture.relations
+    if relations_class is None and config.keeps_tasks:
+        relations_class = Relations
+    if relations_class is None:
+        names, memory = build_memory(trained, split)
+        return trained.network, names, memory.keys
     known = None if previous is None else previous.network.learner.gp
-    gp = RandomFeatureGP.of(learned.start.learner, known, seed)
-    learner = fit_relations(learned, relations, gp, sources, settings, seed, device)
-    names, memory = build_memory(learned, sources, gp)
-    network = MetaNetwork(learned.network.encoder, learner.with_memory(memory))
+    gp = RandomFeatureGP.of(trained.init.learner, known, config.seed)
+    learner = fit_relations(trained, relations_class, gp, split, config)
+    names, memory = build_memory(trained, split, gp)
+    network = MetaNetwork(trained.network.encoder, learner.with_memory(memory))
     return network.cpu(), names, memory.keys
 
 
-def fit_relations(learned, relations_class, gp, sources, settings, seed, device):
+def fit_relations(trained, relations_class, gp, split, config):
     """Fit relations to the tasks in memory.
 
     Parameters
     ----------
-    learned : Learned
+    trained : Trained
     relations_class : type
         `Relations` or a subclass.
     gp : RandomFeatureGP
         Its ``noise_ratio`` is selected.
-    sources : MetaSplit
-    settings : dict
-        The estimator's parameters.
-    seed : int
-    device : torch.device
+    split : MetaSplit
+    config : MetaConfig
 
     Returns
     -------
     learner : RelatedLearner
         With at most `MAX_MEMORY` of the tasks in its memory.
     """
-    base, init = learned.network, learned.start
-    classification = isinstance(init.targets, ClassCodec)
-    n = len(sources.memory)
+    base, init, seed = trained.network, trained.init, config.seed
+    classification = config.problem != REGRESSION
+    n = len(split.memory_tasks)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MAX_MEMORY])
     position = np.full(n + 1, -1)  # the last is that of tasks not in the memory
     position[some] = np.arange(len(some))
     rng = np.random.default_rng(seed)
     training, validation = (
-        EpisodeDraw(episodes, position[places], settings, rng, device)
-        for episodes, places in (
-            (init.examples, sources.example_places),
-            (init.validation, sources.held_out_places),
+        EpisodeDraw(episodes, position[index], config, rng)
+        for episodes, index in (
+            (init.fitting_episodes, split.fitting_index),
+            (init.val_episodes, split.val_index),
         )
     )
-    adapted = adapt_episodes(base.to(device).eval(), validation)
-    n_rows = len(validation.episodes) * settings["n_query"]
+    adapted = adapt_episodes(base.to(config.device).eval(), validation)
+    n_rows = len(validation.episodes) * config.n_query
 
     def related_network():
         """The network with relations that are not fitted yet."""
         with seeded(seed):
             relations = relations_class(base.encoder.embed_dim)
-        _, memory = build_memory(learned, sources, gp, some)
+        _, memory = build_memory(trained, split, gp, some)
         learner = RelatedLearner(base.learner, gp, relations, memory, classification)
         network = MetaNetwork(base.encoder, learner)
-        return network.to(device).eval().requires_grad_(False)
+        return network.to(config.device).eval().requires_grad_(False)
 
     def loss(noise_ratio):
         gp.noise_ratio.fill_(noise_ratio)
@@ -122,11 +122,10 @@ class EpisodeDraw:
 
     batch_size = BATCH_SIZE
 
-    def __init__(self, episodes, positions, settings, rng, device):
-        self.episodes, self.rng, self.device = episodes, rng, device
-        self.positions = torch.from_numpy(positions).to(device)
-        self.sizes = as_range(settings["n_support"])
-        self.n_query = settings["n_query"]
+    def __init__(self, episodes, positions, config, rng):
+        self.episodes, self.rng, self.device = episodes, rng, config.device
+        self.positions = torch.from_numpy(positions).to(config.device)
+        self.sizes, self.n_query = config.n_support, config.n_query
 
     def __call__(self, n_batches):
         """Yield batches of episodes, and the task (batch_size,) of each.
@@ -147,7 +146,7 @@ class EpisodeDraw:
         return batch.to(self.device).rows()
 
 
-def build_memory(learned, sources, gp=None, some=None):
+def build_memory(trained, split, gp=None, some=None):
     """Names (n_tasks,) and memory of the meta-training tasks.
 
     Offsets of tasks that the pooled estimator was fitted to are out-of-fold. Network
@@ -155,39 +154,39 @@ def build_memory(learned, sources, gp=None, some=None):
 
     Parameters
     ----------
-    learned : Learned
-    sources : MetaSplit
+    trained : Trained
+    split : MetaSplit
     gp : RandomFeatureGP, optional
         Without it functions are not kept.
     some : ndarray of int, optional
         Sorted positions of the tasks; all by default.
     """
-    for module in (learned.network, gp):
+    for module in (trained.network, gp):
         if module is not None:
             module.cpu()
-    some = np.arange(len(sources.memory)) if some is None else some
+    some = np.arange(len(split.memory_tasks)) if some is None else some
     names, memories, order = [], [], []
-    for positions, episodes, index in _episodes_of(learned.start, sources, some):
+    for positions, episodes, index in _episodes_of(trained.init, split, some):
         if len(index):
             names += [episodes.tasks.names[i] for i in index]
-            memories.append(memory_of(learned.network, gp, episodes, index))
+            memories.append(memory_of(trained.network, gp, episodes, index))
             order.append(positions)
     order = np.argsort(np.concatenate(order))
     memory = TaskMemory.joined(memories).take(torch.from_numpy(order))
     return np.fromiter(names, object, len(names))[order], memory
 
 
-def _episodes_of(init, sources, some):
+def _episodes_of(init, split, some):
     """Yield positions in the memory, episodes, and the index of the tasks in these."""
     rest = some
-    for places, episodes in (
-        (sources.example_places, init.examples),
-        (sources.held_out_places, init.validation),
+    for positions, episodes in (
+        (split.fitting_index, init.fitting_episodes),
+        (split.val_index, init.val_episodes),
     ):
-        index = np.flatnonzero(np.isin(places, some))
-        yield places[index], episodes, index
-        rest = np.setdiff1d(rest, places)
+        index = np.flatnonzero(np.isin(positions, some))
+        yield positions[index], episodes, index
+        rest = np.setdiff1d(rest, positions)
     for chunk in np.split(rest, range(MEMORY_CHUNK, len(rest), MEMORY_CHUNK)):
         if len(chunk):
-            episodes = prepared(sources.memory.take(chunk), init)
+            episodes = prepared(split.memory_tasks.take(chunk), init)
             yield chunk, episodes, np.arange(len(chunk))

@@ -20,6 +20,7 @@ from torch import nn
 
 from ..._episodes.shared_rows import NWaySampler, select_role
 from ..learners.losses import row_losses
+from ..learners.predictive import Categorical
 from ..learners.wrapper import LearnerWrapper
 from ..relations.memory import TaskMemory
 from ..relations.relations import mask
@@ -172,22 +173,23 @@ class RelatedClasses(LearnerWrapper):
         Logits by the rows of the support, and log probabilities, both (B, Q, C).
         """
         by_row = base.by_row(z)
-        return by_row, self.base.predict_features(base, z, by_row).log_softmax(-1)
+        logits = self.base.predict_features(base, z, by_row).logits
+        return by_row, logits.log_softmax(-1)
 
     def predict_features(self, adapted, z, by_base=None):
-        """Logits (B, Q, C) of rows of features (B, Q, D).
+        """Logits of the classes of rows of features (B, Q, D).
 
         ``by_base`` is what `by_base` says of them, where that is known.
         """
         by_row, own = by_base or self.by_base(adapted.base, z)
         log_share = adapted.log_relation[..., None, None]
         both = torch.cat([self._related(adapted, z, by_row), own[:, None]], 1)
-        return (both + log_share).logsumexp(1)
+        return Categorical((both + log_share).logsumexp(1))
 
     def support_weights(self, adapted, query):
         """Probability of each support row's class, shared among its rows, (B, Q, S)."""
         z = self.base.row_features(query.x)
-        probability = self.predict_features(adapted, z).softmax(-1)
+        probability = self.predict_features(adapted, z).logits.softmax(-1)
         return adapted.base.among_rows(probability, z)
 
     def contributions(self, adapted, query):
@@ -285,7 +287,7 @@ def remember_classes(state, system, sources, *, embeds, seed):
     state : MetaState
     """
     read = state.rows if embeds else state.embedded_rows
-    learner, tasks = state.network.learner, sources.memory
+    learner, tasks = state.network.learner, sources.memory_tasks
     chunks = [
         tasks.take(at)
         for at in np.array_split(np.arange(len(tasks)), -(-len(tasks) // 256))
@@ -310,7 +312,7 @@ def remember_classes(state, system, sources, *, embeds, seed):
 def _learn_relations(learner, read, sources, seed):
     """Fit what weighs relations to episodes of held-out tasks."""
     rng, episodes = np.random.default_rng(seed), []
-    tasks = sources.validation
+    tasks = sources.val_tasks
     rows = torch.arange(len(tasks.y))
     pools = NWaySampler(tasks, rows, REMEMBERED_WAY, (1, 10), N_QUERY)
     with torch.no_grad():
@@ -319,7 +321,7 @@ def _learn_relations(learner, read, sources, seed):
             x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
             weight, *support = select_role(batch.support.to(z), z, batch.y)
-            place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
+            place = torch.from_numpy(sources.val_index[batch.task.numpy()])
             support += weight, place.repeat_interleave(batch.support.shape[1])
             found = learner.lookup(*support)
             _, query = select_role(batch.query, z)
@@ -327,8 +329,9 @@ def _learn_relations(learner, read, sources, seed):
             episodes.append((found, query, by_base, *batch.target()))
 
     def loss(found, query, by_base, y, weight):
-        logits = learner.predict_features(learner.relate(found), query, by_base)
-        losses = row_losses(logits, y) * weight
+        related = learner.relate(found)
+        prediction = learner.predict_features(related, query, by_base)
+        losses = row_losses(prediction, y) * weight
         return losses.sum() / weight.sum() / len(episodes)
 
     learner.requires_grad_(False)

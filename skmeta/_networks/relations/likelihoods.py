@@ -17,7 +17,7 @@ import torch
 
 from ..learners.gp_algebra import log_density, masked_covariance
 from ..learners.laplace import Posterior, laplace, predict_logits
-from ..learners.predictive import Components
+from ..learners.predictive import Categorical, Components, mixture_moments
 
 DEGREES_OF_FREEDOM = 4.0
 
@@ -86,7 +86,7 @@ class GaussianLikelihood:
         return ResidualPosterior(factor, alpha.transpose(1, 2), noise, support.local)
 
     def mixture(self, residual, log_share, values, local, base):
-        """Mean and variance (B, Q) of the mixture over tasks and the base learner.
+        """`Gaussian` prediction of the mixture over tasks and the base learner.
 
         Parameters
         ----------
@@ -96,16 +96,14 @@ class GaussianLikelihood:
         values : tensor of shape (B, T, Q, C)
             Functions of the remembered tasks at the query rows.
         local : tensor of shape (B, Q, D)
-        base : (tensor, tensor)
-            Mean and variance (B, Q) of the base learner.
+        base : Gaussian
+            Prediction of the base learner.
         """
         means, _, variance = self._posterior(residual, values, local)
         variances = variance[:, None].expand(means.shape)
-        means = torch.cat([means, base[0][:, None]], 1)
-        variances = torch.cat([variances, base[1][:, None]], 1)
-        share = log_share.exp()[..., None]
-        mean = (share * means).sum(1)
-        return mean, (share * (variances + (means - mean[:, None]) ** 2)).sum(1)
+        means = torch.cat([means, base.mean[:, None]], 1)
+        variances = torch.cat([variances, base.variance[:, None]], 1)
+        return mixture_moments(log_share, means, variances)
 
     def components(self, residual, log_share, values, local, base, joint):
         """Predictive distribution of query rows, a list of `Components`.
@@ -183,14 +181,15 @@ class CategoricalLikelihood:
         return LatentResidualPosterior(posterior, local)
 
     def mixture(self, residual, log_share, values, local, base):
-        """Log probabilities (B, Q, C); ``base`` are the base learner's logits."""
+        """`Categorical` prediction; ``base`` is that of the base learner."""
         n = values.shape[1]
         k = local @ residual.local.transpose(1, 2)
         k, variance = (t.repeat_interleave(n, 0) for t in (k, (local**2).sum(-1)))
         values = values.flatten(0, 1)
         logits = predict_logits(residual.posterior, k, variance, values)
-        logits = torch.cat([logits.unflatten(0, (-1, n)), base[:, None]], 1)
-        return (logits.log_softmax(-1) + log_share[..., None, None]).logsumexp(1)
+        logits = torch.cat([logits.unflatten(0, (-1, n)), base.logits[:, None]], 1)
+        log_p = logits.log_softmax(-1) + log_share[..., None, None]
+        return Categorical(log_p.logsumexp(1))
 
     def response(self, values):
         """Functions (B, T, Q, C) on the scale of the prediction: probabilities."""

@@ -102,7 +102,7 @@ class RandomFeatureGP(nn.Module):
         A learner without a prior continues from earlier meta-training; it takes a copy
         of the GP of then, ``previous``.
         """
-        if hasattr(learner, "prior"):
+        if learner.has_prior:
             gp = cls(copy.deepcopy(learner), seed)
         else:
             gp = copy.deepcopy(previous).float()
@@ -111,7 +111,7 @@ class RandomFeatureGP(nn.Module):
     @property
     def n_linear(self):
         """Number of features of the linear part; they come first."""
-        return self.learner.prior.factor.shape[0]
+        return self.learner.prior.n_linear
 
     def features(self, rows):
         """Compute the `RowFeatures` of rows."""

@@ -177,9 +177,8 @@ class RelatedLearner(LearnerWrapper):
         """
         if base is None:
             base = self.base.adapt(support, y, encoding)
-        _, core = unwrap(self.base, base)
-        if hasattr(core, "weight"):  # outliers have less weight here, too
-            support = support._replace(weight=core.weight.to(support.weight))
+        weight = self.base.row_weight(base, support)  # outliers have less weight
+        support = support._replace(weight=weight)
         view, memory = self.view(support, y), self.memory
         similarity = self.relations.similarity(encoding.task, memory.keys)
         similarity = mask(similarity, exclude)
@@ -220,7 +219,7 @@ class RelatedLearner(LearnerWrapper):
         return Related(found.encoding, found.base, log_relation, index, residual)
 
     def predict(self, adapted, query, base=None):
-        """Mean and variance, or logits, of the query rows, of the mixture.
+        """Prediction of the query rows by the mixture.
 
         ``base`` is the prediction of the base learner, where that is known already.
         """
@@ -283,7 +282,7 @@ class RelatedLearner(LearnerWrapper):
     def _null_evidence(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
         learner, adapted = unwrap(self.base, base)
-        if not hasattr(learner, "log_evidence"):
+        if not learner.has_prior:
             learner = self.gp.learner
             adapted = learner.adapt(support, view.y, no_encoding(learner, support))
         return self.likelihood.null_evidence(learner, adapted, view.weight)
