@@ -27,7 +27,7 @@ def adapted(meta_fitted):
         estimator = meta_fitted(name)
         if name not in ("regressor", "regressor-mlp"):
             network = copy.deepcopy(estimator.meta_state_.network)
-            network.learner.relations.none.fill_(-1.0)
+            network.learner.relations.weights.null_logit.fill_(-1.0)
             estimator._take_over(replace(estimator.meta_state_, network=network))
         X, y, X_query = meta_fitted.task("regressor")
         return estimator.fit(X, y), X_query

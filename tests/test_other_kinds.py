@@ -26,7 +26,6 @@ from skmeta._training.kernel_shares import fit_kernel_shares
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
 N_KINDS = 20 * 2 * 4 * 3  # lengths, smooth or rough, noises and variances
-COUNTS = [2, 1, 3, 0, 1, 1, 2]
 
 
 def assert_close(a, b, atol=1e-9):
@@ -276,20 +275,6 @@ def test_first_component_is_of_the_base_learner(learner, encoding, support, quer
         assert_close(found.log_share[:, 0], adapted.others.log_share[:, -1])
 
 
-def test_prediction_has_the_moments_of_the_mixture(learner, encoding, support, query):
-    learner.share.fill_(0.8)
-    adapted = learner.adapt(*support, encoding)
-    mean, variance = learner.predict(adapted, query)
-    parts = learner.components(adapted, query)
-    share = torch.stack([c.log_share for c in parts]).exp()
-    means = torch.stack([c.mean[:, 0] for c in parts])
-    assert 0.1 < share[0].min() < share[0].max() < 0.95  # not one kind alone
-    expected = (share * means).sum(0)
-    second = (share * (torch.stack([c.spread for c in parts]) + means**2)).sum(0)
-    assert_close(mean, expected)
-    assert_close(variance, second - expected**2)
-
-
 def test_draws_have_the_moments_that_are_predicted(smooth, encoding, support, query):
     learner = smooth()
     rows, y = support
@@ -310,26 +295,6 @@ def test_draws_have_the_moments_that_are_predicted(smooth, encoding, support, qu
 def outcome(learner, rows, y, encoding, query):
     adapted = learner.adapt(rows, y, encoding)
     return *learner.predict(adapted, query), adapted.others.log_share
-
-
-@pytest.mark.parametrize("dof", [np.inf, 4.0])
-def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, asked, dof):
-    rows, y = support
-    learner.base.set_adaptation(0.3, dof)
-    repeated, index = gp.repeated(rows, COUNTS)
-    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
-    other = outcome(learner, repeated, y[:, index], encoding, query)
-    plain = outcome(learner, rows, y, encoding, query)
-    assert (one[2] - plain[2]).abs().max() > 0.1
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b, 1e-4)  # but for the jitter
-
-
-def test_padding_plays_no_part(learner, encoding, support, query, gp, asked):
-    one = outcome(learner, *gp.padded(*support), encoding, query)
-    other = outcome(learner, *support, encoding, query)
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b)
 
 
 def test_limits_are_of_rows_that_are_there(
@@ -365,22 +330,6 @@ def test_large_task_is_left_to_the_process_beside_a_small_one(
     expected = learner.base.predict(adapted.base, query)
     for a, b in zip(learner.predict(adapted, query), expected, strict=True):
         assert_close(a[0], b[0])
-
-
-def test_order_of_rows_plays_no_part(learner, encoding, support, query, asked):
-    rows, y = support
-    one = outcome(learner, Rows(*(t.flip(1) for t in rows)), y.flip(1), encoding, query)
-    for a, b in zip(one, outcome(learner, rows, y, encoding, query), strict=True):
-        assert_close(a, b)
-
-
-def test_query_rows_play_no_part_for_one_another(learner, encoding, support, query):
-    adapted = learner.adapt(*support, encoding)
-    together = learner.predict(adapted, query)
-    some = Rows(*(t[:, [2, 0]] for t in query))
-    some.x[:, 1] *= 100.0
-    for one, whole in zip(learner.predict(adapted, some), together, strict=True):
-        assert_close(one[:, 0], whole[:, 2])
 
 
 def test_tasks_of_a_batch_do_not_meet(

@@ -243,7 +243,7 @@ def _memory_of(state, tasks):
     if state.problem == NWAY:
         return _embeddings_alone(embed_tasks(learner, state.rows, tasks)[0])
     episodes = _episodes_of(state, tasks)
-    return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
+    return memory_of(state.network, learner.gp, episodes, np.arange(len(tasks)))
 
 
 def _related_to(state, tasks):

@@ -6,6 +6,7 @@ type and shape.
 """
 
 import math
+import re
 from types import SimpleNamespace
 
 import torch
@@ -28,8 +29,21 @@ WRAPPERS = {
 }
 """What files call them."""
 
-RENAMED = {"learner.by_size": "learner.calibration_coef"}
-"""Weights by the names that files of 0.1.0 have, and by those of today."""
+FORMER_NAMES = {
+    "by_size": "calibration_coef",
+    "process": "gp",
+    "gp.remembered_noise": "gp.noise_ratio",
+    "relations.by_representation": "relations.weights.log_similarity_weight",
+    "relations.by_evidence": "relations.weights.log_evidence_weight",
+    "relations.none": "relations.weights.null_logit",
+    "relations.local": "relations.weights.log_residual_variance",
+    "relations.noise": "relations.weights.log_noise_ratio",
+}
+"""Names of modules and parameters in earlier files, and what these are called now.
+
+A name may have several parts, as in ``{"prior.signal": "prior.log_signal"}``, and is
+replaced wherever these parts follow each other in the name of a weight.
+"""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
@@ -45,7 +59,7 @@ def write_network(writer, network, name):
         if learner.memory is not None:
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
-            prior = learner.process.learner.prior
+            prior = learner.gp.learner.prior
             embed_dim, column_dim = prior.encoding_sizes
             node["process"] = {"embed_dim": embed_dim, "column_dim": column_dim}
         learner = learner.base
@@ -71,7 +85,7 @@ def read_network(reader, node, system, state):
         own = "n_class_features" in node
         make = _nway_network if own else _shared_network
         network = make(node, system, state).double()
-    names = {RENAMED.get(key, key): name for key, name in node["weights"].items()}
+    names = {current_name(key): name for key, name in node["weights"].items()}
     weights = _read_weights(reader, names)
     _check_alike(weights, network.state_dict(), "the network")
     network.load_state_dict(weights, assign=True)
@@ -79,6 +93,14 @@ def read_network(reader, node, system, state):
     if "memory" in node:
         network = network.with_memory(TaskMemory(**reader.fields(node["memory"])))
     return network
+
+
+def current_name(key):
+    """The present name of a weight that a file calls ``key``, see `FORMER_NAMES`."""
+    key = f".{key}."
+    for former, current in FORMER_NAMES.items():
+        key = key.replace(f".{former}.", f".{current}.")
+    return key[1:-1]
 
 
 def _shared_network(node, system, state):
@@ -204,6 +226,10 @@ def _keep_weights(writer, module, name):
     }
 
 
+_EARLIER = re.compile(r"\bspread$")
+"""What files of 0.1.0 call ``hyperprior_sd``."""
+
+
 def _read_weights(reader, names):
     weights = {}
     for key, name in names.items():
@@ -211,7 +237,7 @@ def _read_weights(reader, names):
         array = reader.take(name, finite=not infinite)
         if infinite and not array > 0:
             raise SavedFileError(f"the array {name!r} is not positive")
-        weights[key] = torch.from_numpy(array)
+        weights[_EARLIER.sub("hyperprior_sd", key)] = torch.from_numpy(array)
     return weights
 
 

@@ -211,7 +211,7 @@ class NWayLearner(BaseLearner):
         return self.predict_features(adapted, self.row_features(query.x))
 
     def predict_features(self, adapted, z):
-        """Prediction for rows of features (B, Q, D)."""
+        """`Categorical` of rows of features (B, Q, D)."""
         logits = adapted.mix(*self.component_logits(adapted, z))
         return Categorical(mask_absent(logits, adapted.means))
 
