@@ -399,7 +399,7 @@ def test_no_rows_where_none_are_needed(name, meta_fitted, path):
             {"pooled_estimator": make_pipeline(StandardScaler(), SVR())},
             r"fitted Pipeline.*'SVR'",
         ),
-        ({"base_learner": Ridge()}, 'borrowed at every fit.*base_learner="gp"'),
+        ({"base_learner": Ridge()}, 'trained on rows of the.*base_learner="gp"'),
     ],
     ids=str,
 )
@@ -548,7 +548,7 @@ def test_names_of_tasks_come_back_as_equal_values(
     names = [*NAMES_THAT_ARE[sort], "other", 2]
     names += range(10, 10 + 8 - len(names))
     tasks = dict(zip(names, meta_fitted.tasks("regressor")[:8], strict=True))
-    for base_learner in ("linear", Ridge()):  # which borrows rows of these tasks
+    for base_learner in ("linear", Ridge()):  # which is trained on rows of these tasks
         learner = SelfAttentionMetaRegressor(base_learner, None, **tiny)
         loaded = there_and_back(learner.meta_fit(tasks))
         found = loaded.task_names_.tolist()
