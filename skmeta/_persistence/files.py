@@ -186,7 +186,9 @@ def load(path, *, embedding=None, trusted=()):
             node = json.loads(metadata["estimator"])
             estimator = read_estimator(reader, node, embedding)
         if reader.unread:
-            raise SavedFileError(f"its arrays {sorted(reader.unread)[:3]} have no use")
+            raise SavedFileError(
+                f"it has arrays of no use, {sorted(reader.unread)[:3]}"
+            )
     warn_of_version(type(estimator).__name__, metadata["skmeta"], stacklevel=3)
     return estimator
 

@@ -18,7 +18,7 @@ from .networks import (
     write_network,
     write_weights,
 )
-from .records import field_values, make_record
+from .records import check_fields, field_values
 
 ONLY_META_FIT = ("callbacks", "augmentation")
 """Parameters that are the user's code, and that only `meta_fit` runs."""
@@ -170,13 +170,14 @@ def _read_state(reader, node, estimator):
     state, settings = reader.named(node["fields"]), estimator._settings()
     parameters = reader.named(node["parameters"]) | {"embedding": estimator.embedding}
     estimator._check_structure(parameters)
+    check_fields(MetaState, state)
     network = read_network(reader, node["network"], estimator._system, settings, state)
     embedding = node["embedding"]
     if embedding is not None:
         embedding = read_embedding(reader, embedding, settings, state["row_shape"])
     tasks = tuple(_read_tasks(reader, some) for some in node["tasks"])
     built = {"parameters": parameters, "network": network, "embedding": embedding}
-    state = make_record(MetaState, state | built | {"tasks": tasks})
+    state = MetaState(**state, **built, tasks=tasks)
     _check_state(state)
     return state
 
@@ -209,9 +210,9 @@ def _read_adaptation(reader, node, estimator, state):
     if (weight < 0).any():
         raise SavedFileError("its support has weights below zero")
     assert_all_finite(X, allow_nan=True)
-    sizes = state.parameters["embed_dim"], _n_features(state)
-    if [shown[n].shape for n in SHOWN] != [(size,) for size in sizes]:
-        raise SavedFileError(f"its {SHOWN} are not of the sizes {sizes}")
+    sizes = [(state.parameters["embed_dim"],), (_n_features(state),)]
+    if [shown[n].shape for n in SHOWN] != sizes:
+        raise SavedFileError(f"its {SHOWN} are not of the shapes {sizes}")
     vars(estimator).update({n: shown[n] for n in SHOWN})
     model = reader.value(node["model"])
     if model is not None:
@@ -253,9 +254,8 @@ def _check_state(state):
     )
     if not fine:
         raise SavedFileError("its parts are not of the same tasks, or the same columns")
-    if isinstance(targets, ClassCodec) and (
-        targets.classes.tolist() != np.unique(targets.classes).tolist()
-    ):
+    classes = targets.classes.tolist() if isinstance(targets, ClassCodec) else []
+    if classes != sorted(set(classes)):
         raise SavedFileError("its classes are not sorted, or not distinct")
 
 

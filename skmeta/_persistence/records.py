@@ -72,8 +72,8 @@ def field_values(record):
     return {name: getattr(record, name) for name in field_types(type(record))}
 
 
-def make_record(kind, values):
-    """A dataclass or named tuple of class ``kind`` with these values.
+def check_fields(kind, values):
+    """Refuse values that cannot be those of the fields of a class.
 
     Raises
     ------
@@ -81,13 +81,11 @@ def make_record(kind, values):
         If a value has not the type of its field, is a float that is not finite, or is
         a scale that is not positive.
     """
-    for name, annotation in field_types(kind).items():
-        if name not in values:  # which has a default, or the class raises
-            continue
-        value, what = values[name], f"the {name} of its {NAMES.get(kind, 'state')}"
+    for name, value in values.items():
+        what = f"the {name} of its {NAMES.get(kind, 'state')}"
         accepted = tuple(
             ACCEPTED.get(one, get_origin(one) or one)
-            for one in _alternatives(annotation)
+            for one in _alternatives(field_types(kind)[name])
         )
         if not isinstance(value, accepted):
             wanted = " or ".join(one.__name__ for one in accepted)
@@ -96,4 +94,3 @@ def make_record(kind, values):
             raise SavedFileError(f"{what} is {value}, not finite")
         if name == "scale" and not np.all(value > 0):
             raise SavedFileError(f"{what} is not positive")
-    return kind(**values)

@@ -4,10 +4,10 @@ They occur as names of tasks and as class labels. Each is written as its parts, 
 the name of its type, and read as an equal value with the same hash.
 """
 
-import datetime
-import decimal
-import fractions
-import uuid
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from uuid import UUID
 
 import numpy as np
 
@@ -30,29 +30,22 @@ def _time(parts):
 
 
 def _fraction(parts):
-    numerator, denominator = parts
-    if not type(numerator) is type(denominator) is int:  # text may be a huge number
+    if not all(type(part) is int for part in parts):  # text could be a huge number
         raise SavedFileError(f"it has a fraction of {parts!r}")
-    return fractions.Fraction(numerator, denominator)
+    return Fraction(*parts)
 
 
 TYPES = {
-    datetime.datetime: (
-        datetime.datetime.isoformat,
-        datetime.datetime.fromisoformat,
-    ),
-    datetime.date: (datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: (datetime.time.isoformat, datetime.time.fromisoformat),
-    datetime.timedelta: (
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+    date: (date.isoformat, date.fromisoformat),
+    time: (time.isoformat, time.fromisoformat),
+    timedelta: (
         lambda value: [value.days, value.seconds, value.microseconds],
-        lambda parts: datetime.timedelta(*parts),
+        lambda parts: timedelta(*parts),
     ),
-    uuid.UUID: (str, uuid.UUID),
-    decimal.Decimal: (str, decimal.Decimal),
-    fractions.Fraction: (
-        lambda value: [value.numerator, value.denominator],
-        _fraction,
-    ),
+    UUID: (str, UUID),
+    Decimal: (str, Decimal),
+    Fraction: (lambda value: [value.numerator, value.denominator], _fraction),
     complex: (lambda value: [value.real, value.imag], lambda parts: complex(*parts)),
     bytes: (bytes.hex, bytes.fromhex),
     frozenset: (list, frozenset),
@@ -62,8 +55,7 @@ TYPES = {
 """For each type, the function that gives its parts and the one that reads them."""
 
 PANDAS_NAMES = ("Timestamp", "Timedelta", "Period", "Interval")
-NAMES = {kind.__name__: kind for kind in TYPES}
-KNOWN = {*NAMES, *PANDAS_NAMES}
+KNOWN = {kind.__name__ for kind in TYPES} | {*PANDAS_NAMES}
 
 
 def _pandas_types():
@@ -72,10 +64,7 @@ def _pandas_types():
 
     return {
         pd.Timestamp: (pd.Timestamp.isoformat, pd.Timestamp),
-        pd.Timedelta: (
-            lambda value: value.value,
-            lambda nanoseconds: pd.Timedelta(nanoseconds, "ns"),
-        ),
+        pd.Timedelta: (lambda value: value.value, lambda ns: pd.Timedelta(ns, "ns")),
         pd.Period: (
             lambda value: [value.ordinal, value.freqstr],
             lambda parts: pd.Period(ordinal=parts[0], freq=parts[1]),
@@ -98,16 +87,14 @@ def scalar_parts(value):
 
 def scalar_of(name, parts):
     """The value of the type called ``name`` that has these parts."""
-    if name in NAMES:
-        return TYPES[NAMES[name]][1](parts)
     try:
-        types = _pandas_types()
+        types = _pandas_types() if name in PANDAS_NAMES else TYPES
     except ImportError as error:
         raise SavedFileError(
             f"it has a {name} of pandas, which is not installed: pip install pandas"
         ) from error
-    (from_parts,) = (read for kind, (_, read) in types.items() if kind.__name__ == name)
-    return from_parts(parts)
+    by_name = {kind.__name__: from_parts for kind, (_, from_parts) in types.items()}
+    return by_name[name](parts)
 
 
 def _plain(value):

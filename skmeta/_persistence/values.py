@@ -11,7 +11,7 @@ import torch
 from sklearn.base import clone
 
 from ..exceptions import SavedFileError
-from .records import CLASSES, NAMES, field_values, make_record
+from .records import CLASSES, NAMES, check_fields, field_values
 from .scalars import KNOWN, scalar_of, scalar_parts, times
 from .skops_io import cannot_be_saved, dumped, holders_of_rows, loaded, unknown_types
 
@@ -147,7 +147,9 @@ class Reader:
             return node
         ((kind, content),) = node.items()
         if kind in CLASSES:
-            return make_record(CLASSES[kind], self.named(content))
+            values = self.named(content)
+            check_fields(CLASSES[kind], values)
+            return CLASSES[kind](**values)
         if kind in KNOWN:
             return scalar_of(kind, self.value(content))
         if kind in self._READ:
