@@ -258,11 +258,11 @@ class EpisodeGroupStream:
         self.sources, self.make_pools = sources, make_pools
         self.batch_size, self.rng = batch_size, rng
         self.examples, validation = map(
-            make_pools, (sources.examples, sources.validation)
+            make_pools, (sources.fitting_tasks, sources.val_tasks)
         )
         for name, pools, tasks in (
-            ("tasks", self.examples, sources.examples),
-            ("held-out tasks", validation, sources.validation),
+            ("tasks", self.examples, sources.fitting_tasks),
+            ("validation tasks", validation, sources.val_tasks),
         ):
             if not len(pools.drawable):
                 raise _none_drawable(f"the {len(tasks)} {name}")
@@ -274,8 +274,8 @@ class EpisodeGroupStream:
         return self._pools().draw(self.batch_size, self.rng)
 
     def _pools(self):
-        tasks = self.sources.tasks
-        if tasks is self.sources.examples:
+        tasks = self.sources.train_tasks
+        if self.sources.in_memory:
             return self.examples
         n = math.ceil(self.batch_size / EPISODES_PER_GROUP)
         for _ in range(MAX_DRAWS):

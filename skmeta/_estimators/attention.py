@@ -14,7 +14,7 @@ from .regressor import MetaRegressor
 
 
 class _AttentionSystem:
-    _system = Architecture(AttentionPooling, nway=ClassLearner)
+    _architecture = Architecture(AttentionPooling, nway=ClassLearner)
 
 
 @fill_docstring

@@ -63,11 +63,6 @@ PARAMETERS = """Parameters
     device : str or torch.device, default="auto"
         "auto" is a GPU where there is one, which pays for an embedding; small tables
         are faster on "cpu". Resolved when fitted, into ``device_``.
-    compile : bool, default=False
-        Compile the task encoder by `torch.compile` for meta-training, which takes a
-        minute or more; a few hundred steps, on a GPU too, are faster without. Where it
-        cannot be compiled there is a warning, and meta-training goes on without; where
-        classes are a task's own, it always does.
     random_state : int, RandomState instance or None, default=None
         Seed of everything drawn. The same int gives the same bytes on one machine.
     verbose : int, default=0

@@ -10,6 +10,7 @@ from .._episodes.sampler import prepared
 from .._networks.nway.relations import class_memory, remembered_rows
 from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
+from .._training.config import NWAY
 from ..tasks import TaskDistribution, check_tasks
 from ..tasks._column_names import check_learned
 from ..tasks._not_tasks import takes_tasks
@@ -49,7 +50,7 @@ class RelatedTasks:
         state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
         learner = state.network.learner
         memories, names = [learner.memory], []
-        with self._torch():
+        with state.running():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
                 names += some.names
@@ -73,14 +74,13 @@ class RelatedTasks:
     @property
     def task_relations_(self):
         """Relations of the task adapted to, (n_meta_tasks,), summing to at most 1."""
-        adapted = self._related()
-        return self._relations(adapted)[0]
+        return self._relations(self._related().adaptation)[0]
 
     @property
     def familiarity_(self):
         """How sure it is that the task adapted to is like one seen, from 0 to 1."""
-        adapted = self._related()
-        return max(0.0, float(-torch.expm1(adapted.log_relation[0, -1])))
+        adaptation = self._related().adaptation
+        return max(0.0, float(-torch.expm1(adaptation.log_relation[0, -1])))
 
     @takes_tasks
     def relations(self, tasks):
@@ -101,9 +101,9 @@ class RelatedTasks:
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
-        state = self._located(self._check_meta_fitted())
+        state = self._check_meta_fitted().on(self._usable_device())
         tasks = self._like_those_known(tasks)
-        with self._torch():
+        with state.running():
             found = [
                 self._relations(adapted)
                 for some in self._chunks(tasks)
@@ -129,20 +129,19 @@ class RelatedTasks:
             some = tasks.take(np.arange(i, min(i + TASKS_AT_ONCE, len(tasks))))
             self._check_rows(some.X)
             y = self._check_target(some.y)
-            self._state_for(state, y).targets.transform(y)  # refuses unknown labels
+            state.for_task(y).targets.transform(y)  # refuses unknown labels
             yield some
 
     def _related(self):
-        """The adaptation, which meta-training alone lets know of other tasks."""
+        """The task adapted to, related to those that meta-training knows."""
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
-        _, adapted = self._adaptation()
-        if not hasattr(adapted, "log_relation"):
+        if not self._is_meta_fitted():
             raise AttributeError(
                 f"This {type(self).__name__} was not meta-fitted and knows of no other "
                 "task. Call meta_fit(tasks) first."
             )
-        return adapted
+        return self._adapted_task()
 
     def _relations(self, adapted):
         """Relations (B, n_meta_tasks) of B tasks adapted to."""
@@ -151,15 +150,12 @@ class RelatedTasks:
         np.put_along_axis(relations, adapted.index.cpu().numpy(), share, 1)
         return relations
 
-    def _borrowed(self, X):
+    def _task_contributions(self, X):
         """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
-        index = self._related().index[0].cpu().numpy()
-        (given,) = self._per_query(
-            self._query(X),
-            lambda m, a, rows: (m.contributions(a, rows).transpose(1, 2),),
-        )
+        X, adapted = self._query(X), self._related()
+        given = adapted.contributions(X)
         all_given = np.zeros((len(given), len(self.task_names_), given.shape[2]))
-        all_given[:, index] = given
+        all_given[:, adapted.adaptation.index[0].cpu().numpy()] = given
         return all_given
 
 
@@ -182,7 +178,7 @@ class RelatedRegressor(RelatedTasks, MetaRegressor):
             Last what the support adds to these, and what is predicted without them.
             Rows sum to what `predict` gives.
         """
-        given, total = self._borrowed(X)[..., 0], self.predict(X)
+        given, total = self._task_contributions(X)[..., 0], self.predict(X)
         targets = self._current_state().targets
         given *= targets.scale
         given += targets.inverse_transform(0.0) * self.task_relations_
@@ -210,7 +206,7 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
             probability. With more classes of shape (n_query, n_meta_tasks + 1,
             n_classes), summing to what `predict_proba` gives.
         """
-        given, total = self._borrowed(X), self.predict_proba(X)
+        given, total = self._task_contributions(X), self.predict_proba(X)
         rest = total - given.sum(1)
         both = np.concatenate([given, rest[:, None]], 1)
         return both[..., 1] if len(self.classes_) == 2 else both
@@ -219,7 +215,7 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
 def _memory_of(state, tasks):
     """What is remembered of tasks."""
     learner = state.network.learner
-    if state.targets is None:
+    if state.problem == NWAY:
         return class_memory(learner.base, state.rows, tasks)
     episodes = _episodes_of(state, tasks)
     return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
@@ -228,7 +224,7 @@ def _memory_of(state, tasks):
 def _adapted_to(state, tasks):
     """Adaptations to some rows of each task, a few tasks at once."""
     rng = np.random.default_rng(0)
-    if state.targets is None:
+    if state.problem == NWAY:
         for t in range(len(tasks)):
             X, y = remembered_rows(tasks, t, rng)
             rows = state.rows(X)

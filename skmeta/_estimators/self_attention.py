@@ -74,7 +74,7 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
     ((12,), (12, 13))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM
 
 
 @fill_docstring
@@ -137,4 +137,4 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     ((12,), (12, 13))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM

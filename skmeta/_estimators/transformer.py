@@ -10,7 +10,6 @@ from .._networks.learners.network import Architecture
 from .._networks.learners.row_decoder import RowDecodingLearner
 from .._networks.nway.learner import DecodedClasses
 from .._networks.relations.decoder import DecodedRelations
-from .._training.kernel_shares import fit_kernel_shares
 from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
@@ -82,7 +81,8 @@ class TransformerMetaRegressor(RelatedRegressor):
     ((12,), (12,))
     """
 
-    _system = SYSTEM._replace(kernel_averaging=fit_kernel_shares)
+    _architecture = SYSTEM
+    _kernel_averaging = True
 
 
 @fill_docstring
@@ -138,4 +138,4 @@ class TransformerMetaClassifier(RelatedClassifier):
     ((12, 2), (12,))
     """
 
-    _system = SYSTEM
+    _architecture = SYSTEM

@@ -7,12 +7,13 @@ from sklearn.pipeline import Pipeline
 from .. import baselines
 from .._estimators import attention, self_attention, transformer
 from .._estimators.base import MetaLearner
-from ..baselines import _base
+from ..baselines._base import Baseline, BaselineState
 from ..baselines._shared_gp import GaussianProcessPosterior
 from ..baselines._shared_latent_gp import LatentPosterior
 from ..exceptions import SavedFileError
 from .meta_learners import (
     check_predicts,
+    printed,
     read_columns,
     read_meta_learner,
     refuse_support,
@@ -64,7 +65,7 @@ def read_estimator(reader, node, embedding):
 def _write_pipeline(writer, pipeline, name):
     settings, steps = pipeline.get_params(deep=False), []
     for label, step in settings.pop("steps"):
-        is_own = isinstance(step, MetaLearner | _base.Baseline)
+        is_own = isinstance(step, MetaLearner | Baseline)
         write = partial(write_estimator, writer) if is_own else writer.value
         node = {"own" if is_own else "other": write(step, f"{name}/{label}")}
         steps.append([label, node])
@@ -88,9 +89,9 @@ def _write_baseline(writer, estimator, name):
         "columns": write_columns(writer, estimator, name),
     }
     known = vars(estimator)
-    if "meta_state_" in known:
+    if estimator._is_meta_fitted():
         estimator._check_unchanged()
-        node["printed"] = estimator.meta_state_.params
+        node["printed"] = printed(estimator._structure())
         node["known"] = writer.value(estimator.meta_state_.known, f"{name}/known")
     if isinstance(known.get("_task"), GaussianProcessPosterior | LatentPosterior):
         refuse_support(writer, estimator)
@@ -108,13 +109,15 @@ def _read_baseline(reader, cls, node, embedding):
     prior, columns = reader.value(node["prior"]), read_columns(reader, node["columns"])
     n_features, names = columns["n_features_in_"], columns.get("feature_names_in_")
     if "printed" in node:
+        parameters = estimator._structure()
+        if node["printed"] != printed(parameters):
+            raise SavedFileError("its parameters are not those of meta_fit")
         names = None if names is None else tuple(names)
         rest = n_features, names, reader.value(node.get("known"))
-        estimator._take(_base.MetaState(prior, node["printed"], *rest))
-        estimator._check_unchanged()
+        estimator._take_over(BaselineState(prior, parameters, *rest))
     else:
         vars(estimator).update(columns, _prior=prior)
-        estimator._publish(prior)
+        estimator._publish_prior(prior)
     if "task" in node:
         estimator._task = reader.value(node["task"])
     check_predicts(estimator, (n_features,))

@@ -1,5 +1,6 @@
 """Meta-learners in any of their states, as JSON and arrays, and back."""
 
+import copy
 import warnings
 
 import numpy as np
@@ -7,7 +8,9 @@ from sklearn.base import clone, is_regressor
 from sklearn.utils import assert_all_finite
 
 from .._estimators.parameters import resolve_device
+from .._estimators.states import comparable
 from .._preprocessing.scaling import ClassCodec
+from .._training.config import NWAY, REGRESSION, SHARED_CLASSES
 from .._training.state import MetaState
 from ..exceptions import SavedFileError
 from ..tasks import TaskCollection
@@ -23,6 +26,9 @@ from .records import check_fields, field_values
 ONLY_META_FIT = ("callbacks", "augmentation")
 """Parameters that are the user's code, and that only `meta_fit` runs."""
 
+FORMER_PARAMETERS = ("compile",)
+"""Parameters in earlier files that no longer exist, and that changed no prediction."""
+
 SHOWN = ("task_embedding_", "feature_attention_")
 """Attributes of an adaptation that are not computed again when it is read."""
 
@@ -33,7 +39,7 @@ OUTPUT, OUTPUTS = "_sklearn_output_config", ("default", "pandas", "polars")
 ATTRIBUTES = {
     *SHOWN, *COLUMNS, OUTPUT, "meta_state_", "base_learner_", "_support",
     "history_", "task_names_", "task_embeddings_", "task_attention_", "classes_",
-    "device_", "_state", "_adapted", "_moved",
+    "device_", "_state", "_adapted",
 }  # fmt: skip
 """Those that a meta-learner sets; a file has them, or what they are computed from."""
 
@@ -58,10 +64,9 @@ def write_meta_learner(writer, estimator, name):
         "parameters": writer.parameters(parameters, name),
         "output": getattr(estimator, OUTPUT, None),
     }
-    meta_state = vars(estimator).get("meta_state_")
-    if meta_state is not None:
-        estimator._check_structure(meta_state.parameters)
-        node["meta_state"] = _write_state(writer, meta_state, name)
+    if estimator._is_meta_fitted():
+        estimator._check_unchanged()
+        node["meta_state"] = _write_state(writer, estimator.meta_state_, name)
     if estimator.__sklearn_is_fitted__():
         node["adapted"] = _write_adaptation(writer, estimator, f"{name}/adapted")
     return node
@@ -71,7 +76,7 @@ def _write_state(writer, state, name):
     name, fields = f"{name}/state", field_values(state)
     network, embedding, tasks = map(fields.pop, ("network", "embedding", "tasks"))
     parameters = dict(fields.pop("parameters"))
-    parameters.pop("embedding")
+    del parameters["embedding"], fields["problem"]
     if tasks and not writer.include_rows:
         raise ValueError(
             "With an estimator as base learner, it is trained on rows of the "
@@ -120,7 +125,7 @@ def _write_adaptation(writer, estimator, name):
         "shown": writer.named({n: attributes[n] for n in SHOWN}, name),
         "model": writer.value(attributes.get("base_learner_"), f"{name}/base_learner_"),
     }
-    if "meta_state_" not in attributes:
+    if not estimator._is_meta_fitted():
         node["alone"] = _write_state(writer, estimator._state, name)
         node["columns"] = write_columns(writer, estimator, name)
     return node
@@ -148,7 +153,10 @@ def read_meta_learner(reader, cls, node, embedding):
         )
     if saved_with is None and embedding is not None:
         raise SavedFileError(f"it has no embedding to be {embedding!r}")
-    estimator = cls(embedding=embedding, **reader.named(node["parameters"]))
+    parameters = reader.named(node["parameters"])
+    for name in FORMER_PARAMETERS:
+        parameters.pop(name, None)
+    estimator = cls(embedding=embedding, **parameters)
     estimator._check_parameters()
     if node["output"] is not None:
         container = node["output"]["transform"]
@@ -167,19 +175,34 @@ def read_meta_learner(reader, cls, node, embedding):
 
 
 def _read_state(reader, node, estimator):
-    state, settings = reader.named(node["fields"]), estimator._settings()
-    parameters = reader.named(node["parameters"]) | {"embedding": estimator.embedding}
-    estimator._check_structure(parameters)
+    state, parameters = reader.named(node["fields"]), reader.named(node["parameters"])
+    parameters["embedding"] = estimator.embedding
+    if printed(parameters) != printed(estimator._structure()):
+        raise SavedFileError("its parameters are not those of meta_fit")
+    state |= {"problem": _problem(state["targets"]), "parameters": parameters}
     check_fields(MetaState, state)
-    network = read_network(reader, node["network"], estimator._system, settings, state)
+    seeded = copy.copy(estimator).set_params(random_state=0)  # draws from no generator
+    config = seeded._config(state["problem"])
+    network = read_network(reader, node["network"], config, state)
     embedding = node["embedding"]
     if embedding is not None:
-        embedding = read_embedding(reader, embedding, settings, state["row_shape"])
+        embedding = read_embedding(reader, embedding, config, state["row_shape"])
     tasks = tuple(_read_tasks(reader, some) for some in node["tasks"])
-    built = {"parameters": parameters, "network": network, "embedding": embedding}
-    state = MetaState(**state, **built, tasks=tasks)
+    state = MetaState(**state, network=network, embedding=embedding, tasks=tasks)
     _check_state(state)
     return state
+
+
+def printed(parameters):
+    """What of parameters is compared, by name."""
+    return {name: comparable(name, value) for name, value in parameters.items()}
+
+
+def _problem(targets):
+    """The problem that tasks with such targets pose."""
+    if targets is None:
+        return NWAY
+    return SHARED_CLASSES if isinstance(targets, ClassCodec) else REGRESSION
 
 
 def _read_tasks(reader, node):
@@ -217,7 +240,7 @@ def _read_adaptation(reader, node, estimator, state):
     model = reader.value(node["model"])
     if model is not None:
         estimator.base_learner_ = model
-    state = estimator._state_for(state, estimator._check_target(y))
+    state = state.for_task(estimator._check_target(y))
     _set_support(estimator, state, (X, y, weight))
     check_predicts(estimator, state.row_shape)
 
@@ -225,7 +248,7 @@ def _read_adaptation(reader, node, estimator, state):
 def _set_support(estimator, state, support):
     """Adapt to a support, as `fit` does; what it says is computed on first use."""
     estimator._state, estimator._support = state, support
-    estimator._show_targets(state.targets)
+    estimator._publish_targets(state.targets)
     estimator.device_ = resolve_device(estimator.device)
 
 
@@ -267,7 +290,7 @@ def _check_predicts_new_task(estimator, state):
     if state.targets is None:
         estimator, y = clone(estimator), np.arange(2)
         support = np.zeros((2, *state.row_shape)), y, np.ones(2)
-        _set_support(estimator, estimator._state_for(state, y), support)
+        _set_support(estimator, state.for_task(y), support)
     check_predicts(estimator, state.row_shape)
 
 

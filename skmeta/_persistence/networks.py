@@ -10,9 +10,12 @@ import math
 import torch
 
 from .._networks.encoders.embedding import make_embedding
-from .._networks.learners.base import base_learner_name, make_base_learner
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
-from .._networks.learners.network import MetaNetwork, make_network
+from .._networks.learners.network import (
+    MetaNetwork,
+    make_network,
+    make_unconditioned_gp,
+)
 from .._networks.learners.wrapper import LearnerWrapper
 from .._networks.nway.network import ClassNetwork
 from .._networks.nway.relations import ClassRelations, RelatedClasses
@@ -37,6 +40,9 @@ replaced wherever these parts follow each other in the name of a weight.
 
 NO_MEMORY = TaskMemory(torch.empty(0), torch.empty(0))
 
+PROCESS = {"embed_dim": 1, "column_dim": 1}
+"""What files say of the GP that all tasks share: the sizes of no encoding."""
+
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
 
@@ -54,32 +60,30 @@ def write_network(writer, network, name):
         if isinstance(learner, RelatedLearner | RelatedClasses):
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
-            sizes = learner.process.learner.prior.encoding_sizes
-            node["process"] = {"embed_dim": sizes[0], "column_dim": sizes[1]}
+            node["process"] = PROCESS
         learner = learner.base
     if isinstance(network, ClassNetwork):
         node["n_class_features"] = learner.n_base_features
     return node
 
 
-def read_network(reader, node, system, settings, state):
+def read_network(reader, node, config, state):
     """The network of its JSON.
 
     Parameters
     ----------
     reader : Reader
     node : dict
-    system : Architecture
-    settings : dict
-        The estimator's parameters.
+    config : MetaConfig
+        What the estimator would train with.
     state : dict
         The other fields of the `MetaState` that it belongs to.
     """
-    if settings["n_layers"] > len(reader.arrays):
+    if config.n_layers > len(reader.arrays):
         raise SavedFileError("it has more layers than arrays")
     build = _nway_network if "n_class_features" in node else _shared_network
     with torch.device("meta"):
-        network = build(node, system, settings, state).double()
+        network = build(node, config, state).double()
     weights = {current_name(key): name for key, name in node["weights"].items()}
     _load_weights(reader, weights, network, "the network")
     for key, steps in network.named_buffers():
@@ -98,39 +102,30 @@ def current_name(key):
     return key[1:-1]
 
 
-def _shared_network(node, system, settings, state):
+def _shared_network(node, config, state):
     """A network for regression, or for classes that all tasks share."""
-    targets, has_pooled = state["targets"], state["pooled"] is not None
-    n_features = len(state["features"].mean)
-    network = make_network(settings, system, n_features, targets, has_pooled, seed=0)
+    targets = state["targets"]
+    sizes = len(state["features"].mean), targets, state["pooled"] is not None
+    network = make_network(config, *sizes)
     learner = network.learner
     for name in node["around"]:
         if name == WRAPPERS[KernelAveragingLearner]:
             learner = KernelAveragingLearner(learner)
             continue
         _check_wrapper(name, RelatedLearner)
-        kind = base_learner_name(settings["base_learner"])
-        gp = make_base_learner(
-            "linear" if kind == "linear" else "gp",
-            classification=isinstance(targets, ClassCodec),
-            n_features=n_features,
-            n_offset=targets.n_outputs if has_pooled else 0,
-            n_outputs=targets.n_outputs,
-            seed=0,
-            **node["process"],
-        )
-        relations = (system.relations or Relations)(network.encoder.embed_dim)
-        parts = RandomFeatureGP(gp, seed=0), relations, NO_MEMORY
+        gp = RandomFeatureGP(make_unconditioned_gp(config, *sizes), seed=0)
+        kind = config.architecture.relations or Relations
+        parts = gp, kind(network.encoder.embed_dim), NO_MEMORY
         learner = RelatedLearner(learner, *parts, isinstance(targets, ClassCodec))
     return MetaNetwork(network.encoder, learner)
 
 
-def _nway_network(node, system, settings, state):
+def _nway_network(node, config, state):
     """A network for tasks with task-specific labels."""
-    kind = base_learner_name(settings["base_learner"])
-    learner = system.nway(
+    kind = config.base_learner_name
+    learner = config.architecture.nway(
         len(state["features"].mean), node["n_class_features"],
-        **{name: settings[name] for name in ("embed_dim", "n_heads", "n_layers")},
+        embed_dim=config.embed_dim, n_heads=config.n_heads, n_layers=config.n_layers,
         linear_only=kind == "linear", by_gradient=kind == "mlp",
     )  # fmt: skip
     for name in node["around"]:
@@ -150,7 +145,7 @@ def qualified_name(embedding):
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
-def read_embedding(reader, names, settings, row_shape):
+def read_embedding(reader, names, config, row_shape):
     """The `Embedding` of the user's module, with weights of the file.
 
     Parameters
@@ -158,21 +153,22 @@ def read_embedding(reader, names, settings, row_shape):
     reader : Reader
     names : dict of str to str
         Of the arrays, by the names of the weights.
-    settings : dict
-        The estimator's parameters.
+    config : MetaConfig
     row_shape : tuple of int
     """
     if math.prod(row_shape) > MAX_ROW:
         raise SavedFileError(f"its embedding takes rows of shape {row_shape}")
-    what = ("embedding", "embedding_parameters", "embedding_trainable")
-    given = [settings[name] for name in what]
+    given = config.embedding
     try:
-        embedding = make_embedding(*given, row_shape, seed=0)
+        embedding = make_embedding(
+            given, config.embedding_parameters, config.embedding_trainable, row_shape,
+            seed=0,
+        )  # fmt: skip
     except ValueError as error:
         raise SavedFileError(
             f"the embedding given is not that of it: {error}"
         ) from error
-    _load_weights(reader, names, embedding, f"the embedding {qualified_name(given[0])}")
+    _load_weights(reader, names, embedding, f"the embedding {qualified_name(given)}")
     return embedding
 
 

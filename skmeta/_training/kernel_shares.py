@@ -26,7 +26,7 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
         returned as it is.
     episodes : Episodes
         Of the meta-training tasks, which say how often kinds are met.
-    held_out : list of TaskBatch
+    validation : list of TaskBatch
         What says how often a task is of another kind at all.
     seed : int
     device : torch.device

@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from .._episodes.batch import TaskBatch
-from .._episodes.sampler import as_range, log_uniform_sizes
+from .._episodes.sampler import log_uniform_sizes
 from .._networks.encoders.task_encoder import TaskEncoding
 from .._networks.learners.losses import row_losses
 from .._networks.learners.network import MetaNetwork
@@ -46,13 +46,15 @@ N_TARGET_ROWS = 64
 """Rows of a task that its relations are taught by, at most."""
 
 
-def build_memory_and_relations(
-    learned, system, sources, settings, seed, device, previous, keeps_tasks
-):
-    """Remember the tasks, and let the network borrow from them where it is to.
+def build_memory_and_relations(trained, split, config, previous):
+    """Remember the tasks, and let the network share strength with them.
 
-    ``keeps_tasks``: rows may be borrowed from them; other arguments are those of
-    `meta_train`.
+    Parameters
+    ----------
+    trained : Trained
+    split : MetaSplit
+    config : MetaConfig
+    previous : MetaState or None
 
     Returns
     -------
@@ -60,61 +62,59 @@ def build_memory_and_relations(
     names : ndarray of shape (n_tasks,)
     keys : tensor of shape (n_tasks, embed_dim)
     """
-    relations = system.relations or (Relations if keeps_tasks else None)
-    if relations is None:
-        names, memory = build_memory(learned, sources, None)
-        return learned.network, names, memory.keys
+    kind = config.architecture.relations or (Relations if config.keeps_tasks else None)
+    if kind is None:
+        names, memory = build_memory(trained, split, None)
+        return trained.network, names, memory.keys
     known = None if previous is None else previous.network.learner.process
-    process = random_feature_gp(learned.start.learner, known, seed)
-    learner = relate(learned, relations, process, sources, settings, seed, device)
-    names, memory = build_memory(learned, sources, process)
-    network = MetaNetwork(learned.network.encoder, learner.with_memory(memory))
+    process = random_feature_gp(trained.init.learner, known, config.seed)
+    learner = relate(trained, kind, process, split, config)
+    names, memory = build_memory(trained, split, process)
+    network = MetaNetwork(trained.network.encoder, learner.with_memory(memory))
     return network.cpu(), names, memory.keys
 
 
-def relate(learned, kind, process, sources, settings, seed, device):
-    """Let the base learner of a meta-trained network borrow from tasks remembered.
+def relate(trained, kind, process, split, config):
+    """Let the base learner of a meta-trained network share strength with past tasks.
 
     Parameters
     ----------
-    learned : Learned
+    trained : Trained
     kind : type
         `Relations`, or what is used in their place.
-    process : SharedProcess
-        Its ``remembered_noise`` is chosen.
-    sources : Sources
-    settings : dict
-        The estimator's parameters.
-    seed : int
-    device : torch.device
+    process : RandomFeatureGP
+        Its ``remembered_noise`` is selected.
+    split : MetaSplit
+    config : MetaConfig
 
     Returns
     -------
     learner : RelatedLearner
-        With some of the tasks remembered, at most `MAX_MEMORY`.
+        With some of the tasks in memory, at most `MAX_MEMORY`.
     """
-    base, start = learned.network, learned.start
-    n = len(sources.memory)
+    seed, device = config.seed, config.device
+    base, init = trained.network, trained.init
+    n = len(split.memory_tasks)
     some = np.sort(np.random.default_rng(seed).permutation(n)[:MAX_MEMORY])
     place = np.full(n + 1, -1)  # its last is where places of -1 look
     place[some] = np.arange(len(some))
-    of_classes = isinstance(start.targets, ClassCodec)
+    of_classes = isinstance(init.targets, ClassCodec)
     rng = np.random.default_rng(seed)
     examples, validation = (
-        _Draw(episodes, place[places], settings, rng, device)
+        _Draw(episodes, place[places], config, rng)
         for episodes, places in (
-            (start.examples, sources.example_places),
-            (start.validation, sources.held_out_places),
+            (init.fitting_episodes, split.fitting_index),
+            (init.val_episodes, split.val_index),
         )
     )
     adapted = _adapted(base.to(device).eval(), validation)
-    n_rows = len(validation.episodes) * settings["n_query"]
+    n_rows = len(validation.episodes) * config.n_query
 
     def network():
         """A network whose relations are not learned yet."""
         with seeded(seed):
             relations = kind(base.encoder.embed_dim)
-        _, memory = build_memory(learned, sources, process, some)
+        _, memory = build_memory(trained, split, process, some)
         learner = RelatedLearner(base.learner, process, relations, memory, of_classes)
         related = MetaNetwork(base.encoder, learner)
         return related.to(device).eval().requires_grad_(False)
@@ -136,10 +136,13 @@ def relate(learned, kind, process, sources, settings, seed, device):
 class _Draw:
     """Draws episodes of some tasks, and knows their places in the memory."""
 
-    def __init__(self, episodes, places, settings, rng, device):
-        self.episodes, self.places = episodes, torch.from_numpy(places).to(device)
-        self.sizes = as_range(settings["n_support"])
-        self.n_query, self.rng, self.device = settings["n_query"], rng, device
+    def __init__(self, episodes, places, config, rng):
+        self.episodes, self.places = (
+            episodes,
+            torch.from_numpy(places).to(config.device),
+        )
+        self.sizes = config.n_support
+        self.n_query, self.rng, self.device = config.n_query, rng, config.device
 
     def __call__(self, n_batches):
         """Batches of episodes, and which task (batch_size,) each is of.

@@ -93,7 +93,7 @@ def help_of(state):
     """What helps an estimator: the process of a `MetaState`, its features, or None."""
     if state.tasks:
         return "process"
-    return "features" if state.network.has_task_specific_labels else None
+    return "features" if state.problem == "nway" else None
 
 
 @torch.no_grad()

@@ -33,8 +33,6 @@ def augmented(augmentation, rows, generator):
 class ClassNetwork(nn.Module):
     """What is meta-trained where every task has classes of its own."""
 
-    has_task_specific_labels = True
-
     def __init__(self, learner):
         super().__init__()
         self.learner = learner

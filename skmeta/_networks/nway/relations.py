@@ -285,7 +285,7 @@ def remember_classes(state, system, sources, *, embeds, seed):
     state : MetaState
     """
     read = state.rows if embeds else state.embedded_rows
-    learner, tasks = state.network.learner, sources.memory
+    learner, tasks = state.network.learner, sources.memory_tasks
     chunks = [
         tasks.take(at)
         for at in np.array_split(np.arange(len(tasks)), -(-len(tasks) // 256))
@@ -310,7 +310,7 @@ def remember_classes(state, system, sources, *, embeds, seed):
 def _learn_relations(learner, read, sources, seed):
     """Fit what weighs relations to episodes of held-out tasks."""
     rng, episodes = np.random.default_rng(seed), []
-    tasks = sources.validation
+    tasks = sources.val_tasks
     rows = torch.arange(len(tasks.y))
     pools = NWaySampler(tasks, rows, REMEMBERED_WAY, (1, 10), N_QUERY)
     with torch.no_grad():
@@ -319,7 +319,7 @@ def _learn_relations(learner, read, sources, seed):
             x = read(tasks.X[batch.x.flatten().numpy()]).x
             z = learner.base.row_features(x)[0].unflatten(0, batch.x.shape)
             weight, *support = select_role(batch.support.to(z), z, batch.y)
-            place = torch.from_numpy(sources.held_out_places[batch.task.numpy()])
+            place = torch.from_numpy(sources.val_index[batch.task.numpy()])
             support += weight, place.repeat_interleave(batch.support.shape[1])
             found = learner.lookup(*support)
             _, query = select_role(batch.query, z)

@@ -136,7 +136,7 @@ def random_feature_gp(learner, known, seed):
     return process.eval().requires_grad_(False)
 
 
-def build_memory(learned, sources, process=None, some=None):
+def build_memory(trained, split, process=None, some=None):
     """Names (n_tasks,) and memory of the tasks that meta-learning was given.
 
     Of tasks that the pooled estimator was fitted to, what it left open is taken out
@@ -144,15 +144,15 @@ def build_memory(learned, sources, process=None, some=None):
     of the tasks that are wanted, in order; by default all. Network and process are
     moved to the CPU.
     """
-    start = learned.start
-    for part in (learned.network, process):
+    init = trained.init
+    for part in (trained.network, process):
         if part is not None:
             part.cpu()
-    some = np.arange(len(sources.memory)) if some is None else some
+    some = np.arange(len(split.memory_tasks)) if some is None else some
     parts, rest = [], some
     for places, episodes in (
-        (sources.example_places, start.examples),
-        (sources.held_out_places, start.validation),
+        (split.fitting_index, init.fitting_episodes),
+        (split.val_index, init.val_episodes),
     ):
         index = np.flatnonzero(np.isin(places, some))
         parts.append((places[index], episodes, index))
@@ -164,10 +164,10 @@ def build_memory(learned, sources, process=None, some=None):
         if len(places) == 0:
             continue
         if episodes is None:
-            episodes = prepared(sources.memory.take(places), start)
+            episodes = prepared(split.memory_tasks.take(places), init)
         known = episodes.tasks.names
         names += [known[i] for i in index]
-        memories.append(memory_of(learned.network, process, episodes, index))
+        memories.append(memory_of(trained.network, process, episodes, index))
         order.append(places)
     back = np.argsort(np.concatenate(order))
     memory = TaskMemory.joined(memories).take(torch.from_numpy(back))

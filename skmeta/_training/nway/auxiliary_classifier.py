@@ -78,7 +78,7 @@ def auxiliary_classifier(sources, embedding):
     """
     if embedding is None or not embedding.trainable:
         return None
-    if sources.tasks is not sources.examples:
+    if not sources.in_memory:
         return None
-    classes = AuxiliaryClassifier(sources.examples, embedding.n_columns)
+    classes = AuxiliaryClassifier(sources.fitting_tasks, embedding.n_columns)
     return classes if classes.weights.numel() <= MAX_WEIGHTS else None

@@ -4,116 +4,104 @@ import copy
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import check_classification_targets
 
-from ..._episodes.sampler import as_range
 from ..._episodes.shared_rows import (
     EpisodeGroupBatches,
     EpisodeGroupStream,
     NWaySampler,
 )
-from ..._networks.encoders.embedding import as_tensor, start_embedding
-from ..._networks.learners.base import base_learner_name
+from ..._networks.encoders.embedding import as_tensor
 from ..._networks.learners.wrapper import unwrap
 from ..._networks.nway.network import ClassNetwork
 from ..._networks.nway.relations import remember_classes
+from ..._preprocessing.column_reduction import fit_features_of
 from ..._preprocessing.scaling import CLIP, FeatureScaler
-from ..._preprocessing.task_mapping import map_features
 from ..._utils.random import seeded
 from ...exceptions import NonFiniteLossError
+from ..config import NWAY
 from ..embedding_pretraining import EMBEDDED_LESS
-from ..loop import QueryLoss, train
+from ..loop import QueryLoss, fit_network
+from ..preprocessing import trains_embedding
 from ..shared_rows_network import SharedRowsNetwork
-from ..split import MetaSplit
 from ..state import MetaState
 from ..validation import interpolate_to_init
 from .auxiliary_classifier import AuxiliaryLoss, auxiliary_classifier
 from .calibration import calibrate, choose_steps
-from .labels import by_classes
 from .lda_init import choose_discriminants
 
 
-def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
-                       seed, device, previous=None):  # fmt: skip
-    """Learn across tasks that have classes of their own.
+def meta_train_nway(split, preprocessing, config, previous, rng):
+    """Learn across tasks that have labels of their own.
 
-    Arguments and results are those of `meta_train`.
+    Parameters
+    ----------
+    split : MetaSplit
+    preprocessing : Preprocessing
+    config : MetaConfig
+    previous : MetaState or None
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    state : MetaState
+    failure : NonFiniteLossError or None
     """
-    rng, embeds = np.random.default_rng(seed), settings["embedding"] is not None
-    fraction = settings["validation_fraction"]
-    sources = _sources(tasks, validation_tasks, fraction, rng, embeds)
-    row_shape = sources.examples.X.shape[1:]
-    names = sources.examples.feature_names
-    missing, seen, sources = sources.filled(previous, embeds)
-    embedding = start_embedding(settings, sources.examples.X, seed, previous)
-    learned = embedding is not None and (
-        embedding.trainable or settings["augmentation"] is not None
-    )
+    embedding = preprocessing.embedding
+    embeds = trains_embedding(embedding, config)
     if embedding is not None:
-        embedding.to(device)
-    if embedding is not None and not learned:
-        sources = sources.map(lambda some: map_features(some, embedding))
-    features = _scaler(sources, embedding if learned else None, previous)
+        embedding.to(config.device)
+    features = _scaler(split, embedding if embeds else None, previous)
 
     def columns(rows):
         """Columns of rows as the learner takes them."""
-        rows = features.transform(embedding.columns(rows) if learned else rows)
+        rows = features.transform(embedding.columns(rows) if embeds else rows)
         return rows.clip(-CLIP, CLIP)
 
-    learner = _learner(settings, system, sources, features, columns, seed, previous)
+    learner = _learner(config, split, features, columns, previous)
     network = SharedRowsNetwork(
-        learner, embedding if learned else None, settings["augmentation"],
-        auxiliary_classifier(sources, embedding), seed,
-    ).to(device)  # fmt: skip
+        learner, embedding if embeds else None, config.augmentation,
+        auxiliary_classifier(split, embedding), config.seed,
+    ).to(config.device)  # fmt: skip
 
-    def pools(some):
-        """Pools of tasks whose rows the network takes."""
-        rows = as_tensor(some.X) if learned else torch.from_numpy(columns(some.X))
-        sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
-        return NWaySampler(some, rows, *sizes, settings["n_query"])
+    def sampler(some):
+        """Groups of rows of tasks, as the network takes them."""
+        rows = as_tensor(some.X) if embeds else torch.from_numpy(columns(some.X))
+        return NWaySampler(some, rows, config.n_way, config.n_support, config.n_query)
 
-    batch_size = settings["batch_size"]
-    if learned:
+    batch_size = config.batch_size
+    if embeds:
         batch_size = max(1, batch_size // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
-    returns = not learned or not embedding.trainable
-    history, failure = _train(
-        network, stream, settings, len(sources.validation) if returns else None, device
-    )
+    stream = EpisodeGroupStream(split, sampler, batch_size, rng)
+    returns = not embeds or not embedding.trainable
+    n_val = len(split.val_tasks) if returns else None
+    history, failure = _train(network, stream, config, n_val)
     learner = network.cpu().eval().learner.double()
     if embedding is not None:
         embedding.cpu().eval()
     state = MetaState(
+        problem=NWAY,
         network=ClassNetwork(learner),
-        parameters=structure,
+        parameters=config.structure,
         features=features,
         targets=None,
         pooled=None,
-        missing=missing,
+        missing=preprocessing.missing,
         embedding=embedding,
-        row_shape=row_shape,
-        feature_names=names,
+        row_shape=preprocessing.row_shape,
+        feature_names=preprocessing.feature_names,
         history=history,
-        seen=seen,
+        seen=preprocessing.seen,
     )
-    return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
-
-
-def _sources(tasks, validation_tasks, fraction, rng, embeds):
-    """Tasks to learn from and tasks held out, their classes checked."""
-    tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
-    sources = MetaSplit.split(
-        tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
+    state = remember_classes(
+        state, config.architecture, split, embeds=embeds, seed=config.seed
     )
-    for some in (sources.examples, sources.validation):
-        check_classification_targets(some.y)
-    return sources
+    return state, failure
 
 
-def _train(network, stream, settings, n_returned, device):
-    """Train a network, from its temperature to its temperature.
+def _train(network, stream, config, n_val):
+    """Calibrate a network, train it, then calibrate again.
 
-    ``n_returned`` is the number of held-out tasks that say how far it then goes back to
+    ``n_val`` is the number of validation tasks that say how far it then goes back to
     its start, or None where that start is nothing to go back to.
 
     Returns
@@ -121,57 +109,55 @@ def _train(network, stream, settings, n_returned, device):
     history : list of dict
     failure : NonFiniteLossError or None
     """
+    device = config.device
     calibrate(network, stream.validation, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
-    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
-    judged = stream.validation[::2]  # all of them would take a tenth of the time
+    batches = EpisodeGroupBatches(stream, config.steps_per_epoch)
+    some = stream.validation[::2]  # all of them would take a tenth of the time
+    criterion = QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
     try:
-        history = train(
-            network, batches, judged, device=device,
-            criterion=(
-                QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
-            ),
-            **{name: settings[name] for name in loop},
-        )  # fmt: skip
+        history = fit_network(network, batches, some, config, criterion)
     except NonFiniteLossError as error:
         failure, history = error, error.history
-    if n_returned is not None:
-        interpolate_to_init(network, untrained, stream.validation, n_returned, device)
+    if n_val is not None:
+        interpolate_to_init(network, untrained, stream.validation, n_val, device)
     choose_steps(network, stream.validation, device)
     calibrate(network, stream.validation, device)
     return history, failure
 
 
-def _scaler(sources, embedding, previous):
+def _scaler(split, embedding, previous):
     """What scales the columns; those that are learned have one scale already."""
     if previous is not None:
         return previous.features
     if embedding is not None:
         n = embedding.n_columns
         return FeatureScaler(np.zeros(n), np.ones(n))
-    return sources.fit_features("own")
+    return fit_features_of(
+        split.fitting_tasks, "own", split.fitting_tasks.row_weights()
+    )
 
 
-def _learner(settings, system, sources, features, columns, seed, previous):
+def _learner(config, split, features, columns, previous):
     """The learner at its start: the closed form, where columns are known."""
     if previous is not None:
         learner = copy.deepcopy(unwrap(previous.network.learner)[0])
         return learner.float().requires_grad_(True)
     n_columns = len(features.mean)
     discriminants, n_features = None, n_columns
-    if settings["embedding"] is None or not settings["embedding_trainable"]:
+    if config.embedding is None or not config.embedding_trainable:
         discriminants = choose_discriminants(
-            sources.examples, columns, features.scale, seed
+            split.fitting_tasks, columns, features.scale, config.seed
         )
         n_features = len(discriminants.between)
-    kind = base_learner_name(settings["base_learner"])
-    with seeded(seed):
-        learner = system.nway(
+    kind = config.base_learner_name
+    with seeded(config.seed):
+        learner = config.architecture.nway(
             n_columns, n_features,
-            **{name: settings[name] for name in ("embed_dim", "n_heads", "n_layers")},
+            embed_dim=config.embed_dim, n_heads=config.n_heads,
+            n_layers=config.n_layers,
             linear_only=kind == "linear", by_gradient=kind == "mlp",
-            seed=seed,
+            seed=config.seed,
         )  # fmt: skip
     if discriminants is not None:
         learner.start_from(discriminants)
