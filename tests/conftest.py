@@ -236,11 +236,11 @@ def random_rows(n_tasks=2, n_rows=5, n_features=3, n_outputs=1, seed=2):
     """Rows of weight 1, and a number for each."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n_tasks, n_rows, n_features))
-    prior = rng.normal(size=(n_tasks, n_rows, n_outputs))
+    offset = rng.normal(size=(n_tasks, n_rows, n_outputs))
     y = rng.normal(size=(n_tasks, n_rows))
     weight = np.ones((n_tasks, n_rows))
-    x, prior, weight, y = map(torch.from_numpy, (x, prior, weight, y))
-    return Rows(x, prior, weight), y
+    x, offset, weight, y = map(torch.from_numpy, (x, offset, weight, y))
+    return Rows(x, offset, weight), y
 
 
 def rows_of(rows, task):
@@ -258,7 +258,7 @@ def repeated(rows, counts):
     """Rows, the i-th of each task ``counts[i]`` times, all of weight 1."""
     index = torch.arange(rows.x.shape[1]).repeat_interleave(torch.tensor(counts))
     weight = torch.ones_like(rows.weight[:, index])
-    return Rows(rows.x[:, index], rows.prior[:, index], weight), index
+    return Rows(rows.x[:, index], rows.offset[:, index], weight), index
 
 
 def weighted(rows, counts):
@@ -270,7 +270,7 @@ def weighted(rows, counts):
 def padded(rows, y, n_more=3, seed=7):
     """Rows with as many others of weight 0 put among them, and their targets."""
     n_tasks, n, n_features = rows.x.shape
-    more, others = random_rows(n_tasks, n_more, n_features, rows.prior.shape[2], seed)
+    more, others = random_rows(n_tasks, n_more, n_features, rows.offset.shape[2], seed)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(n + n_more))
     parts = zip(rows, more._replace(weight=0 * more.weight), strict=True)
     together = Rows(*(torch.cat([a, 30 * b], 1)[:, order] for a, b in parts))
@@ -309,7 +309,7 @@ def formula(prior, encoding, task):
 
     def inputs(rows):
         x = rows.x[task].numpy()
-        return np.hstack([x, rows.prior[task].numpy()]) if n_columns > n_own else x
+        return np.hstack([x, rows.offset[task].numpy()]) if n_columns > n_own else x
 
     def hidden(u):
         a1, b1, a2, b2 = np.split(
@@ -322,7 +322,7 @@ def formula(prior, encoding, task):
 
     def mean(rows):
         values = []
-        for u, start in zip(inputs(rows), rows.prior[task].numpy(), strict=True):
+        for u, start in zip(inputs(rows), rows.offset[task].numpy(), strict=True):
             value = start + p["coefficients.weight"] @ u + p["coefficients.bias"]
             if not prior.linear_only:
                 value = value + p["to_mean.weight"] @ hidden(u) + p["to_mean.bias"]

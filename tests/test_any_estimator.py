@@ -24,7 +24,10 @@ from skmeta import (
 )
 from skmeta._classical.pooled import resampled
 from skmeta._networks.learners import sklearn_estimator as any_estimator
-from skmeta._networks.learners.sklearn_estimator import _borrowed, _without_seeing
+from skmeta._networks.learners.sklearn_estimator import (
+    _out_of_fold,
+    _rows_of_other_tasks,
+)
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -141,7 +144,7 @@ def test_prediction_is_that_of_the_process_and_of_the_estimator(regression):
 
 def test_help_for_own_rows_is_of_an_adaptation_without_them(adapted):
     one, state, _, X, y = adapted
-    found = _without_seeing(state.network, state.rows(X), state.encoded(y))[0][0]
+    found = _out_of_fold(state.network, state.rows(X), state.encoded(y))[0][0]
     for i in range(len(X)):
         others = np.arange(len(X)) != i
         rest = clone(one).fit(X[others], y[others])
@@ -153,7 +156,7 @@ def test_help_for_own_rows_is_of_an_adaptation_without_them(adapted):
 def test_rows_are_borrowed_by_relation(adapted):
     one, state, related, _, _ = adapted
     rng = np.random.RandomState(0)
-    parts = list(_borrowed(state, state.network.learner, related, rng))
+    parts = list(_rows_of_other_tasks(state, state.network.learner, related, rng))
     assert len(parts) > 1
     shares = sorted({float(weight[0]) for _, _, weight in parts[:-1]}, reverse=True)
     relations = np.sort(one.task_relations_)[::-1][: len(parts) - 1]
@@ -167,7 +170,9 @@ def test_rows_are_borrowed_by_relation(adapted):
 def test_borrowed_target_is_what_the_process_leaves_open(adapted):
     one, state, related, _, _ = adapted
     del one.base_learner_
-    parts = _borrowed(state, state.network.learner, related, np.random.RandomState(0))
+    parts = _rows_of_other_tasks(
+        state, state.network.learner, related, np.random.RandomState(0)
+    )
     columns, target, _ = next(iter(parts))
     task = state.tasks[0][int(np.argmax(one.task_relations_))]
     x = state.features.transform(task.X, np.float64)
@@ -287,9 +292,9 @@ def test_kind_of_the_base_learner_is_checked_by_fit_too(regression):
 def test_folds_of_large_supports_are_those_of_small_ones(adapted, monkeypatch):
     _, state, _, X, y = adapted
     args = state.network, state.rows(X), state.encoded(y)
-    together = _without_seeing(*args)
+    together = _out_of_fold(*args)
     monkeypatch.setattr(any_estimator, "FOLD_ROWS_AT_ONCE", 1)
-    for one, other in zip(together, _without_seeing(*args), strict=True):
+    for one, other in zip(together, _out_of_fold(*args), strict=True):
         np.testing.assert_allclose(one, other, atol=2e-6)
 
 

@@ -57,5 +57,5 @@ def test_logits_favour_the_class_of_the_rows():
     head.common.zero_()
     head.log_ridge.fill_(-8.0)
     coefficients = head.adapt_features(z, y, torch.ones(2, 8).double())
-    logits = head.predict_features(coefficients, z)
+    logits = head.predict_features(coefficients, z).logits
     assert (logits.argmax(-1) == y).all()

@@ -24,7 +24,7 @@ def tasks():
 
 
 @pytest.fixture
-def prior(tasks):
+def offset(tasks):
     """What is said of each row: its target plus a half."""
     return (tasks.y + 0.5)[:, None].astype(np.float32)
 
@@ -33,8 +33,8 @@ UNSCALED = FeatureScaler(np.zeros(2), np.full(2, 1e4)), TargetScaler(0.0, 1.0)
 
 
 @pytest.fixture
-def episodes(tasks, prior):
-    return Episodes(tasks, *UNSCALED, prior)
+def episodes(tasks, offset):
+    return Episodes(tasks, *UNSCALED, offset)
 
 
 def rng(seed=0):
@@ -128,9 +128,9 @@ def test_batch_holds_rows_of_the_right_tasks(episodes):
     n_support = np.minimum(5, SIZES - 1)
     n_query = np.minimum(6, SIZES - n_support)
     for side, n in (("support", n_support), ("query", n_query)):
-        y, weight, x, prior = (
+        y, weight, x, offset = (
             getattr(batch, f"{part}_{side}").numpy()
-            for part in ("y", "weight", "x", "prior")
+            for part in ("y", "weight", "x", "offset")
         )
         for row, task in enumerate(indices):
             present = weight[row] > 0
@@ -140,7 +140,9 @@ def test_batch_holds_rows_of_the_right_tasks(episodes):
             np.testing.assert_allclose(
                 x[row, present, 0] * 1e4, y[row, present], rtol=1e-6
             )
-            np.testing.assert_array_equal(prior[row, present, 0], y[row, present] + 0.5)
+            np.testing.assert_array_equal(
+                offset[row, present, 0], y[row, present] + 0.5
+            )
 
 
 def test_support_and_query_are_disjoint(episodes):
@@ -159,7 +161,7 @@ def test_padding_is_zero(episodes):
     for side in ("support", "query"):
         hidden = getattr(batch, f"weight_{side}") == 0
         assert hidden.any()
-        for part in ("x", "prior", "y"):
+        for part in ("x", "offset", "y"):
             assert (getattr(batch, f"{part}_{side}")[hidden] == 0).all()
         assert (getattr(batch, f"weight_{side}")[~hidden] == 1).all()
 
@@ -177,10 +179,10 @@ def test_seed_decides_the_batch(episodes):
     assert not torch.equal(one.y_support, other.y_support)
 
 
-def test_values_are_those_of_the_scalers(tasks, prior):
+def test_values_are_those_of_the_scalers(tasks, offset):
     features = FeatureScaler.fit(tasks.X)
     targets = TargetScaler.fit(tasks.y)
-    batch = Episodes(tasks, features, targets, prior).draw(np.arange(5), 8, 20, rng())
+    batch = Episodes(tasks, features, targets, offset).draw(np.arange(5), 8, 20, rng())
     y = batch.y_support.numpy().astype(float) * targets.scale + targets.mean
     present = batch.weight_support.numpy() > 0
     row = np.searchsorted(tasks.y, np.round(y[present]))
@@ -189,7 +191,7 @@ def test_values_are_those_of_the_scalers(tasks, prior):
         batch.x_support.numpy()[present], features.transform(tasks.X[row])
     )
     np.testing.assert_array_equal(
-        batch.prior_support.numpy()[present], targets.transform_offset(prior[row])
+        batch.offset_support.numpy()[present], targets.transform_offset(offset[row])
     )
     for name, tensor in vars(batch).items():
         assert tensor.dtype == torch.float32, name
@@ -197,9 +199,9 @@ def test_values_are_those_of_the_scalers(tasks, prior):
 
 def test_without_a_pooled_estimator_the_prior_is_zero(tasks):
     batch = Episodes(tasks, *UNSCALED).draw(np.arange(5), 3, 3, rng())
-    assert batch.prior_support.shape == (5, 3, 1)
-    assert not batch.prior_support.any()
-    assert not batch.prior_query.any()
+    assert batch.offset_support.shape == (5, 3, 1)
+    assert not batch.offset_support.any()
+    assert not batch.offset_query.any()
 
 
 def test_labels_are_encoded():
@@ -209,18 +211,18 @@ def test_labels_are_encoded():
     scaler = FeatureScaler(np.zeros(1), np.ones(1))
     batch = Episodes(tasks, scaler, encoder).draw(np.arange(2), 2, 1, rng())
     assert batch.y_support.dtype == torch.int64
-    assert batch.prior_support.shape == (2, 2, 3)
+    assert batch.offset_support.shape == (2, 2, 3)
     np.testing.assert_array_equal(batch.y_support[0], batch.x_support[0, :, 0])
     np.testing.assert_array_equal(batch.y_support[1], [2, 0])  # a row, and padding
 
 
-def test_drawing_leaves_the_collection_as_it_is(tasks, prior, episodes):
+def test_drawing_leaves_the_collection_as_it_is(tasks, offset, episodes):
     X, y = tasks.X.copy(), tasks.y.copy()
-    before = episodes.prior.copy()
+    before = episodes.offset.copy()
     episodes.draw(np.arange(5), 8, 20, rng())
     np.testing.assert_array_equal(tasks.X, X)
     np.testing.assert_array_equal(tasks.y, y)
-    np.testing.assert_array_equal(episodes.prior, before)
+    np.testing.assert_array_equal(episodes.offset, before)
 
 
 def test_parts_of_a_batch(episodes):
@@ -228,8 +230,8 @@ def test_parts_of_a_batch(episodes):
     assert batch.support().x is batch.x_support
     assert torch.equal(batch.query().weight, batch.weight_query)  # each task's is 1
     assert set(batch.inputs()) == {
-        "x_support", "prior_support", "weight_support", "y_support",
-        "x_query", "prior_query",
+        "x_support", "offset_support", "weight_support", "y_support",
+        "x_query", "offset_query",
     }  # fmt: skip
     y, weight = batch.target()
     assert y is batch.y_query

@@ -79,7 +79,7 @@ def test_new_prior_does_not_depend_on_the_encoding(gp):
         assert_close(a, b)
     theta = prior.hyperparameters(one)
     assert_close(theta.noise, np.full((N_TASKS, 1), np.log(0.5)), atol=1e-6)
-    assert_close(prior.design(rows, one, theta).mean, rows.prior)
+    assert_close(prior.design(rows, one, theta).mean, rows.offset)
 
 
 def test_rbf_part_is_left_out_of_some_processes_in_training_alone(gp):
@@ -162,12 +162,12 @@ def test_relevance_is_the_expected_squared_slope(prior, encoding, gp):
         for j in range(relevance.shape[1]):
 
             def moved(by, j=j):
-                x, p = rows.x.clone(), rows.prior.clone()
+                x, p = rows.x.clone(), rows.offset.clone()
                 if j < N_FEATURES:
                     x[..., j] += by
                 else:
                     p[..., j - N_FEATURES] += by
-                return rows._replace(x=x, prior=p)
+                return rows._replace(x=x, offset=p)
 
             ahead, behind = moved(step), moved(-step)
             slope = kernel(ahead, ahead) - kernel(ahead, behind)
@@ -210,7 +210,12 @@ def test_masked_covariance_of_a_singular_kernel_can_be_factorised():
 
 def chosen(rows, y, task):
     """The rows of one task as a sorted list."""
-    parts = rows.x[task], rows.prior[task], rows.weight[task][:, None], y[task][:, None]
+    parts = (
+        rows.x[task],
+        rows.offset[task],
+        rows.weight[task][:, None],
+        y[task][:, None],
+    )
     return sorted(map(tuple, torch.cat(parts, 1).tolist()))
 
 

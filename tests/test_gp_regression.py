@@ -100,7 +100,7 @@ def test_evidence_is_the_density_of_the_support(learner, encoding, support, gp):
 def test_what_the_encoder_reads_is_the_residual(learner, support):
     rows, y = support
     rows.weight[:, 1] = 0
-    expected = y - rows.prior[..., 0]
+    expected = y - rows.offset[..., 0]
     expected[:, 1] = 0
     assert_close(learner.targets(rows, y)[..., 0], expected)
 
@@ -161,12 +161,12 @@ def test_linear_process_is_the_linear_mixed_model(gp, support, query):
     X = np.vstack([design(rows, t) for t in range(N_TASKS)])
     Z = block_diag(*(design(rows, t) for t in range(N_TASKS)))
     G = block_diag(*[true.covariance] * N_TASKS)
-    residual = (y - rows.prior[..., 0]).numpy().ravel() - X @ fixed
+    residual = (y - rows.offset[..., 0]).numpy().ravel() - X @ fixed
     effects = np.linalg.solve(
         Z.T @ Z / true.noise + np.linalg.inv(G), Z.T @ residual / true.noise
     ).reshape(N_TASKS, -1)
     for task in range(N_TASKS):
-        expected = query.prior[task, :, 0].numpy()
+        expected = query.offset[task, :, 0].numpy()
         expected = expected + design(query, task) @ (fixed + effects[task])
         assert_close(mean[task], expected, 1e-4)  # up to the jitter
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from skmeta import AttentionMetaClassifier, TaskCollection
 from skmeta._episodes.shared_rows import NWaySampler
+from skmeta._networks.learners.predictive import Categorical
 from skmeta._training.loop import QueryLoss
 from skmeta._training.nway.auxiliary_classifier import (
     SPEED,
@@ -63,7 +64,7 @@ def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batc
 
 
 def test_loss_counts_known_classes_at_the_query_rows():
-    logits, of_known = torch.randn(2, 3, 4), torch.rand(2, 3)
+    logits, of_known = Categorical(torch.randn(2, 3, 4)), torch.rand(2, 3)
     y = torch.tensor([[0, 1, 2], [3, 0, 0]])
     weight = torch.tensor([[1.0, 0, 2], [0, 1, 0]])
     found = AuxiliaryLoss()((logits, of_known), (y, weight))

@@ -356,7 +356,7 @@ def encoding(gp):
 def test_learner_is_laplace_of_its_process(learner, support, query, encoding, gp):
     rows, y = support
     adapted = learner.adapt(rows, y, encoding)
-    logits = learner.predict(adapted, query)
+    (logits,) = learner.predict(adapted, query)
     evidence = learner.log_evidence(adapted)
     for task in range(N_TASKS):
         true = gp.formula(learner.prior, encoding, task)
@@ -402,9 +402,8 @@ def test_support_weights_are_the_linearised_weights(learner, support, query, enc
     rows, y = support
     adapted = learner.adapt(rows, y, encoding)
     weights = learner.support_weights(adapted, query)
-    k = learner._covariance(
-        learner.prior.design(query, encoding, adapted.theta), adapted
-    )
+    design = learner.prior.design(query, encoding, adapted.theta)
+    k = learner._cross_covariance(adapted, design)
     for task in range(N_TASKS):
         expected = (k[task] @ adapted.posterior.precision[task]).abs().sum(0)
         assert_close(weights[task], expected, 1e-10)
@@ -412,7 +411,7 @@ def test_support_weights_are_the_linearised_weights(learner, support, query, enc
 
 def test_what_the_encoder_reads_is_the_label_less_the_prior(learner, support):
     rows, y = support
-    expected = np.eye(3)[y] - softmax(rows.prior.numpy(), axis=-1)
+    expected = np.eye(3)[y] - softmax(rows.offset.numpy(), axis=-1)
     assert_close(learner.targets(rows, y), expected, 1e-12)
 
 

@@ -13,8 +13,8 @@ from skmeta._classical.linear_mixed_model import fit_linear_mixed_model
 from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
-from skmeta._networks.learners import gp_prior as gaussian_process
-from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners import gp_algebra
+from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training import mixed_model_init as mixed_model_init
@@ -74,7 +74,7 @@ def make_learner(episodes, name="linear", seed=0):
         name,
         classification=isinstance(episodes.targets, ClassCodec),
         n_features=N_FEATURES,
-        n_offset=0 if episodes.prior is None else n_outputs,
+        n_offset=0 if episodes.offset is None else n_outputs,
         n_outputs=n_outputs,
         embed_dim=1,
         column_dim=1,
@@ -94,18 +94,18 @@ def scaled_rows(episodes, rows=slice(None)):
     y, targets = episodes.tasks.y, episodes.targets
     if isinstance(targets, TargetScaler):
         y = (y - targets.mean) / targets.scale
-    prior = np.zeros((len(y), targets.n_outputs))
-    if episodes.prior is not None:
-        prior = episodes.prior.astype(float)
-    return X[rows], prior[rows], y[rows]
+    offset = np.zeros((len(y), targets.n_outputs))
+    if episodes.offset is not None:
+        offset = episodes.offset.astype(float)
+    return X[rows], offset[rows], y[rows]
 
 
 def mixed_design(episodes):
-    X, prior, y = scaled_rows(episodes)
+    X, offset, y = scaled_rows(episodes)
     columns = [np.ones((len(X), 1)), X]
-    if episodes.prior is not None:
-        columns.append(prior)
-    return np.hstack(columns), prior, y
+    if episodes.offset is not None:
+        columns.append(offset)
+    return np.hstack(columns), offset, y
 
 
 def fitted(fit, design, *args, diagonal):
@@ -119,8 +119,8 @@ def fitted(fit, design, *args, diagonal):
         )
 
 
-def one_task(x, prior):
-    return Rows(*(torch.from_numpy(a)[None] for a in (x, prior, np.ones(len(x)))))
+def one_task(x, offset):
+    return Rows(*(torch.from_numpy(a)[None] for a in (x, offset, np.ones(len(x)))))
 
 
 def latents(learner, rows):
@@ -147,7 +147,7 @@ def covariance(learner):
 def test_learner_predicts_as_the_mixed_model(
     which, diagonal, pooled, n_support, monkeypatch
 ):
-    monkeypatch.setattr(gaussian_process, "JITTER", 0.0)
+    monkeypatch.setattr(gp_algebra, "JITTER", 0.0)
     episodes = make_episodes(pooled=pooled)
     learner = starts_of(episodes)[which]
     assert learner.prior.linear_only
@@ -168,13 +168,13 @@ def test_learner_predicts_as_the_mixed_model(
     spread = joint[np.ix_(query, query)] - gain @ joint[np.ix_(support, query)]
     assert np.diag(spread).max() > 1e-3  # there is something to predict
 
-    x, prior, _ = scaled_rows(episodes)
-    rows = one_task(x[support], prior[support])
+    x, offset, _ = scaled_rows(episodes)
+    rows = one_task(x[support], offset[support])
     with torch.no_grad():
         adapted = learner.adapt(
             rows, torch.from_numpy(y[support])[None], no_encoding(learner, rows)
         )
-        found = learner.predict(adapted, one_task(x[query], prior[query]))
+        found = learner.predict(adapted, one_task(x[query], offset[query]))
     np.testing.assert_allclose(found[0][0], expected, atol=1e-8)
     np.testing.assert_allclose(
         found[1][0], np.diag(spread) + model.noise_variance, atol=1e-8
@@ -210,14 +210,14 @@ def test_rbf_part_takes_a_share_of_the_noise():
 def test_difference_of_two_latents_is_the_logistic_mixed_model(which, diagonal, pooled):
     episodes = make_episodes(labels, [0, 1], n_tasks=60, pooled=pooled)
     learner = starts_of(episodes)[which]
-    design, prior, y = mixed_design(episodes)
-    logit = prior[:, 1] - prior[:, 0]
+    design, offset, y = mixed_design(episodes)
+    logit = offset[:, 1] - offset[:, 0]
     model = fitted(
         fit_logistic_mixed_model, design, (y == 1) * 1.0, logit, episodes.tasks.offsets,
         diagonal=diagonal,
     )  # fmt: skip
     x, _, _ = scaled_rows(episodes)
-    mean, kernel = latents(learner, one_task(x[:9], prior[:9]))
+    mean, kernel = latents(learner, one_task(x[:9], offset[:9]))
     np.testing.assert_allclose(
         mean[:, 1] - mean[:, 0], logit[:9] + design[:9] @ model.coef, atol=1e-8
     )
@@ -225,24 +225,24 @@ def test_difference_of_two_latents_is_the_logistic_mixed_model(which, diagonal, 
         2 * kernel, design[:9] @ model.random_cov @ design[:9].T, atol=1e-8
     )
     assert np.abs(kernel).max() > 0.1
-    assert np.abs(mean - prior[:9]).max() > 0.1
+    assert np.abs(mean - offset[:9]).max() > 0.1
 
 
 def test_mean_of_three_latents_is_each_class_against_the_rest():
     """Two thirds of the log-odds, above the others."""
     episodes = make_episodes(labels, [0, 1, 2], n_tasks=60)
     learner = starts_of(episodes)[1]
-    design, prior, y = mixed_design(episodes)
+    design, offset, y = mixed_design(episodes)
     x, _, _ = scaled_rows(episodes)
-    mean, _ = latents(learner, one_task(x[:9], prior[:9]))
+    mean, _ = latents(learner, one_task(x[:9], offset[:9]))
     covariances = []
     for c in range(3):
-        rest = logsumexp(np.delete(prior, c, axis=1), axis=1)
+        rest = logsumexp(np.delete(offset, c, axis=1), axis=1)
         model = fitted(
-            fit_logistic_mixed_model, design, (y == c) * 1.0, prior[:, c] - rest,
+            fit_logistic_mixed_model, design, (y == c) * 1.0, offset[:, c] - rest,
             episodes.tasks.offsets, diagonal=False,
         )  # fmt: skip
-        expected = prior[:9, c] + 2 / 3 * design[:9] @ model.coef
+        expected = offset[:9, c] + 2 / 3 * design[:9] @ model.coef
         np.testing.assert_allclose(mean[:, c], expected, atol=1e-8)
         covariances.append(model.random_cov)
     np.testing.assert_allclose(
@@ -259,9 +259,9 @@ def test_names_of_three_classes_play_no_part(which, diagonal):
     )
     assert (renamed.tasks.y != episodes.tasks.y).all()
     one, other = (starts_of(e)[which] for e in (episodes, renamed))
-    x, prior, _ = scaled_rows(episodes, slice(0, 9))
-    mean, kernel = latents(one, one_task(x, prior))
-    mean_renamed, kernel_renamed = latents(other, one_task(x, prior))
+    x, offset, _ = scaled_rows(episodes, slice(0, 9))
+    mean, kernel = latents(one, one_task(x, offset))
+    mean_renamed, kernel_renamed = latents(other, one_task(x, offset))
     np.testing.assert_allclose(mean_renamed[:, permutation], mean, atol=1e-8)
     np.testing.assert_allclose(kernel_renamed, kernel, atol=1e-8)
     assert np.ptp(mean, axis=1).max() > 0.1  # the classes differ
@@ -275,13 +275,13 @@ def test_columns_of_pooled_predictions_are_permuted_with_the_classes():
         TaskCollection.from_arrays(tasks.X, y, np.repeat(range(30), episodes.sizes)),
         episodes.features,
         episodes.targets,
-        episodes.prior[:, np.argsort(permutation)],
+        episodes.offset[:, np.argsort(permutation)],
     )
     one, other = (starts_of(e)[1] for e in (episodes, renamed))
-    x, prior, _ = scaled_rows(episodes, slice(0, 9))
-    mean, kernel = latents(one, one_task(x, prior))
+    x, offset, _ = scaled_rows(episodes, slice(0, 9))
+    mean, kernel = latents(one, one_task(x, offset))
     mean_renamed, kernel_renamed = latents(
-        other, one_task(x, prior[:, np.argsort(permutation)])
+        other, one_task(x, offset[:, np.argsort(permutation)])
     )
     np.testing.assert_allclose(mean_renamed[:, permutation], mean, atol=1e-8)
     np.testing.assert_allclose(kernel_renamed, kernel, atol=1e-8)

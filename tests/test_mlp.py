@@ -49,7 +49,7 @@ class Network(nn.Module):
 
     def __init__(self, learner, encoding, task):
         super().__init__()
-        self.uses_prior = learner.uses_prior
+        self.uses_offset = learner.uses_offset
         vector = learner.initial + learner.shift(encoding.task[task])
         parts = vector.split([np.prod(shape) for shape in learner.shapes])
         self.weights = nn.ParameterList(
@@ -58,15 +58,15 @@ class Network(nn.Module):
         )
         self.gate = (encoding.columns[task] @ learner.column_shift.weight[0]).exp()
 
-    def hidden(self, x, prior):
+    def hidden(self, x, offset):
         w1, b1, w2, b2, *_ = self.weights
         x = x * self.gate
-        u = torch.cat([x, prior], -1) if self.uses_prior else x
+        u = torch.cat([x, offset], -1) if self.uses_offset else x
         return torch.tanh(torch.tanh(u @ w1 + b1) @ w2 + b2)
 
-    def forward(self, x, prior):
+    def forward(self, x, offset):
         *_, w3, b3, _ = self.weights
-        return prior + self.hidden(x, prior) @ w3 + b3
+        return offset + self.hidden(x, offset) @ w3 + b3
 
     def noise(self):
         return self.weights[-1].clamp(-14, 4).exp()
@@ -75,10 +75,10 @@ class Network(nn.Module):
 def trained(learner, rows, y, encoding, task, n_steps):
     """Gradient descent on the mean loss of the support, a rate for each tensor."""
     network = Network(learner, encoding, task)
-    x, prior, weight = (t[task] for t in rows)
+    x, offset, weight = (t[task] for t in rows)
     longest = 0.0
     for _ in range(n_steps):
-        output = network(x, prior)
+        output = network(x, offset)
         if learner.classification:
             losses = F.cross_entropy(output, y[task], reduction="none")
         else:
@@ -101,7 +101,7 @@ def trained(learner, rows, y, encoding, task, n_steps):
 
 def predicted(learner, adapted, query):
     output = learner.predict(adapted, query)
-    return output if learner.classification else torch.stack(output, -1)
+    return output.logits if learner.classification else torch.stack(output, -1)
 
 
 @pytest.mark.parametrize("n_steps", [0, 1, 3, 12])
@@ -114,12 +114,12 @@ def test_adaptation_is_gradient_descent(learner, support, query, encoding, n_ste
         features = learner.features(adapted, query)
     for task in range(N_TASKS):
         network, _ = trained(learner, rows, y, encoding, task, n_steps)
-        expected = network(query.x[task], query.prior[task])
+        expected = network(query.x[task], query.offset[task])
         if not learner.classification:
             noise = network.noise().expand(N_QUERY, 1)
             expected = torch.cat([expected, noise], 1)
         assert_close(output[task], expected)
-        assert_close(features[task], network.hidden(query.x[task], query.prior[task]))
+        assert_close(features[task], network.hidden(query.x[task], query.offset[task]))
 
 
 @torch.no_grad()
@@ -151,7 +151,7 @@ def test_long_steps_are_shortened(gp, encoding):
     for task in range(N_TASKS):
         network, longest = trained(learner, rows, y, encoding, task, 3)
         assert (longest > 10) == (task == 0)
-        expected = network(query.x[task], query.prior[task])[:, 0]
+        expected = network(query.x[task], query.offset[task])[:, 0]
         assert_close(output[task, :, 0], expected)
 
 
@@ -284,9 +284,9 @@ def test_support_weights_are_error_times_similarity(learner, support, query, enc
 def test_what_the_encoder_reads_is_the_target_less_the_prior(learner, support):
     rows, y = support
     if learner.classification:
-        expected = F.one_hot(y, 3) - rows.prior.softmax(-1)
+        expected = F.one_hot(y, 3) - rows.offset.softmax(-1)
     else:
-        expected = y[..., None] - rows.prior
+        expected = y[..., None] - rows.offset
     assert_close(learner.targets(rows, y), expected)
 
 

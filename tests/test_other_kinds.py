@@ -21,6 +21,7 @@ from skmeta._networks.learners.mlp import MultilayerPerceptron
 from skmeta._networks.learners.network import MetaNetwork
 from skmeta._networks.learners.predictive import draw
 from skmeta._networks.learners.row_decoder import RowDecodingLearner
+from skmeta._networks.learners.wrapper import unwrap
 from skmeta._training.kernel_shares import fit_kernel_shares
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 7, 4, 2
@@ -93,11 +94,11 @@ class TaskSchema:
         kinds = adapted.others.kinds
         for name in kinds._fields:
             setattr(self, name, getattr(kinds, name)[task, i].item())
-        self.scale = np.exp(-learner.prior.length_scale.numpy())
+        self.scale = np.exp(-unwrap(learner)[0].prior.length_scale.numpy())
         self.process, self.task = adapted.base, task
 
     def inputs(self, rows):
-        parts = (rows.x, rows.prior)[: 1 + (len(self.scale) > rows.x.shape[2])]
+        parts = (rows.x, rows.offset)[: 1 + (len(self.scale) > rows.x.shape[2])]
         return torch.cat(parts, -1)[self.task].numpy() * self.scale
 
     def correlation(self, a, b, support):
@@ -242,7 +243,7 @@ def test_posterior_of_each_kind(
     joint = learner.components(adapted, query, joint=True)
     n_periodic = 0
     for task in range(N_TASKS):
-        process = gp.formula(learner.prior, encoding, task)
+        process = gp.formula(unwrap(learner)[0].prior, encoding, task)
         residual = adapted.base.residual[task].numpy()
         for i in range(0, n_kept, 17):
             kind = TaskSchema(learner, adapted, task, i)

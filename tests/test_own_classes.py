@@ -508,7 +508,7 @@ def test_an_episode_hangs_on_its_support_alone(own, name):
     pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
     batch = pools.draw(32, np.random.default_rng(0))
     with torch.no_grad():
-        logits = SharedRowsNetwork(learner).eval()(**batch.inputs())
+        (logits,) = SharedRowsNetwork(learner).eval()(**batch.inputs())
         episodes = zip(logits, batch.target()[1] > 0, strict=True)
         for i in range(len(batch.x)):
             z = learner.row_features(batch.x[i])[None]
@@ -517,7 +517,7 @@ def test_an_episode_hangs_on_its_support_alone(own, name):
                 adapted = learner.adapt_features(
                     z[:, rows], batch.y[i, rows][None], support[rows][None].double()
                 )
-                alone = learner.predict_features(adapted, z[:, query > 0])[0]
+                alone = learner.predict_features(adapted, z[:, query > 0]).logits[0]
                 logit, asked = next(episodes)
                 found, others = logit[asked].tensor_split([alone.shape[1]], 1)
                 torch.testing.assert_close(found, alone, rtol=1e-9, atol=1e-9)

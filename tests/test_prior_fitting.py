@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
-from skmeta._networks.learners.base import make_base_learner
+from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.empirical_bayes import (
@@ -53,8 +53,8 @@ def sampled(learner, n_tasks=60, n_rows=10, seed=0):
     """Rows, and targets drawn from the prior of ``learner``."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n_tasks, n_rows, 2, generator=generator)
-    prior = torch.zeros(n_tasks, n_rows, learner.prior.to_mean.out_features)
-    rows = Rows(x, prior, torch.ones(n_tasks, n_rows))
+    offset = torch.zeros(n_tasks, n_rows, learner.prior.to_mean.out_features)
+    rows = Rows(x, offset, torch.ones(n_tasks, n_rows))
     with torch.no_grad():
         return rows, learner.sample(rows, no_encoding(learner, rows), generator)
 

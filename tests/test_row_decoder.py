@@ -7,7 +7,9 @@ import torch
 from skmeta._networks.encoders.task_encoder import TransformerEncoder
 from skmeta._networks.learners.gp_classification import GaussianProcessClassification
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners.predictive import Categorical, Gaussian
 from skmeta._networks.learners.row_decoder import MAX_CORRECTION, RowDecodingLearner
+from skmeta._networks.learners.wrapper import unwrap
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 7, 3
 COUNTS = [2, 1, 3, 0, 1]
@@ -91,7 +93,7 @@ def adapted(learner, encode, support):
 
 
 def parts(prediction):
-    return prediction if isinstance(prediction, tuple) else (prediction,)
+    return tuple(prediction)
 
 
 def assert_same_prediction(a, b, atol=1e-9):
@@ -195,7 +197,7 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
 
 def decoded(learner, adapted, query, said):
     """What the decoder says of rows, given what the base learner says of them."""
-    inputs = torch.cat([query.x, query.prior, said], -1)
+    inputs = torch.cat([query.x, query.offset, said], -1)
     out = learner.decoder(inputs, adapted.known, adapted.encoding.log_weight)
     return 3 * (out / 3).tanh()
 
@@ -214,18 +216,22 @@ def test_mean_is_shifted_in_deviations_and_these_are_widened(
 
 @pytest.mark.parametrize("kind", ["two classes", "three classes"])
 def test_correction_adds_to_the_logits(base, learner, adapted, query):
-    logits = base.predict(adapted.base, query)
+    (logits,) = base.predict(adapted.base, query)
     expected = logits + decoded(learner, adapted, query, logits.log_softmax(-1))
-    assert_close(learner.predict(adapted, query), expected)
+    assert_close(learner.predict(adapted, query).logits, expected)
 
 
 @pytest.mark.parametrize("kind", ["two classes"])
 def test_level_of_the_logits_is_not_seen(learner, adapted, query, monkeypatch):
     """It says nothing of the probabilities."""
-    before = learner.predict(adapted, query)
+    before = learner.predict(adapted, query).logits
     predict = learner.base.predict
-    monkeypatch.setattr(learner.base, "predict", lambda *args: predict(*args) + 7.0)
-    assert_close(learner.predict(adapted, query), before + 7.0)
+
+    def shifted(*args):
+        return Categorical(predict(*args).logits + 7.0)
+
+    monkeypatch.setattr(learner.base, "predict", shifted)
+    assert_close(learner.predict(adapted, query).logits, before + 7.0)
 
 
 @every
@@ -233,14 +239,14 @@ def test_corrections_are_bounded(base, learner, adapted, query):
     learner.decoder.out[1].weight.mul_(1e6)
     before = base.predict(adapted.base, query)
     after = learner.predict(adapted, query)
-    if isinstance(before, tuple):
+    if isinstance(before, Gaussian):
         (mean, variance), (new_mean, new_variance) = before, after
         moved = [
             (new_mean - mean) / variance.sqrt(),
             0.5 * (new_variance / variance).log(),
         ]
     else:
-        moved = [after - before]
+        moved = [after.logits - before.logits]
     for correction in moved:
         assert correction.abs().max() <= MAX_CORRECTION + 1e-9
         assert correction.abs().max() > MAX_CORRECTION - 1e-3
@@ -274,7 +280,7 @@ def test_covariance_is_widened_on_both_sides(base, learner, adapted, query):
 
 def test_base_learner_does_the_rest(base, learner, adapted, query):
     assert learner.adaptation_grid == base.adaptation_grid
-    assert learner.prior is base.prior
+    assert unwrap(learner, adapted) == (base, adapted.base)
     learner.set_adaptation(0.3)
     assert float(base.spread) == pytest.approx(0.3)
     for found, expected in (

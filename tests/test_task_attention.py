@@ -54,7 +54,7 @@ def test_permuted_targets_are_those_of_the_task(classification):
         hidden = getattr(batch, f"weight_{side}") == 0
         assert hidden.any()
         assert not getattr(permuted, f"y_{side}")[hidden].any()
-        for part in ("x", "prior", "weight"):
+        for part in ("x", "offset", "weight"):
             name = f"{part}_{side}"
             assert getattr(permuted, name) is getattr(batch, name)
     assert permuted.y_query.dtype == batch.y_query.dtype

@@ -15,7 +15,7 @@ class TaskBatch:
     ----------
     x_support, x_query : tensor of shape (n_tasks, n_rows, n_features)
         Standardised features.
-    prior_support, prior_query : tensor of shape (n_tasks, n_rows, n_outputs)
+    offset_support, offset_query : tensor of shape (n_tasks, n_rows, n_outputs)
         What the pooled estimator says, on the scale of the base learner.
     weight_support : tensor of shape (n_tasks, n_rows)
         0 for padding, 1 for a row.
@@ -26,11 +26,11 @@ class TaskBatch:
     """
 
     x_support: torch.Tensor
-    prior_support: torch.Tensor
+    offset_support: torch.Tensor
     weight_support: torch.Tensor
     y_support: torch.Tensor
     x_query: torch.Tensor
-    prior_query: torch.Tensor
+    offset_query: torch.Tensor
     weight_query: torch.Tensor
     y_query: torch.Tensor
 
@@ -39,11 +39,11 @@ class TaskBatch:
 
     def support(self):
         """Support rows as the networks take them."""
-        return Rows(self.x_support, self.prior_support, self.weight_support)
+        return Rows(self.x_support, self.offset_support, self.weight_support)
 
     def query(self):
         """Query rows as the networks take them."""
-        return Rows(self.x_query, self.prior_query, self.weight_query.sign())
+        return Rows(self.x_query, self.offset_query, self.weight_query.sign())
 
     def rows(self):
         """All rows, support and query, as the networks take them, and their targets."""
@@ -80,11 +80,11 @@ def pad(arrays):
 class Rows(NamedTuple):
     """Rows of a batch of tasks, as the networks see them.
 
-    ``x`` (n_tasks, n_rows, n_features) standardised features; ``prior`` (n_tasks,
+    ``x`` (n_tasks, n_rows, n_features) standardised features; ``offset`` (n_tasks,
     n_rows, n_outputs) the pooled estimator's prediction on the scale of the base
     learner (zero without one); ``weight`` (n_tasks, n_rows), 0 for padding.
     """
 
     x: torch.Tensor
-    prior: torch.Tensor
+    offset: torch.Tensor
     weight: torch.Tensor

@@ -83,15 +83,15 @@ class Episodes:
     tasks : TaskCollection
     features : FeatureScaler
     targets : TargetScaler or LabelEncoder
-    prior : ndarray of shape (n_rows, n_outputs) or None
+    offset : ndarray of shape (n_rows, n_outputs) or None
         What the pooled estimator says of each row of ``tasks``.
     """
 
-    def __init__(self, tasks, features, targets, prior=None):
+    def __init__(self, tasks, features, targets, offset=None):
         self.tasks, self.features, self.targets = tasks, features, targets
         self.sizes = np.diff(tasks.offsets)
         self.x = features.transform(tasks.X) if features.is_costly else None
-        self.prior = None if prior is None else targets.transform_offset(prior)
+        self.offset = None if offset is None else targets.transform_offset(offset)
 
     def __len__(self):
         return len(self.tasks)
@@ -101,8 +101,8 @@ class Episodes:
         joined = Episodes(
             self.tasks.followed_by(other.tasks), self.features, self.targets
         )
-        if self.prior is not None:
-            joined.prior = np.concatenate([self.prior, other.prior])
+        if self.offset is not None:
+            joined.offset = np.concatenate([self.offset, other.offset])
         return joined
 
     def draw(self, indices, n_support, n_query, rng):
@@ -133,16 +133,16 @@ class Episodes:
         x[~present] = 0
         y = self.targets.transform(self.tasks.y[rows])
         y[~present] = 0
-        if self.prior is None:
-            prior = np.zeros((*rows.shape, self.targets.n_outputs), np.float32)
+        if self.offset is None:
+            offset = np.zeros((*rows.shape, self.targets.n_outputs), np.float32)
         else:
-            prior = self.prior[rows]
-            prior[~present] = 0
+            offset = self.offset[rows]
+            offset[~present] = 0
         weight = present.astype(np.float32)
-        return tuple(map(torch.from_numpy, (x, prior, weight, y)))
+        return tuple(map(torch.from_numpy, (x, offset, weight, y)))
 
 
 def prepared(tasks, start):
     """Episodes of tasks that the pooled estimator has not seen."""
-    prior = None if start.pooled is None else start.pooled.predict(tasks.X)
-    return Episodes(tasks, start.features, start.targets, prior)
+    offset = None if start.pooled is None else start.pooled.predict(tasks.X)
+    return Episodes(tasks, start.features, start.targets, offset)

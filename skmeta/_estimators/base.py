@@ -174,7 +174,7 @@ class MetaLearner(
             self._check_base_learner()
         else:
             self._check_parameters()
-            self._warn_not_meta_fitted(stacklevel=4)
+            self._warn_not_meta_fitted()
         X, y = self._check_rows(X, y, reset=not meta_fitted and add_to is None)
         weight = validate_weights(sample_weight, X)
         y = self._check_target(y)

@@ -156,7 +156,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _warn_of(self, targets):
         if targets is not None:
-            warn_of_one_class(self, targets.classes, stacklevel=6)
+            warn_of_one_class(self, targets.classes)
 
     def _publish_targets(self, targets):
         if targets is not None:

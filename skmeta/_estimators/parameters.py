@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
 from .._episodes.sampler import as_range
-from .._networks.learners.base import BASE_LEARNERS
+from .._networks.learners.factory import BASE_LEARNERS
 from .._training.config import MetaConfig
 from .states import MetaFitted
 

@@ -1,10 +1,10 @@
 """What an adapted meta-learner computes for query rows, of one task or of many."""
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 
 from .._episodes.batch import pad
-from .._preprocessing.row_uncertainty import location
+from .._networks.learners.predictive import Categorical, Gaussian
 from ..tasks._array_likes import labels
 from .base import MetaLearner
 
@@ -71,8 +71,8 @@ class QueryLearner(MetaLearner):
 
         Returns
         -------
-        predictions : list of list of ndarray
-            Of each episode, mean and variance, or logits, of its query rows.
+        predictions : list of Gaussian or Categorical
+            Of arrays: of each episode, of its query rows.
         variances : list of ndarray of shape (n_query, n_outputs), or 0
             What the rows add, as `Adapted.row_variance`.
         targets : list
@@ -89,7 +89,7 @@ class QueryLearner(MetaLearner):
         )
         variances = [0.0] * len(episodes)
         for i, of_companions in zip(unsure, predictions[len(episodes) :], strict=True):
-            variances[i] = found[i].variance(location(of_companions))
+            variances[i] = found[i].variance(of_companions.location())
         return predictions[: len(episodes)], variances, targets
 
     def _in_batches(self, episodes, targets):
@@ -106,14 +106,17 @@ class QueryLearner(MetaLearner):
                     located, [episodes[j] for j in at], [targets[j] for j in at]
                 )
                 device = next(located.network.parameters()).device
-                outputs = as_tuple(
-                    located.network(**{k: v.to(device) for k, v in inputs.items()})
+                outputs = located.network(
+                    **{k: v.to(device) for k, v in inputs.items()}
                 )
             for row, j in enumerate(at):
                 n_query = len(episodes[j][2])
-                results[j] = [t[row, :n_query].cpu().numpy() for t in outputs]
-                if len(outputs) == 1:  # other episodes may have more classes
-                    results[j][0] = results[j][0][:, : len(targets[j].classes)]
+                parts = [t[row, :n_query].cpu().numpy() for t in outputs]
+                if is_classifier(self):  # other episodes may have more classes
+                    logits = parts[0][:, : len(targets[j].classes)]
+                    results[j] = Categorical(logits)
+                else:
+                    results[j] = Gaussian(*parts)
         return results
 
     def _predict_episode(self, X, y, X_query):
@@ -174,20 +177,15 @@ class QueryLearner(MetaLearner):
         query = _rows_like(state.rows(np.concatenate(queries)), queries)
         encoded = zip(targets, labels_of, strict=True)
         y = pad([of.transform(y) for of, y in encoded])
-        names = ("x_support", "prior_support", "weight_support", "y_support")
+        names = ("x_support", "offset_support", "weight_support", "y_support")
         return dict(zip(names, [*support, y], strict=True)) | {
             "x_query": query[0],
-            "prior_query": query[1],
+            "offset_query": query[1],
         }
 
 
 def _is_plain(part):
     return isinstance(part, np.ndarray) and not isinstance(part, np.ma.MaskedArray)
-
-
-def as_tuple(prediction):
-    """Mean and variance, or logits alone."""
-    return prediction if isinstance(prediction, tuple) else (prediction,)
 
 
 def _rows_like(rows, parts):

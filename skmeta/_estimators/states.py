@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from .._utils.versioning import Versioned
+from .._utils.warnings import level_of_caller
 from ..exceptions import NotMetaFittedWarning
 
 
@@ -66,12 +67,12 @@ class MetaFitted(Versioned):
             copy._take_over(self.meta_state_)
         return copy
 
-    def _warn_not_meta_fitted(self, stacklevel):
+    def _warn_not_meta_fitted(self):
         warnings.warn(
             f"This {type(self).__name__} was not meta-fitted: it learns from these "
             "rows alone. Call meta_fit(tasks) first to learn from other tasks.",
             NotMetaFittedWarning,
-            stacklevel=stacklevel,
+            stacklevel=level_of_caller(),
         )
 
     def _check_unchanged(self):

@@ -13,6 +13,7 @@ from ..baselines._shared_latent_gp import LatentPosterior
 from ..exceptions import SavedFileError
 from .meta_learners import (
     check_predicts,
+    check_unchanged,
     printed,
     read_columns,
     read_meta_learner,
@@ -109,12 +110,10 @@ def _read_baseline(reader, cls, node, embedding):
     prior, columns = reader.value(node["prior"]), read_columns(reader, node["columns"])
     n_features, names = columns["n_features_in_"], columns.get("feature_names_in_")
     if "printed" in node:
-        parameters = estimator._structure()
-        if node["printed"] != printed(parameters):
-            raise SavedFileError("its parameters are not those of meta_fit")
+        check_unchanged(estimator, node["printed"])
         names = None if names is None else tuple(names)
         rest = n_features, names, reader.value(node.get("known"))
-        estimator._take_over(BaselineState(prior, parameters, *rest))
+        estimator._take_over(BaselineState(prior, estimator._structure(), *rest))
     else:
         vars(estimator).update(columns, _prior=prior)
         estimator._publish_prior(prior)

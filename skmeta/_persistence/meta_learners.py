@@ -177,8 +177,7 @@ def read_meta_learner(reader, cls, node, embedding):
 def _read_state(reader, node, estimator):
     state, parameters = reader.named(node["fields"]), reader.named(node["parameters"])
     parameters["embedding"] = estimator.embedding
-    if printed(parameters) != printed(estimator._structure()):
-        raise SavedFileError("its parameters are not those of meta_fit")
+    check_unchanged(estimator, printed(parameters))
     state |= {"problem": _problem(state["targets"]), "parameters": parameters}
     check_fields(MetaState, state)
     seeded = copy.copy(estimator).set_params(random_state=0)  # draws from no generator
@@ -196,6 +195,14 @@ def _read_state(reader, node, estimator):
 def printed(parameters):
     """What of parameters is compared, by name."""
     return {name: comparable(name, value) for name, value in parameters.items()}
+
+
+def check_unchanged(estimator, then):
+    """Refuse parameters other than those that `meta_fit` was called with, as printed."""
+    differences = then.items() ^ printed(estimator._structure()).items()
+    if differences:
+        names = sorted(f"{name}={value}" for name, value in differences)
+        raise SavedFileError(f"its parameters and those of meta_fit differ: {names}")
 
 
 def _problem(targets):
@@ -264,7 +271,7 @@ def _check_state(state):
     """
     n_tasks, names, targets = len(state.task_names), state.feature_names, state.targets
     of_tasks = [state.task_embeddings, state.task_attention]
-    memory = getattr(state.network.learner, "memory", None)
+    memory = state.network.learner.memory
     if memory is not None:
         of_tasks += memory
     fine = (

@@ -57,7 +57,7 @@ def write_network(writer, network, name):
     while isinstance(learner, LearnerWrapper):
         if not learner.is_meta_trained:
             node["around"].insert(0, WRAPPERS[type(learner)])
-        if isinstance(learner, RelatedLearner | RelatedClasses):
+        if learner.memory is not None:
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
             node["process"] = PROCESS

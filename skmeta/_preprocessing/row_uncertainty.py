@@ -27,7 +27,6 @@ MAX_ALONE = 16
 MAX_ROWS = 20_000
 """Rows that ranges and levels are read off, at most, but for the ends."""
 
-MAX_LOGIT = 30.0
 """Differences of logits above which probabilities are 0 and 1."""
 
 
@@ -174,15 +173,6 @@ class Companions:
         """All variance (n_rows, n_outputs) that a learner knows nothing of."""
         shared = (deviation**2 for deviation in self.shared(location))
         return sum(shared, self.independent(location))
-
-
-def location(prediction):
-    """Means (n_rows, 1), or logits (n_rows, n_classes) less their mean."""
-    if len(prediction) == 2:
-        return prediction[0][:, None].astype(np.float64)
-    (logits,) = prediction
-    logits = np.maximum(logits, logits.max(1, keepdims=True) - MAX_LOGIT)
-    return logits - logits.mean(1, keepdims=True)
 
 
 def sharpness(variance):

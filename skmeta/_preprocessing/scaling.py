@@ -7,7 +7,7 @@ import numpy as np
 CLIP = 8.0
 """Standard deviations from the mean beyond which networks see a feature no further."""
 
-FURTHEST, FURTHEST_PRIOR = 1e6, 1e9
+FURTHEST, FURTHEST_OFFSET = 1e6, 1e9
 """Standard deviations beyond which features, and pooled predictions, are cut off: the
 squares of larger ones would swallow all else in a covariance."""
 
@@ -118,7 +118,7 @@ class TargetScaler:
         return self.scale
 
     @classmethod
-    def fit(cls, y, prior=None, weight=None):
+    def fit(cls, y, pooled=None, weight=None):
         """Learn from targets (n_rows,) and pooled predictions (n_rows, 1) or None.
 
         ``weight`` (n_rows,) says how often each row counts; pooled predictions are
@@ -129,8 +129,8 @@ class TargetScaler:
         unit = float(power_of_two(np.abs(y).max()))
         mean = float(np.average(y / unit, weights=weight)) * unit
         scale = spread = _root_mean_square(y - mean, weight)
-        if prior is not None:
-            scale = _root_mean_square(y - prior[:, 0], weight)
+        if pooled is not None:
+            scale = _root_mean_square(y - pooled[:, 0], weight)
         size = spread or abs(offset) or 1.0
         if not scale > NEGLIGIBLE * size:
             scale = size
@@ -156,10 +156,10 @@ class TargetScaler:
             )
         return scaled.astype(dtype)
 
-    def transform_offset(self, prior):
+    def transform_offset(self, pooled):
         """Scale pooled predictions (..., 1) of targets less the offset, to float32."""
-        scaled = (prior - self.mean) / self.scale
-        return np.clip(scaled, -FURTHEST_PRIOR, FURTHEST_PRIOR).astype(np.float32)
+        scaled = (pooled - self.mean) / self.scale
+        return np.clip(scaled, -FURTHEST_OFFSET, FURTHEST_OFFSET).astype(np.float32)
 
     def inverse_transform(self, scaled):
         """Targets (...) from scaled ones."""
@@ -223,6 +223,6 @@ class ClassCodec:
             )
         return code
 
-    def transform_offset(self, prior):
+    def transform_offset(self, pooled):
         """Pooled centred log-probabilities (..., n_classes), as they are."""
-        return np.asarray(prior, dtype=np.float32)
+        return np.asarray(pooled, dtype=np.float32)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .._networks.learners.predictive import draw, marginals
-from .._networks.learners.sklearn_estimator import EstimatorLearner, help_of
-from .._preprocessing.row_uncertainty import location
+from .._networks.learners.predictive import Categorical, Gaussian, draw, marginals
+from .._networks.learners.sklearn_estimator import EstimatorLearner, extra_inputs_of
+from .config import REGRESSION
 
 QUERIES_AT_ONCE = 4096
 """Query rows that are computed with at once."""
@@ -27,9 +27,10 @@ class Adapted:
 
     def __init__(self, state, adaptation, X, model=None):
         self.state, self.adaptation, self.X, self.model = state, adaptation, X, model
-        self.learner = state.network.learner
+        self.learner = self.predictor = state.network.learner
         if model is not None:
-            self.learner = EstimatorLearner(self.learner, model, help_of(state))
+            extra_inputs = extra_inputs_of(state)
+            self.predictor = EstimatorLearner(self.learner, model, extra_inputs)
 
     def having_model(self, model):
         """The same with another estimator trained for the task."""
@@ -47,8 +48,10 @@ class Adapted:
         return self.state.by_feature(relevance.double().cpu().numpy())
 
     def predict(self, X):
-        """The prediction for rows ``X`` (n_query, ...): arrays of (n_query, ...)."""
-        return self._of_rows(X, self.learner.predict)
+        """`Gaussian` or `Categorical` of arrays, for rows ``X`` (n_query, ...)."""
+        parts = self._of_rows(X, self.predictor.predict)
+        kind = Gaussian if self.state.problem == REGRESSION else Categorical
+        return kind(*parts)
 
     def features(self, X):
         """Features of the base learner for rows, (n_query, n_base_features)."""
@@ -81,7 +84,7 @@ class Adapted:
         log_share, mean, sd = self._of_rows(
             X,
             lambda adaptation, rows: marginals(
-                self.learner.components(adaptation, rows)
+                self.predictor.components(adaptation, rows)
             ),
         )
         return log_share, mean, np.sqrt(sd**2 + self.row_variance(X))
@@ -90,7 +93,7 @@ class Adapted:
         """Draw the targets of all rows together, (n_query, n_samples)."""
         with self.state.running():
             rows = self.state.rows(X)
-            components = self.learner.components(self.adaptation, rows, joint=True)
+            components = self.predictor.components(self.adaptation, rows, joint=True)
             samples = draw(components, n_samples, rng)
         companions = self._companions(X)
         if companions is None:
@@ -118,7 +121,7 @@ class Adapted:
 
     def _location(self, companions):
         """Where the predictions of companions lie."""
-        return location(self.predict(companions.X))
+        return self.predict(companions.X).location()
 
     def _of_rows(self, X, compute):
         """Apply ``compute(adaptation, rows)`` to chunks of rows: an array each."""

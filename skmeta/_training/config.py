@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from .._networks.learners.base import base_learner_name
+from .._networks.learners.factory import base_learner_name
 from .._networks.learners.network import Architecture
 
 REGRESSION, SHARED_CLASSES, NWAY = "regression", "shared_classes", "nway"

@@ -19,6 +19,7 @@ from .._episodes.shared_rows import (
     SharedRowSampler,
 )
 from .._networks.encoders.embedding import as_tensor
+from .._networks.learners.predictive import Categorical, Gaussian
 from .._preprocessing.scaling import ClassCodec, TargetScaler
 from ..exceptions import NonFiniteLossError
 from .loop import fit_network
@@ -70,11 +71,12 @@ class RidgeHead(nn.Module):
         return self.common + z.transpose(1, 2) @ torch.linalg.solve(kernel, residual)
 
     def predict_features(self, coefficients, z):
-        """Mean and variance, or logits, of rows (B, Q, n_columns + 1)."""
-        said = z @ coefficients
+        """Prediction of rows (B, Q, n_columns + 1)."""
+        output = z @ coefficients
         if self.n_classes is not None:
-            return said * (-self.log_variance).exp() * self.n_classes
-        return said[..., 0], self.log_variance.exp().expand(said.shape[:-1])
+            return Categorical(output * (-self.log_variance).exp() * self.n_classes)
+        variance = self.log_variance.exp().expand(output.shape[:-1])
+        return Gaussian(output[..., 0], variance)
 
 
 def pretrain_embedding(embedding, split, config):

@@ -36,7 +36,7 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
     network : MetaNetwork
     """
     core = network.core()
-    if not hasattr(core, "laplace_evidence") or core.prior.linear_only:
+    if not core.supports_kernel_averaging:
         return network
     learner = KernelAveragingLearner(network.learner).to(device)
     rng = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ import torch
 
 from .._episodes.sampler import log_uniform_sizes, prepared
 from .._networks.learners.network import MetaNetwork, make_network
+from .._networks.learners.wrapper import unwrap
 from ..exceptions import NonFiniteLossError
 from ..tasks import TaskDistribution
 from .config import NWAY
@@ -159,7 +160,8 @@ def build_network(init, config, previous):
 
 def _share_prior(fitted, learner):
     """Give ``learner`` the hyperparameters of a fitted one, where it has a prior."""
-    if hasattr(learner, "prior"):
+    learner, _ = unwrap(learner)
+    if learner.has_prior:
         mine, theirs = learner.prior.shared_parameters(), fitted.prior
         with torch.no_grad():
             for p, q in zip(mine, theirs.shared_parameters(), strict=True):
@@ -183,7 +185,7 @@ class EpisodeStream:
         tasks = split.train_tasks
         n_tasks = np.inf if isinstance(tasks, TaskDistribution) else len(tasks)
         self.prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
-        if not hasattr(init.learner, "sample"):
+        if not init.learner.has_prior:
             self.prior_share = 0.0
 
     def __call__(self, n_support):
@@ -223,8 +225,8 @@ def select_adaptation(network, validation, n_tasks, device):
         return min(found, key=lambda one: one[0])[1:]
 
     selected, loss = best(learner.adaptation_grid)
-    if robust_grid := getattr(learner, "robust_grid", ()):
-        robust, robust_loss = best(robust_grid)
+    if learner.robust_grid:
+        robust, robust_loss = best(learner.robust_grid)
         if n_tasks * (loss - robust_loss) > STRONG_EVIDENCE:
             selected = robust
     learner.set_adaptation(*selected)

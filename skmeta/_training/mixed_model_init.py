@@ -73,7 +73,7 @@ class _Rows:
         Ones, features and pooled predictions, as the process sees them.
     random : ndarray of int
         Columns of ``design`` with random effects.
-    prior : ndarray of shape (n_rows, n_outputs)
+    offset : ndarray of shape (n_rows, n_outputs)
     y : ndarray of shape (n_rows,)
     offsets : ndarray of shape (n_tasks + 1,)
     """
@@ -90,10 +90,10 @@ class _Rows:
         rows = np.concatenate([*map(np.arange, starts, ends)])
         x = episodes.features.transform(tasks.X[rows], np.float64)
         columns = [np.ones((len(x), 1)), x]
-        self.prior = np.zeros((len(x), targets.n_outputs))
-        if episodes.prior is not None:
-            self.prior = episodes.prior[rows].astype(np.float64)
-            columns.append(self.prior)
+        self.offset = np.zeros((len(x), targets.n_outputs))
+        if episodes.offset is not None:
+            self.offset = episodes.offset[rows].astype(np.float64)
+            columns.append(self.offset)
         self.design = np.hstack(columns)
         self.y = targets.transform(tasks.y[rows], np.float64)
         self.offsets = np.r_[0, np.cumsum(ends - starts)]
@@ -102,7 +102,7 @@ class _Rows:
 
     def is_certain(self):
         """Whether there is one class only, and so nothing to fit."""
-        return self.has_classes and self.prior.shape[1] == 1
+        return self.has_classes and self.offset.shape[1] == 1
 
     def fit(self, diagonal, max_iter):
         """Fit the mixed model.
@@ -122,7 +122,7 @@ class _Rows:
         }
         if not self.has_classes:
             model = fit_linear_mixed_model(
-                self.design, self.design[:, self.random], self.y - self.prior[:, 0],
+                self.design, self.design[:, self.random], self.y - self.offset[:, 0],
                 self.offsets, **settings,
             )  # fmt: skip
             return model.coef[None], self._full(model.random_cov), model.noise_variance
@@ -135,13 +135,13 @@ class _Rows:
         independent latents of variance v these log-odds vary by about C / (C - 1) v,
         and by just that for two classes.
         """
-        C = self.prior.shape[1]
+        C = self.offset.shape[1]
         share = (C - 1) / C
         models = [
             fit_logistic_mixed_model(
                 self.design, self.design[:, self.random],
                 (self.y == c).astype(np.float64),
-                self.prior[:, c] - logsumexp(np.delete(self.prior, c, 1), axis=1),
+                self.offset[:, c] - logsumexp(np.delete(self.offset, c, 1), axis=1),
                 self.offsets, **settings,
             )
             for c in range(1 if C == 2 else C)

@@ -38,7 +38,7 @@ class SharedRowsNetwork(nn.Module):
         self.seed, self.generator = seed, None
 
     def forward(self, task, x, row, present, y, support, query):
-        """Logits (G * E, Q, C) of the query rows of each episode, see `select_role`.
+        """Prediction of the query rows of each of G * E episodes, see `select_role`.
 
         Arguments are those of `EpisodeGroup`. C is as many classes as the support has.
         While it is trained by known classes, the losses of these follow, (G * E, Q).

@@ -18,8 +18,8 @@ MAX_ROWS = 64
 def train_on_single_task(X, y, weight, classes, config):
     """Learn from one task alone: the base learner without anything to start from.
 
-    Its ``alone`` says how the rows train it; a latent GP of classes has its
-    hyperparameters fitted first.
+    Its ``single_task_setting`` says how the rows train it; a latent GP of classes has
+    its hyperparameters fitted first.
 
     Parameters
     ----------
@@ -50,12 +50,12 @@ def train_on_single_task(X, y, weight, classes, config):
     network = make_network(config, n_columns, targets, has_pooled=False)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
-    learner.set_adaptation(*learner.alone)
+    learner.set_adaptation(*learner.single_task_setting)
     state = MetaState(
         config.problem, network, config.structure, features, targets, None, missing,
         embedding, row_shape,
     )  # fmt: skip
-    if classes is not None and hasattr(learner, "prior"):
+    if classes is not None and network.core().has_prior:
         rows = representatives(
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
         )

@@ -89,7 +89,7 @@ class MetaState:
     def _freeze(self):
         self.network.eval().requires_grad_(False)
         if self.embedding is not None:
-            self.embedding.freeze(self.row_shape)
+            self.embedding.eval().requires_grad_(False)
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:
                 array.flags.writeable = False
@@ -110,8 +110,6 @@ class MetaState:
         if device not in self._on_devices:
             parts = (copy.deepcopy(part) for part in (self.network, self.embedding))
             moved = tuple(None if part is None else part.to(device) for part in parts)
-            if moved[1] is not None:
-                moved[1].freeze(self.row_shape)
             self._on_devices[device] = moved
         network, embedding = self._on_devices[device]
         return self.having(network=network, embedding=embedding)
@@ -225,11 +223,11 @@ class MetaState:
         x = self.features.transform(X, np.float64)
         if self.pooled is None or len(X) == 0:
             n_outputs = 0 if self.targets is None else self.targets.n_outputs
-            prior = np.zeros((len(X), n_outputs))
+            offset = np.zeros((len(X), n_outputs))
         else:
-            prior = self.targets.transform_offset(self.pooled.predict(X))
+            offset = self.targets.transform_offset(self.pooled.predict(X))
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
-        return Rows(*(self._tensor(a[None]) for a in (x, prior, weight)))
+        return Rows(*(self._tensor(a[None]) for a in (x, offset, weight)))
 
     def encoded(self, y):
         """Targets (n_rows,) of one task, as the network takes them."""

@@ -11,8 +11,9 @@ before any row of the task is seen: that of its mean, and that of what tasks dif
 import numpy as np
 import torch
 
+from .._networks.learners.predictive import Categorical
 from .._networks.learners.wrapper import unwrap
-from .._preprocessing.row_uncertainty import N_LEVELS, location, sharpness
+from .._preprocessing.row_uncertainty import N_LEVELS, sharpness
 from .._preprocessing.scaling import ClassCodec
 
 ROWS_AT_ONCE = 8
@@ -75,10 +76,11 @@ def _of_classes(state, adapted, companions):
         return np.ones(n_rows)
     learner = state.network.learner
     rows = state.rows(companions.reshape(-1, companions.shape[2]))
-    logits = location((learner.predict(adapted, rows)[0].cpu().numpy(),))
+    logits = learner.predict(adapted, rows).logits[0].cpu().numpy()
+    logits = Categorical(logits).location()
     variance = logits.reshape(n_rows, N_LEVELS, n_classes).var(1)
     core, own = unwrap(learner, adapted)
-    if hasattr(core, "prior_covariance"):
+    if core.has_prior:
         blocks = _own_blocks(core.prior_covariance(own, rows)[0], n_rows)
         of_latent = _spread(blocks).cpu().numpy()[:, None]
         variance = variance + (1 - 1 / n_classes) * of_latent

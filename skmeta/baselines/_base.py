@@ -155,7 +155,7 @@ class Baseline(MetaFitted):
             self._check_unchanged()
         X, y = self._validated(X, y, reset=not meta_fitted)
         if not meta_fitted:
-            self._warn_not_meta_fitted(stacklevel=3)
+            self._warn_not_meta_fitted()
             self._prior = self._learn_alone(X, y)
             self._publish_prior(self._prior)
         with own_torch():
@@ -279,7 +279,7 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         check_classification_targets(tasks.y)
 
     def _warn_of_classes(self):
-        warn_of_one_class(self, self.classes_, stacklevel=5)
+        warn_of_one_class(self, self.classes_)
 
     def _validated(self, X, y, reset):
         X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)

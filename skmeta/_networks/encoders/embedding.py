@@ -14,7 +14,6 @@ from torch import nn
 from ..._preprocessing.scaling import CLIP
 from ..._utils.precision import full_float32
 from ..._utils.random import seeded
-from .folding import folded
 
 ROWS_AT_ONCE, ON_CPU = 512, 64
 """Rows that are embedded at once, but in training; of many, what is computed lies in
@@ -36,8 +35,6 @@ class Embedding(nn.Module):
         Train the module with what follows; else it stays as it is.
     """
 
-    frozen = None
-
     def __init__(self, module, n_columns, trainable):
         super().__init__()
         self.module, self.n_columns, self.trainable = module, n_columns, trainable
@@ -46,17 +43,6 @@ class Embedding(nn.Module):
             module.requires_grad_(False)
         named = module.named_parameters()
         self.trained = [name for name, p in named if p.requires_grad]
-
-    def __getstate__(self):
-        """All but what `freeze` makes."""
-        return {k: v for k, v in super().__getstate__().items() if k != "frozen"}
-
-    def freeze(self, row_shape):
-        """Stay as it is, and be faster at it, for rows of shape ``row_shape``."""
-        self.eval().requires_grad_(False)
-        if self.frozen is None:
-            # past nn.Module, for which it would be one more part with weights
-            object.__setattr__(self, "frozen", folded(self.module, row_shape))
 
     def train(self, mode=True):
         """What is not trainable stays in evaluation mode."""
@@ -70,8 +56,7 @@ class Embedding(nn.Module):
             return torch.cat([self._columns(p) for p in rows.split(self._at_once)])
 
     def _columns(self, rows):
-        module = self.module if self.frozen is None else self.frozen
-        return self.norm(module(rows)).clamp(-CLIP, CLIP)
+        return self.norm(self.module(rows)).clamp(-CLIP, CLIP)
 
     def fit_norm(self, X):
         """Standardise by the mean and variance of the rows ``X`` (n, ...)."""

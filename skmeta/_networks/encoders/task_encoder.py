@@ -39,7 +39,7 @@ class TaskEncoding(NamedTuple):
 
 
 class RowEncoder(nn.Module):
-    """One token for each (features, prior, target) row, and a null token before them.
+    """One token for each (features, offset, target) row, and a null token before them.
 
     The null token lets a task of no rows have an embedding, and weighs as one row.
     """
@@ -61,7 +61,7 @@ class RowEncoder(nn.Module):
         tokens : tensor of shape (n_tasks, 1 + n_rows, dim)
         log_weight : tensor of shape (n_tasks, 1 + n_rows)
         """
-        tokens = self.embed(torch.cat([bounded(rows.x), rows.prior, target], -1))
+        tokens = self.embed(torch.cat([bounded(rows.x), rows.offset, target], -1))
         tokens = torch.cat([self.null.expand(len(tokens), -1, -1), tokens], 1)
         return tokens, F.pad(rows.weight, (1, 0), value=1.0).log()
 

@@ -1,57 +1,115 @@
-"""Stage 3: the learners that predict for one task, conditioned on its encoding.
+"""Stage 3: what every learner that predicts for one task can do.
 
-A base learner is a torch module over a batch of tasks with
-
-=============================  =========================================================
-``targets(rows, y)``           what the task encoder reads of each row's target
-``adapt(support, y, enc)``     train on the support, from where the encoding starts it
-``predict(adapted, query)``    mean and variance, or logits, of query rows
-``features(adapted, rows)``    what ``transform`` returns
-``support_weights(adapted, query)``  how much each support row decides
-``relevance(adapted)``         how much hangs on each column
-``adaptation_grid``            settings of the training on the support, taken by
-``set_adaptation(*setting)``   and chosen on
-                               held-out tasks
-``robust_grid``                where it has any, those that take strong evidence
-``alone``                      the setting where no other task is known
-=============================  =========================================================
-
-Those of numbers have ``components(adapted, query, joint)``, the whole distribution of
-the query rows' targets. Those with a prior to start from have
-``log_evidence(adapted)``, ``sample(rows, encoding, generator)`` and, of numbers,
-``squared_distance(adapted)``, of classes, ``prior_covariance(adapted, rows)``.
+A base learner is a torch module over a batch of B tasks, conditioned on their encodings
+(stage 1). It is first adapted to support rows; what `BaseLearner.adapt` returns is
+given back to it in all that is asked about query rows.
 """
 
-from ..._utils.random import seeded
-from .gp_classification import GaussianProcessClassification
-from .gp_prior import GaussianProcessPrior
-from .gp_regression import GaussianProcessRegression
-from .mlp import MultilayerPerceptron
-
-BASE_LEARNERS = ("gp", "linear", "mlp")
+import torch.nn.functional as F
+from torch import nn
 
 
-def base_learner_name(base_learner):
-    """Which of `BASE_LEARNERS` a base learner is; an estimator is helped by "gp"."""
-    return base_learner if isinstance(base_learner, str) else "gp"
+class BaseLearner(nn.Module):
+    """Interface of the base learners.
 
+    Every learner implements `targets`, `adapt`, `predict`, `features`,
+    `support_weights` and `relevance`; a regression learner also `components`. A
+    learner with a Gaussian-process prior (``has_prior``) has the attribute ``prior``
+    and implements `log_evidence` and `sample`; see `GaussianProcessLearner`.
 
-def make_base_learner(name, *, classification, seed, **sizes):
-    """Build the base learner called ``name``.
-
-    Parameters
+    Attributes
     ----------
-    name : {"gp", "linear", "mlp"}
-    classification : bool
-    seed : int
-        Draws its first parameters.
-    **sizes : int
-        ``n_features``, ``n_offset``, ``n_outputs``, ``embed_dim``, ``column_dim``.
+    adaptation_grid : tuple of tuple
+        Settings of the training on the support, arguments of `set_adaptation`; the
+        one with the lowest loss on validation tasks is selected.
+    robust_grid : tuple of tuple
+        Settings that are selected only on strong evidence.
+    single_task_setting : tuple
+        The setting where no other task is known.
+    has_prior : bool
+        Whether it has a Gaussian-process prior.
+    supports_kernel_averaging : bool
+        Whether `KernelAveragingLearner` can wrap it.
+    n_base_features : int
+        Number of `features` of a row.
+    memory : TaskMemory or None
+        Of a learner that relates a task to remembered ones.
     """
-    with seeded(seed):
-        if name == "mlp":
-            return MultilayerPerceptron(classification=classification, **sizes)
-        prior = GaussianProcessPrior(linear_only=name == "linear", **sizes)
-    if classification:
-        return GaussianProcessClassification(prior)
-    return GaussianProcessRegression(prior)
+
+    adaptation_grid = ((),)
+    robust_grid = ()
+    single_task_setting = ()
+    has_prior = False
+    supports_kernel_averaging = False
+    n_base_features = 0
+    memory = None
+
+    def set_adaptation(self):
+        """Set how the support trains the learner, a row of ``adaptation_grid``."""
+
+    def targets(self, rows, y):
+        """What the task encoder reads of each row's target, (B, N, n_outputs)."""
+        raise NotImplementedError
+
+    def adapt(self, support, y, encoding):
+        """Condition each task on its support.
+
+        Parameters
+        ----------
+        support : Rows of B tasks with S rows
+        y : tensor of shape (B, S)
+        encoding : TaskEncoding
+
+        Returns
+        -------
+        adapted : NamedTuple
+            Has the ``encoding``; the rest is the learner's own.
+        """
+        raise NotImplementedError
+
+    def predict(self, adapted, query):
+        """`Gaussian` or `Categorical` prediction of the query rows."""
+        raise NotImplementedError
+
+    def components(self, adapted, query, joint=False):
+        """Predictive distribution of query rows, a list of `Components`.
+
+        Their variances are covariances of all query rows of a task where ``joint``.
+        Regression only.
+        """
+        raise NotImplementedError
+
+    def features(self, adapted, rows):
+        """What ``transform`` returns, (B, N, n_base_features)."""
+        raise NotImplementedError
+
+    def support_weights(self, adapted, query):
+        """How much each support row decides each query row, (B, Q, S)."""
+        raise NotImplementedError
+
+    def relevance(self, adapted):
+        """How much the prediction depends on each column, (B, n_columns)."""
+        raise NotImplementedError
+
+    def row_weight(self, adapted, support):
+        """Weights (B, S) that the support rows had in the adaptation."""
+        return support.weight
+
+    def log_evidence(self, adapted):
+        """Log marginal likelihood of each task's support, (B,)."""
+        raise NotImplementedError
+
+    def sample(self, rows, encoding, generator):
+        """Draw targets (B, N) of ``rows`` from the prior."""
+        raise NotImplementedError
+
+
+def residual_targets(rows, y):
+    """Targets (B, N, 1) less the offset, 0 for padding."""
+    return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
+
+
+def residual_labels(rows, y):
+    """One-hot labels (B, N, n_classes) less the pooled probabilities, 0 for padding."""
+    one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
+    return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]

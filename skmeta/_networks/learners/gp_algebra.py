@@ -93,7 +93,7 @@ def representatives(support, y, n):
         return t.gather(1, rows[..., None].expand(-1, -1, t.shape[2]))
 
     weight = torch.where(few, weight[:, :n], 1.0)
-    return Rows(take(support.x), take(support.prior), weight), y.gather(1, rows)
+    return Rows(take(support.x), take(support.offset), weight), y.gather(1, rows)
 
 
 def _padded(rows, n):

@@ -1,19 +1,19 @@
-"""The Gaussian process as base learner of classification tasks, by Laplace."""
+"""The Gaussian process as classification learner, by a Laplace approximation."""
 
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 from ..encoders.task_encoder import TaskEncoding
-from .gp_algebra import masked_covariance
+from .base import residual_labels
+from .gp_learner import GaussianProcessLearner
 from .gp_prior import Design, Hyperparameters
 from .laplace import Posterior, laplace, predict_logits
+from .predictive import Categorical
 
 
 class Adapted(NamedTuple):
-    """Latent processes conditioned on the support of each task."""
+    """Latent GPs conditioned on the support of each task."""
 
     encoding: TaskEncoding
     theta: Hyperparameters
@@ -22,45 +22,24 @@ class Adapted(NamedTuple):
     posterior: Posterior
 
 
-class GaussianProcessClassification(nn.Module):
-    """Laplace posterior of the latent process of every class given the support.
+class GaussianProcessClassification(GaussianProcessLearner):
+    """Laplace posterior of one latent GP per class given the support.
 
-    The classes share the kernel; each has a mean of its own. Newton's method trains
-    the latents on the support.
+    The classes share the kernel; each has its own mean. Newton's method trains the
+    latents on the support, without any setting.
 
     Parameters
     ----------
     prior : GaussianProcessPrior
-        With one output a class; its noise has no part.
+        With one output per class; its noise is not used.
     """
-
-    adaptation_grid, alone = ((),), ()
-
-    def __init__(self, prior):
-        super().__init__()
-        self.prior = prior
-
-    def set_adaptation(self):
-        """Newton's method needs no setting."""
 
     def targets(self, rows, y):
         """What the task encoder reads: the label less the pooled probabilities."""
-        one_hot = F.one_hot(y, rows.prior.shape[-1]).to(rows.prior)
-        return (one_hot - rows.prior.softmax(-1)) * (rows.weight > 0)[..., None]
+        return residual_labels(rows, y)
 
     def adapt(self, support, y, encoding):
-        """Condition on the support.
-
-        Parameters
-        ----------
-        support : Rows of B tasks with S rows
-        y : tensor of int, shape (B, S)
-        encoding : TaskEncoding
-
-        Returns
-        -------
-        adapted : Adapted
-        """
+        """Condition on the support, with labels ``y`` (B, S) of int."""
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(support, encoding, theta)
         weight = support.weight.double()
@@ -72,53 +51,27 @@ class GaussianProcessClassification(nn.Module):
 
     def predict(self, adapted, query):
         """Logits of the classes at the query rows, (B, Q, n_classes)."""
-        theta = adapted.theta
-        design = self.prior.design(query, adapted.encoding, theta)
-        k = self._covariance(design, adapted)
-        variance = self.prior.variance(design, theta)
-        return predict_logits(adapted.posterior, k, variance, design.mean)
-
-    def _covariance(self, design, adapted):
-        k = self.prior.kernel(design, adapted.design, adapted.theta)
-        return k * (adapted.weight > 0)[:, None, :]
-
-    @property
-    def n_base_features(self):
-        """How many features a row has."""
-        return self.prior.n_base_features
-
-    def features(self, adapted, rows):
-        """Features whose inner products are the kernel, but for its RBF part."""
-        design = self.prior.design(rows, adapted.encoding, adapted.theta)
-        return design.features
+        design = self._design(adapted, query)
+        k = self._cross_covariance(adapted, design)
+        variance = self.prior.variance(design, adapted.theta)
+        logits = predict_logits(adapted.posterior, k, variance, design.mean)
+        return Categorical(logits)
 
     def support_weights(self, adapted, query):
-        """Size of the linearised posterior's weights on the rows, (B, Q, S)."""
-        design = self.prior.design(query, adapted.encoding, adapted.theta)
-        k = self._covariance(design, adapted).transpose(1, 2)[:, None]
+        """Absolute weights of the support in the linearised posterior, (B, Q, S)."""
+        k = self._cross_covariance(adapted, self._design(adapted, query))
+        k = k.transpose(1, 2)[:, None]
         return (adapted.posterior.precision @ k).abs().sum(1).transpose(1, 2)
-
-    def relevance(self, adapted):
-        """How much hangs on each column, (B, n_columns)."""
-        return self.prior.relevance(adapted.theta)
-
-    def prior_covariance(self, adapted, rows):
-        """Covariance of each class's latents before the support is seen, (B, N, N)."""
-        design = self.prior.design(rows, adapted.encoding, adapted.theta)
-        return self.prior.kernel(design, design, adapted.theta)
 
     def log_evidence(self, adapted):
         """Approximate log marginal likelihood of each task's support, (B,)."""
         return adapted.posterior.log_evidence
 
     def sample(self, rows, encoding, generator):
-        """Draw labels (B, S) of ``rows`` from the prior."""
-        theta = self.prior.hyperparameters(encoding)
-        design = self.prior.design(rows, encoding, theta)
-        K = self.prior.kernel(design, design, theta)
-        K, _ = masked_covariance(K, rows.weight.double(), K.new_zeros(len(K), 1))
-        white = torch.randn(design.mean.shape, generator=generator, dtype=K.dtype)
-        latent = design.mean + torch.linalg.cholesky(K) @ white.to(K.device)
+        """Draw labels (B, N) of ``rows`` from the prior."""
+        latent = self._draw(
+            rows, encoding, generator, lambda theta: torch.zeros_like(theta.noise)
+        )
         labels = torch.multinomial(
             latent.softmax(-1).flatten(0, 1).cpu(), 1, generator=generator
         )

@@ -2,8 +2,8 @@
 
 A task's function is drawn from
 
-    f(x) ~ GP(prior(x) + mean(x), k),
-    k(x, x') = z(x)' S z(x') + phi(x)' phi(x') + v RBF(x, x'),  z(x) = [1, x, prior(x)],
+    f(x) ~ GP(offset(x) + mean(x), k),
+    k(x, x') = z(x)' S z(x') + phi(x)' phi(x') + v RBF(x, x'), z(x) = [1, x, offset(x)],
 
 with one length scale a column. ``S`` is a full covariance, so that with the linear part
 alone this is the linear mixed-effects model with random intercept and slopes. Every
@@ -69,7 +69,7 @@ class GaussianProcessPrior(nn.Module):
                  n_hidden=32, n_basis=16, linear_only=False):  # fmt: skip
         super().__init__()
         n = n_features + n_offset
-        self.linear_only, self.uses_prior = linear_only, n_offset > 0
+        self.linear_only, self.uses_offset = linear_only, n_offset > 0
         self.factor = nn.Parameter(torch.diag(torch.full((1 + n,), 0.02).sqrt()))
         with torch.no_grad():
             self.factor[0, 0] = 0.2**0.5
@@ -104,10 +104,15 @@ class GaussianProcessPrior(nn.Module):
         return self.shift.in_features, self.column_shift.in_features
 
     @property
+    def n_linear(self):
+        """How many features of a `Design` are of the linear part; they come first."""
+        return self.factor.shape[0]
+
+    @property
     def n_base_features(self):
         """How many features a `Design` has."""
         n_basis = 0 if self.linear_only else self.to_basis.out_features
-        return self.factor.shape[0] + n_basis
+        return self.n_linear + n_basis
 
     def linear_parameters(self):
         """What all tasks share of the linear part: mean and covariance."""
@@ -147,7 +152,7 @@ class GaussianProcessPrior(nn.Module):
         mean : tensor of shape (n_tasks, n_rows, n_outputs)
         """
         u = self.columns(rows)
-        mean = rows.prior + self.coefficients(u)
+        mean = rows.offset + self.coefficients(u)
         if self.linear_only:
             return u[..., :0], mean
         u = self.columns(rows._replace(x=bounded(rows.x)))
@@ -170,7 +175,7 @@ class GaussianProcessPrior(nn.Module):
 
     def columns(self, rows):
         """The columns that it sees, (n_tasks, n_rows, n_columns)."""
-        return torch.cat([rows.x, rows.prior], -1) if self.uses_prior else rows.x
+        return torch.cat([rows.x, rows.offset], -1) if self.uses_offset else rows.x
 
     def kernel(self, a, b, theta):
         """Covariance of two designs, (n_tasks, n_a, n_b)."""

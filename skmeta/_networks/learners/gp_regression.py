@@ -1,15 +1,16 @@
-"""The Gaussian process as base learner of regression tasks: all in closed form."""
+"""The Gaussian process as regression learner: all in closed form."""
 
 import math
 from typing import NamedTuple
 
 import torch
-from torch import nn
 
 from ..encoders.task_encoder import TaskEncoding
+from .base import residual_targets
 from .gp_algebra import log_density, masked_covariance, representatives
+from .gp_learner import GaussianProcessLearner
 from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE, Design, Hyperparameters
-from .predictive import Components
+from .predictive import Components, Gaussian
 
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
@@ -20,7 +21,7 @@ MAX_TRAINING_ROWS = 256
 
 
 class Adapted(NamedTuple):
-    """A process conditioned on the support of each task."""
+    """A GP conditioned on the support of each task."""
 
     encoding: TaskEncoding
     theta: Hyperparameters
@@ -32,8 +33,8 @@ class Adapted(NamedTuple):
     alpha: torch.Tensor  # (B, S) inverse covariance times residual
 
 
-class GaussianProcessRegression(nn.Module):
-    """Posterior of a task's Gaussian process given its support.
+class GaussianProcessRegression(GaussianProcessLearner):
+    """Posterior of a task's GP given its support.
 
     Parameters
     ----------
@@ -50,11 +51,10 @@ class GaussianProcessRegression(nn.Module):
 
     adaptation_grid = tuple((spread, math.inf) for spread in SPREADS)
     robust_grid = tuple((spread, 4.0) for spread in SPREADS)
-    alone = (2.0, math.inf)
+    single_task_setting = (2.0, math.inf)
 
     def __init__(self, prior):
-        super().__init__()
-        self.prior = prior
+        super().__init__(prior)
         self.register_buffer("spread", torch.tensor(0.0))
         self.register_buffer("dof", torch.tensor(math.inf))
 
@@ -65,7 +65,12 @@ class GaussianProcessRegression(nn.Module):
 
     def targets(self, rows, y):
         """What the task encoder reads of each row's target: its residual."""
-        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+        return residual_targets(rows, y)
+
+    @property
+    def supports_kernel_averaging(self):
+        """Whether its kernel has an RBF part, in place of which others can stand."""
+        return not self.prior.linear_only
 
     def adapt(self, support, y, encoding):
         """Condition on the support, once it has trained the hyperparameters.
@@ -101,9 +106,9 @@ class GaussianProcessRegression(nn.Module):
         return Adapted(encoding, theta, design, weight, noise, factor, residual, alpha)
 
     def predict(self, adapted, query):
-        """Mean and variance of the query rows' targets, each (B, Q)."""
+        """Posterior of the query rows' targets."""
         _, mean, variance = self._posterior(adapted, query)
-        return mean, variance
+        return Gaussian(mean, variance)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
@@ -117,9 +122,8 @@ class GaussianProcessRegression(nn.Module):
         return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
 
     def _posterior(self, adapted, query):
-        theta = adapted.theta
-        design = self.prior.design(query, adapted.encoding, theta)
-        k = self._covariance(design, adapted)
+        theta, design = adapted.theta, self._design(adapted, query)
+        k = self._cross_covariance(adapted, design)
         mean = design.mean[..., 0] + (k @ adapted.alpha[..., None])[..., 0]
         v = torch.linalg.solve_triangular(
             adapted.factor, k.transpose(1, 2), upper=False
@@ -128,29 +132,11 @@ class GaussianProcessRegression(nn.Module):
         variance = torch.maximum(prior_variance - (v**2).sum(1), 1e-9 * prior_variance)
         return (design, v), mean, variance + theta.noise.double().exp()
 
-    def _covariance(self, design, adapted):
-        k = self.prior.kernel(design, adapted.design, adapted.theta)
-        return k * (adapted.weight > 0)[:, None, :]
-
-    @property
-    def n_base_features(self):
-        """How many features a row has."""
-        return self.prior.n_base_features
-
-    def features(self, adapted, rows):
-        """Features whose inner products are the kernel, but for its RBF part."""
-        design = self.prior.design(rows, adapted.encoding, adapted.theta)
-        return design.features
-
     def support_weights(self, adapted, query):
-        """Size of the posterior mean's weights on the support targets, (B, Q, S)."""
-        design = self.prior.design(query, adapted.encoding, adapted.theta)
-        k = self._covariance(design, adapted).transpose(1, 2)
+        """Absolute weights of the support in the posterior mean, (B, Q, S)."""
+        k = self._cross_covariance(adapted, self._design(adapted, query))
+        k = k.transpose(1, 2)
         return torch.cholesky_solve(k, adapted.factor).transpose(1, 2).abs()
-
-    def relevance(self, adapted):
-        """How much hangs on each column, (B, n_columns)."""
-        return self.prior.relevance(adapted.theta)
 
     def log_evidence(self, adapted):
         """Log marginal likelihood of each task's support, (B,)."""
@@ -192,13 +178,10 @@ class GaussianProcessRegression(nn.Module):
 
     def sample(self, rows, encoding, generator):
         """Draw targets (B, S) of ``rows`` from the prior."""
-        theta = self.prior.hyperparameters(encoding)
-        design = self.prior.design(rows, encoding, theta)
-        K = self.prior.kernel(design, design, theta)
-        K, _ = masked_covariance(K, rows.weight.double(), theta.noise.double().exp())
-        white = torch.randn(*K.shape[:2], 1, generator=generator, dtype=K.dtype)
-        draw = torch.linalg.cholesky(K) @ white.to(K.device)
-        return (design.mean + draw)[..., 0].float() * (rows.weight > 0)
+        draw = self._draw(
+            rows, encoding, generator, lambda theta: theta.noise.double().exp()
+        )
+        return draw[..., 0].float() * (rows.weight > 0)
 
     @torch.no_grad()
     def _without_outliers(self, support, y, encoding, theta, network):

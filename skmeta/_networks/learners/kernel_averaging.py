@@ -29,7 +29,7 @@ from .kernel_grid import (
     periodic_kernels,
     whitened,
 )
-from .predictive import Components
+from .predictive import Components, mixture_moments
 from .wrapper import LearnerWrapper, unwrap
 
 NEVER_MET = 0.1
@@ -157,15 +157,13 @@ class KernelAveragingLearner(LearnerWrapper):
 
     def predict(self, adapted, query):
         """Mean and variance (B, Q) of the mixture over all kinds."""
-        mean, variance = self.base.predict(adapted.base, query)
+        base = self.base.predict(adapted.base, query)
         if adapted.others is None:
-            return mean, variance
+            return base
         _, means, variances = self._posterior(adapted, query)
-        means = torch.cat([means, mean[:, None]], 1)
-        variances = torch.cat([variances, variance[:, None]], 1)
-        share = adapted.others.log_share.exp()[..., None]
-        mean = (share * means).sum(1)
-        return mean, (share * (variances + (means - mean[:, None]) ** 2)).sum(1)
+        means = torch.cat([means, base.mean[:, None]], 1)
+        variances = torch.cat([variances, base.variance[:, None]], 1)
+        return mixture_moments(adapted.others.log_share, means, variances)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""

@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..encoders.task_encoder import TaskEncoding, bounded
+from .base import BaseLearner, residual_labels, residual_targets
 from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE
-from .predictive import Components
+from .predictive import Categorical, Components, Gaussian
 
 MAX_GRADIENT = 10.0
 """Norm of one task's gradient above which its step is shortened."""
@@ -30,12 +31,12 @@ class Adapted(NamedTuple):
     support_error: torch.Tensor  # (B, S) size of the loss's slope, times the weight
 
 
-class MultilayerPerceptron(nn.Module):
+class MultilayerPerceptron(BaseLearner):
     """Perceptron with two hidden layers, its parameters flat in one vector a task.
 
     Parameters
     ----------
-    n_features, n_prior, n_outputs : int
+    n_features, n_offset, n_outputs : int
     embed_dim, column_dim : int
         Sizes of the task's encoding.
     classification : bool
@@ -45,12 +46,13 @@ class MultilayerPerceptron(nn.Module):
         Gradient steps on the support.
     """
 
-    adaptation_grid, alone = ((3,), (10,), (30,)), (300,)
+    adaptation_grid = (3,), (10,), (30,)
+    single_task_setting = (300,)
 
     def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
                  classification, n_hidden=40, n_steps=3):  # fmt: skip
         super().__init__()
-        self.classification, self.uses_prior = classification, n_offset > 0
+        self.classification, self.uses_offset = classification, n_offset > 0
         n = n_features + n_offset
         self.shapes = [
             (n, n_hidden), (n_hidden,),
@@ -77,13 +79,10 @@ class MultilayerPerceptron(nn.Module):
 
     def targets(self, rows, y):
         """What the task encoder reads of each row's target."""
-        if self.classification:
-            one_hot = F.one_hot(y, rows.prior.shape[-1]).to(rows.prior)
-            return (one_hot - rows.prior.softmax(-1)) * (rows.weight > 0)[..., None]
-        return ((y - rows.prior[..., 0]) * (rows.weight > 0))[..., None]
+        return (residual_labels if self.classification else residual_targets)(rows, y)
 
     def adapt(self, support, y, encoding):
-        """Take the gradient steps; shapes as `GaussianProcessRegression.adapt`."""
+        """Take the gradient steps; see `BaseLearner.adapt`."""
         gate = self.column_shift(encoding.columns)[..., 0].exp()
         parameters = self.initial + self.shift(encoding.task)
         rates = torch.cat(
@@ -119,11 +118,12 @@ class MultilayerPerceptron(nn.Module):
         return Adapted(encoding, gate, parameters, hidden, support.weight * error)
 
     def predict(self, adapted, query):
-        """Mean and variance, or logits, of the query rows."""
+        """`Gaussian` or `Categorical` prediction of the query rows."""
         output, _ = self._forward(adapted.parameters, adapted.gate, query)
         if self.classification:
-            return output
-        return output[..., 0], self._noise(adapted.parameters).expand(output.shape[:2])
+            return Categorical(output)
+        noise = self._noise(adapted.parameters).expand(output.shape[:2])
+        return Gaussian(output[..., 0], noise)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
@@ -178,10 +178,10 @@ class MultilayerPerceptron(nn.Module):
     def _forward(self, parameters, gate, rows):
         w1, b1, w2, b2, w3, b3, _ = self._layers(parameters)
         x = bounded(rows.x) * gate[:, None]
-        u = torch.cat([x, rows.prior], -1) if self.uses_prior else x
+        u = torch.cat([x, rows.offset], -1) if self.uses_offset else x
         h = torch.tanh(u @ w1 + b1[:, None])
         h = torch.tanh(h @ w2 + b2[:, None])
-        return rows.prior + h @ w3 + b3[:, None], h
+        return rows.offset + h @ w3 + b3[:, None], h
 
     def _loss(self, parameters, gate, rows, y):
         output, _ = self._forward(parameters, gate, rows)

@@ -8,7 +8,7 @@ from ..._episodes.batch import Rows
 from ..._preprocessing.scaling import ClassCodec
 from ..._utils.random import seeded
 from ..encoders.task_encoder import COLUMN_DIM
-from .base import base_learner_name, make_base_learner
+from .factory import base_learner_name, make_base_learner
 from .gp_prior import RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
@@ -69,12 +69,12 @@ class MetaNetwork(nn.Module):
         encoding = self.encoder(support, self.learner.targets(support, y))
         return self.learner.adapt(support, y, encoding)
 
-    def forward(self, x_support, prior_support, weight_support, y_support,
-                x_query, prior_query):  # fmt: skip
+    def forward(self, x_support, offset_support, weight_support, y_support,
+                x_query, offset_query):  # fmt: skip
         """Adapt to the support of each task and predict its query rows."""
-        support = Rows(x_support, prior_support, weight_support)
+        support = Rows(x_support, offset_support, weight_support)
         weight = x_query.new_ones(x_query.shape[:2])
-        query = Rows(x_query, prior_query, weight)
+        query = Rows(x_query, offset_query, weight)
         return self.learner.predict(self.adapt(support, y_support), query)
 
 
@@ -111,14 +111,14 @@ def make_network(config, n_features, targets, has_pooled):
         n_outputs=n_outputs,
         **sizes,
     )
-    if hasattr(learner, "prior") and not classification:
+    if learner.has_prior and not classification:
         learner.prior.rbf_dropout = RBFDropout(RBF_DROPOUT, seed)
     if architecture.row_decoder is not None:
         with seeded(seed):
             learner = architecture.row_decoder(
                 learner,
                 n_inputs=n_features + n_outputs,
-                n_said=n_outputs if classification else 2,
+                n_base_outputs=n_outputs if classification else 2,
                 embed_dim=config.embed_dim,
                 **layers,
             )

@@ -1,8 +1,9 @@
-"""What is predicted of numbers, as a distribution: a mixture of normal ones.
+"""Predictions, and predictive distributions that are mixtures of normal ones.
 
-A base learner of numbers gives its prediction as a list of `Components`. One process
-gives one; a learner that borrows from related tasks one for each of these, which share
-a covariance, and one more.
+`predict` of every learner and network gives a `Gaussian` (regression) or a
+`Categorical` (classification). The whole distribution of a regression learner is a list
+of `Components`: a GP gives one; a learner that relates a task to others gives one with
+a mean for each related task, which share a covariance, and one for the base learner.
 """
 
 from typing import NamedTuple
@@ -12,8 +13,32 @@ import torch
 from scipy.special import logsumexp, ndtr, ndtri
 
 N_BISECTIONS = 60
+MAX_LOGIT = 30.0
 JITTER = 1e-9
 """Added to the diagonal of a covariance before it is factorised, relative to it."""
+
+
+class Gaussian(NamedTuple):
+    """Mean and variance of the target of each row, noise included, each (B, Q)."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+    def location(self):
+        """Means (n_rows, 1), of arrays of one task."""
+        return self.mean[:, None].astype(np.float64)
+
+
+class Categorical(NamedTuple):
+    """Logits of the classes of each row, (B, Q, n_classes)."""
+
+    logits: torch.Tensor
+
+    def location(self):
+        """Logits (n_rows, n_classes) less their mean, of an array of one task."""
+        highest = self.logits.max(1, keepdims=True)
+        logits = np.maximum(self.logits, highest - MAX_LOGIT)
+        return logits - logits.mean(1, keepdims=True)
 
 
 class Components(NamedTuple):
@@ -26,6 +51,19 @@ class Components(NamedTuple):
     log_share: torch.Tensor
     mean: torch.Tensor
     spread: torch.Tensor
+
+
+def mixture_moments(log_share, means, variances):
+    """`Gaussian` of the mean and variance of mixtures.
+
+    Parameters
+    ----------
+    log_share : tensor of shape (B, M)
+    means, variances : tensor of shape (B, M, Q)
+    """
+    share = log_share.exp()[..., None]
+    mean = (share * means).sum(1)
+    return Gaussian(mean, (share * (variances + (means - mean[:, None]) ** 2)).sum(1))
 
 
 def marginals(components):

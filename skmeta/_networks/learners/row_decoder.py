@@ -14,6 +14,7 @@ from torch import nn
 
 from ..encoders.attention import AttentionBlock, half_precision
 from ..encoders.task_encoder import TaskEncoding, bounded
+from .predictive import Categorical, Gaussian
 from .wrapper import LearnerWrapper
 
 MAX_CORRECTION = 3.0
@@ -71,18 +72,18 @@ class RowDecodingLearner(LearnerWrapper):
     base : module
         A base learner.
     n_inputs : int
-        Columns of a row and of its prior.
-    n_said : int
-        What the base learner says of a row: a mean and a deviation, or logits.
+        Columns of a row and of its offset.
+    n_base_outputs : int
+        Of the base learner for a row: a mean and a deviation, or logits.
     embed_dim, n_heads, n_layers : int
     """
 
     is_meta_trained = True
 
-    def __init__(self, base, n_inputs, n_said, embed_dim, n_heads, n_layers):
+    def __init__(self, base, n_inputs, n_base_outputs, embed_dim, n_heads, n_layers):
         super().__init__(base)
         self.decoder = RowDecoder(
-            n_inputs + n_said, n_said, embed_dim, n_heads, n_layers
+            n_inputs + n_base_outputs, n_base_outputs, embed_dim, n_heads, n_layers
         )
 
     def adapt(self, support, y, encoding):
@@ -91,21 +92,21 @@ class RowDecodingLearner(LearnerWrapper):
         return Decoded(encoding, base, self.decoder.known(encoding.tokens))
 
     def predict(self, adapted, query):
-        """Mean and variance, or logits, of the query rows."""
+        """Corrected prediction of the query rows."""
         prediction = self.base.predict(adapted.base, query)
         correction = self._correction(adapted, query, prediction)
-        if not isinstance(prediction, tuple):
-            return prediction + correction
+        if isinstance(prediction, Categorical):
+            return Categorical(prediction.logits + correction)
         mean, variance = prediction
         shift, widening = correction.unbind(-1)
-        return mean + shift * variance.sqrt(), variance * (2 * widening).exp()
+        return Gaussian(mean + shift * variance.sqrt(), variance * (2 * widening).exp())
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
         prediction = self.base.predict(adapted.base, query)
         correction = self._correction(adapted, query, prediction)
         shift, widening = correction.unbind(-1)
-        shift = (shift * prediction[1].sqrt())[:, None]
+        shift = (shift * prediction.variance.sqrt())[:, None]
         widening = widening.exp()
         factor = widening[..., None] * widening[:, None] if joint else widening**2
         return [
@@ -115,12 +116,12 @@ class RowDecodingLearner(LearnerWrapper):
 
     def _correction(self, adapted, query, prediction):
         """Corrections (B, Q, 2) of mean and log deviation, or (B, Q, n_classes)."""
-        if isinstance(prediction, tuple):
+        if isinstance(prediction, Gaussian):
             mean, variance = prediction
-            said = torch.stack([mean, 0.5 * variance.log()], -1)
+            outputs = torch.stack([mean, 0.5 * variance.log()], -1)
         else:
-            said = prediction.log_softmax(-1)
-        inputs = torch.cat([bounded(query.x), query.prior, said.to(query.x)], -1)
+            outputs = prediction.logits.log_softmax(-1)
+        inputs = torch.cat([bounded(query.x), query.offset, outputs.to(query.x)], -1)
         log_weight = adapted.encoding.log_weight
         decoded = self.decoder(inputs, adapted.known, log_weight)
         return MAX_CORRECTION * (decoded / MAX_CORRECTION).tanh()

@@ -1,16 +1,16 @@
 """Any scikit-learn estimator as a base learner.
 
-It is trained on the rows of the task and on rows of the remembered tasks, by their
-relation, and it is helped: it sees, next to the columns, the features that were
-meta-learned, and what the process says of a row, of the task's own rows without having
-seen them. Of numbers it learns what the process leaves open. By the weight of "no
-related task" there are rows, too, that are as the process says. What is predicted is
-the average of what the process says and what the estimator does, so that little but the
-process is left where there is little to learn from. The pooled estimator has seen the
-rows that are borrowed, so that less is left open there than of the task's own.
+It is trained on the rows of the task, and on rows of related meta-training tasks that
+are weighted by their relation. Beside the columns it sees the meta-learned features,
+and the prediction of the GP for each row, which is out of fold for the task's own rows.
+In regression its target is the residual of the GP. By the weight of "no related task"
+it is also given rows whose target is the GP's prediction. The final prediction is the
+average of the GP and the estimator, so that the GP prevails where there is little to
+learn from. The pooled estimator was fitted to the rows of related tasks, so that their
+residuals are smaller than those of the task's own rows.
 
-Where every task has classes of its own no rows are borrowed: the estimator is trained
-on meta-learned features of the task's rows, and averaged with what the learner says.
+Where tasks have disjoint label spaces no rows are shared: the estimator is trained on
+meta-learned features of the task's rows, and averaged with the class learner.
 """
 
 import numpy as np
@@ -22,77 +22,93 @@ from ..._classical.pooled import fitted, resampled, seeded_clone
 from ..._classical.pooled_candidates import aligned_probabilities
 from ..._episodes.batch import Rows
 from ..._utils.threads import single_pool_thread
+from .predictive import Categorical, Gaussian
+from .wrapper import unwrap
 
-MAX_BORROWED = 16
-"""Tasks that rows are borrowed from, at most."""
+MAX_RELATED_TASKS = 16
+"""Tasks whose rows are shared, at most."""
 
 MAX_ROWS = 64
-"""Rows that are borrowed from a task, and made up by the process, at most."""
+"""Rows of each related task, and rows with the GP's prediction as target, at most."""
 
 MAX_FOLDS, FOLD_ROWS_AT_ONCE = 20, 2048
 MIN_WEIGHT = 1e-4
 
 
 class EstimatorLearner:
-    """The base learner of a network, and an estimator that has been trained for a task.
+    """The base learner of a network, and an estimator that was trained for a task.
 
     Parameters
     ----------
-    learner : module
-        Base learner that helps.
+    learner : BaseLearner
+        It does all but predict.
     model : estimator
         Fitted by `train_estimator`.
-    help : {"process", "features"} or None
-        As `help_of` has it.
+    extra_inputs : {"gp", "features"} or None
+        As `extra_inputs_of` has it.
     """
 
-    def __init__(self, learner, model, help):
-        self.learner, self.model, self.help = learner, model, help
+    def __init__(self, learner, model, extra_inputs):
+        self.learner, self.model, self.extra_inputs = learner, model, extra_inputs
 
-    def __getattr__(self, name):
-        return getattr(self.learner, name)
+    def features(self, adapted, rows):
+        """Features of the base learner."""
+        return self.learner.features(adapted, rows)
+
+    def support_weights(self, adapted, query):
+        """Weights of the base learner on the support rows."""
+        return self.learner.support_weights(adapted, query)
+
+    def contributions(self, adapted, query):
+        """What each related task adds to the prediction of the base learner."""
+        return self.learner.contributions(adapted, query)
 
     def predict(self, adapted, query):
-        """Mean and variance, or logits, of the query rows of one task."""
+        """`Gaussian` or `Categorical` prediction of the query rows of one task."""
         prediction = self.learner.predict(adapted, query)
-        columns = self._columns(adapted, query, prediction)
-        if isinstance(prediction, tuple):
-            mean, variance = prediction
-            return mean + self._correction(columns, mean), variance
-        labels = np.arange(prediction.shape[-1])
+        inputs = self._inputs(adapted, query, prediction)
+        if isinstance(prediction, Gaussian):
+            correction = self._correction(inputs, prediction.mean)
+            return Gaussian(prediction.mean + correction, prediction.variance)
+        logits = prediction.logits
+        labels = np.arange(logits.shape[-1])
         if hasattr(self.model, "predict_proba"):
-            p = self.model.predict_proba(columns)
+            p = self.model.predict_proba(inputs)
             p = aligned_probabilities(p, self.model.classes_, labels)
         else:
-            p = self.model.predict(columns)[:, None] == labels
-        p = prediction.new_tensor(p)[None]
-        if self.help is not None:
-            p = (p + prediction.softmax(-1)) / 2
-        return p.log().clamp(min=torch.finfo(p.dtype).min)
+            p = self.model.predict(inputs)[:, None] == labels
+        p = logits.new_tensor(p)[None]
+        if self.extra_inputs is not None:
+            p = (p + logits.softmax(-1)) / 2
+        return Categorical(p.log().clamp(min=torch.finfo(p.dtype).min))
 
     def components(self, adapted, query, joint=False):
-        """The distribution of the query rows' targets, ``joint`` with covariances."""
+        """Predictive distribution of the query rows; see `BaseLearner.components`."""
         prediction = self.learner.predict(adapted, query)
-        columns = self._columns(adapted, query, prediction)
-        correction = self._correction(columns, prediction[0])[:, None]
+        inputs = self._inputs(adapted, query, prediction)
+        correction = self._correction(inputs, prediction.mean)[:, None]
         components = self.learner.components(adapted, query, joint)
         return [c._replace(mean=c.mean + correction) for c in components]
 
-    def _columns(self, adapted, query, prediction):
-        if self.help == "process":
-            return _columns(self.learner, adapted, query, prediction)
-        return _own_columns(self.learner, adapted, query, self.help)
+    def _inputs(self, adapted, query, prediction):
+        if self.extra_inputs == "gp":
+            return _inputs(self.learner, adapted, query, prediction)
+        return _task_inputs(self.learner, adapted, query, self.extra_inputs)
 
-    def _correction(self, columns, mean):
-        """What the estimator adds to the mean (1, Q) of what helps it."""
-        learned = mean.new_tensor(self.model.predict(columns))[None]
-        return learned - mean if self.help is None else learned / 2
+    def _correction(self, inputs, mean):
+        """What the estimator adds to the mean (1, Q) of the base learner."""
+        learned = mean.new_tensor(self.model.predict(inputs))[None]
+        return learned - mean if self.extra_inputs is None else learned / 2
 
 
-def help_of(state):
-    """What helps an estimator: the process of a `MetaState`, its features, or None."""
+def extra_inputs_of(state):
+    """What an estimator sees of the network of a `MetaState`.
+
+    "gp": meta-learned features and the GP's prediction, beside the columns;
+    "features": meta-learned features in place of the columns; None: the columns alone.
+    """
     if state.tasks:
-        return "process"
+        return "gp"
     return "features" if state.problem == "nway" else None
 
 
@@ -105,35 +121,35 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     estimator : estimator
         Not changed.
     state : MetaState
-        On the device of ``adapted``. Rows are borrowed from its ``tasks``; where there
-        are none the estimator learns from the rows of the task alone.
+        On the device of ``adapted``. Rows of its ``tasks`` are shared; where there are
+        none the estimator learns from the rows of the task alone.
     adapted : Related or RelatedToClasses or AdaptedClasses
         Adaptation of its network to the rows.
     X : ndarray of shape (n_rows, ...)
     y : ndarray of shape (n_rows,)
     weight : ndarray of shape (n_rows,)
     seed : int
-        Of the estimator, and of the rows that are borrowed.
+        Of the estimator, and of the rows of other tasks.
 
     Returns
     -------
     model : estimator
-        Fitted to standardised columns, and to what the process says of each row.
+        Fitted to the inputs that `EstimatorLearner` gives it.
     """
     rng = check_random_state(seed)
     rows, encoded = state.support(X, weight), state.encoded(y)
     weight = rows.weight[0].cpu().numpy()
     target, learner = encoded[0].cpu().numpy(), state.network.learner
     if not state.tasks:
-        columns = _own_columns(learner, adapted, rows, help_of(state))
-        parts = [(columns, target, weight)]
+        inputs = _task_inputs(learner, adapted, rows, extra_inputs_of(state))
+        parts = [(inputs, target, weight)]
     else:
-        parts = list(_borrowed(state, learner, adapted, rng))
+        parts = list(_rows_of_other_tasks(state, learner, adapted, rng))
         if len(X):
-            prediction = _without_seeing(state.network, rows, encoded)
-            columns = _columns(learner, adapted, rows, prediction)
-            parts.append((columns, _left_open(prediction, target), weight))
-    columns, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
+            prediction = _out_of_fold(state.network, rows, encoded)
+            inputs = _inputs(learner, adapted, rows, prediction)
+            parts.append((inputs, _residual(prediction, target), weight))
+    inputs, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
     # In float32 a scale leaves no trace: a last digit decides between splits of trees.
     if encoded.is_floating_point():
         target = target.astype(np.float32)
@@ -141,37 +157,42 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     model = seeded_clone(estimator, rng)
     with single_pool_thread():
         if has_fit_parameter(model, "sample_weight"):
-            return fitted(model, columns, target, classes, sample_weight=weight)
+            return fitted(model, inputs, target, classes, sample_weight=weight)
         if not state.tasks:
             weight = weight / weight.mean()  # each row about once
         drawn = resampled(weight, rng)
-        return fitted(model, columns[drawn], target[drawn], classes)
+        return fitted(model, inputs[drawn], target[drawn], classes)
 
 
-def _borrowed(state, learner, adapted, rng):
-    """Columns, targets and weights of rows of related tasks, and of none."""
+def _rows_of_other_tasks(state, learner, adapted, rng):
+    """Inputs, targets and weights of rows of related tasks, and of "no related task".
+
+    The latter have the prediction of the base learner as target.
+    """
     share = adapted.log_relation[0].exp().cpu().numpy()
     index = adapted.index[0].cpu().numpy()
-    related = np.argsort(-share[:-1])[:MAX_BORROWED]
+    related = np.argsort(-share[:-1])[:MAX_RELATED_TASKS]
     related = related[share[related] > MIN_WEIGHT]
     for j in related:
         X, y = _rows_of(state.tasks, index[j], MAX_ROWS, rng)
         rows, target = state.embedded_rows(X), state.encoded(y)[0].cpu().numpy()
-        columns, prediction = _said(learner, adapted, rows)
-        yield columns, _left_open(prediction, target), np.full(len(X), share[j])
+        prediction = learner.predict(adapted, rows)
+        inputs = _inputs(learner, adapted, rows, prediction)
+        yield inputs, _residual(prediction, target), np.full(len(X), share[j])
     n = sum(map(len, state.tasks))
-    some = rng.choice(n, min(n, MAX_BORROWED), replace=False)
+    some = rng.choice(n, min(n, MAX_RELATED_TASKS), replace=False)
     parts = [_rows_of(state.tasks, j, MAX_ROWS // len(some), rng)[0] for j in some]
     rows = state.embedded_rows(np.concatenate(parts))
-    columns, prediction = _said(learner, adapted, rows)
-    if isinstance(prediction, tuple):
-        weight = np.full(len(columns), max(share[-1], MIN_WEIGHT))
-        yield columns, np.zeros(len(columns)), weight
+    prediction = learner.predict(adapted, rows)
+    inputs = _inputs(learner, adapted, rows, prediction)
+    if isinstance(prediction, Gaussian):
+        weight = np.full(len(inputs), max(share[-1], MIN_WEIGHT))
+        yield inputs, np.zeros(len(inputs)), weight
         return
-    p = prediction[0].softmax(-1).cpu().numpy()
-    for label, chosen in enumerate(p.T):
-        weight = np.maximum(share[-1] * chosen, MIN_WEIGHT)
-        yield columns, np.full(len(columns), label), weight
+    p = prediction.logits[0].softmax(-1).cpu().numpy()
+    for label, of_label in enumerate(p.T):
+        weight = np.maximum(share[-1] * of_label, MIN_WEIGHT)
+        yield inputs, np.full(len(inputs), label), weight
 
 
 def _rows_of(collections, index, n, rng):
@@ -185,14 +206,8 @@ def _rows_of(collections, index, n, rng):
     raise IndexError(index)
 
 
-def _said(learner, adapted, rows):
-    """What an estimator sees of rows, and what the process says of them."""
-    prediction = learner.predict(adapted, rows)
-    return _columns(learner, adapted, rows, prediction), prediction
-
-
-def _without_seeing(network, rows, y):
-    """What the network says of each row when adapted to the others, fold by fold.
+def _out_of_fold(network, rows, y):
+    """Prediction of each row by the network adapted to the other folds.
 
     Of large supports, few folds are computed at once.
     """
@@ -205,32 +220,32 @@ def _without_seeing(network, rows, y):
         many = Rows(*(part.expand(len(folds), *part.shape[1:]) for part in rows))
         support = many._replace(weight=many.weight * seen)
         adapted = network.adapt(support, y.expand(len(folds), -1))
-        prediction = network.learner.predict(adapted, many)
-        parts.append(prediction if isinstance(prediction, tuple) else (prediction,))
+        parts.append(network.learner.predict(adapted, many))
     outputs = (torch.cat(part) for part in zip(*parts, strict=True))
-    outputs = tuple(output[place % n_folds, place][None] for output in outputs)
-    return outputs if len(outputs) > 1 else outputs[0]
+    kind = type(parts[0])
+    return kind(*(output[place % n_folds, place][None] for output in outputs))
 
 
-def _left_open(prediction, target):
-    """What an estimator learns of rows of the given targets."""
-    if isinstance(prediction, tuple):
-        target = target - prediction[0][0].cpu().numpy()
+def _residual(prediction, target):
+    """What an estimator learns of rows: in regression the residual of the target."""
+    if isinstance(prediction, Gaussian):
+        return target - prediction.mean[0].cpu().numpy()
     return target
 
 
-def _own_columns(learner, adapted, rows, help):
+def _task_inputs(learner, adapted, rows, extra_inputs):
     """Standardised columns, or meta-learned features, (n_rows, n_columns)."""
-    x = learner.features(adapted, rows) if help == "features" else rows.x
+    x = learner.features(adapted, rows) if extra_inputs == "features" else rows.x
     return x[0].cpu().numpy()
 
 
-def _columns(learner, adapted, rows, prediction):
-    """Columns, meta-learned features, and what a process says: (n_rows, n_columns)."""
-    learned = learner.features(adapted, rows)[0, :, learner.process.n_linear :]
-    if isinstance(prediction, tuple):
-        said = prediction[0][0][:, None]
+def _inputs(learner, adapted, rows, prediction):
+    """Columns, nonlinear meta-learned features and the base learner's prediction."""
+    n_linear = unwrap(learner)[0].prior.n_linear
+    learned = learner.features(adapted, rows)[0, :, n_linear:]
+    if isinstance(prediction, Gaussian):
+        base_prediction = prediction.mean[0][:, None]
     else:
-        said = prediction[0].log_softmax(-1)
-    parts = rows.x[0].cpu().numpy(), learned.cpu().numpy(), said.cpu().numpy()
-    return np.hstack(parts)
+        base_prediction = prediction.logits[0].log_softmax(-1)
+    parts = rows.x[0], learned, base_prediction
+    return np.hstack([part.cpu().numpy() for part in parts])

@@ -1,18 +1,22 @@
-"""A base learner around another."""
+"""A base learner that wraps another."""
 
-from torch import nn
+from .base import BaseLearner
 
 
-class LearnerWrapper(nn.Module):
-    """A learner around another, ``base``, which does all that this one does not.
+class LearnerWrapper(BaseLearner):
+    """A learner that wraps another, ``base``, and delegates to it what it inherits.
 
-    Its adaptation holds that of the base learner as ``base``. One that
-    ``is_meta_trained`` is trained with it, others are put around it later.
+    Its adaptation has that of the wrapped learner as ``base``. The Gaussian-process
+    prior, its evidence and samples are those of the learner that `unwrap` finds.
 
     Parameters
     ----------
-    base : module
-        A base learner.
+    base : BaseLearner
+
+    Attributes
+    ----------
+    is_meta_trained : bool
+        Whether it is meta-trained together with ``base``; others wrap it afterwards.
     """
 
     is_meta_trained = False
@@ -21,27 +25,43 @@ class LearnerWrapper(nn.Module):
         super().__init__()
         self.base = base
 
-    def __getattr__(self, name):
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(super().__getattr__("base"), name)
+    @property
+    def adaptation_grid(self):
+        return self.base.adaptation_grid
+
+    @property
+    def robust_grid(self):
+        return self.base.robust_grid
+
+    @property
+    def single_task_setting(self):
+        return self.base.single_task_setting
+
+    @property
+    def n_base_features(self):
+        return self.base.n_base_features
+
+    def set_adaptation(self, *setting):
+        self.base.set_adaptation(*setting)
+
+    def targets(self, rows, y):
+        return self.base.targets(rows, y)
 
     def features(self, adapted, rows):
-        """Features of the base learner."""
         return self.base.features(adapted.base, rows)
 
+    def support_weights(self, adapted, query):
+        return self.base.support_weights(adapted.base, query)
+
     def relevance(self, adapted):
-        """How much hangs on each column, (B, n_columns)."""
         return self.base.relevance(adapted.base)
 
-    def support_weights(self, adapted, query):
-        """Weights of the base learner on the support rows, (B, Q, S)."""
-        return self.base.support_weights(adapted.base, query)
+    def row_weight(self, adapted, support):
+        return self.base.row_weight(adapted.base, support)
 
 
 def unwrap(learner, adapted=None):
-    """The base learner at the core of all those around it, and its adaptation."""
+    """The innermost base learner, and its part of an adaptation."""
     while isinstance(learner, LearnerWrapper):
         learner = learner.base
         adapted = None if adapted is None else adapted.base

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 
 from ..encoders.task_encoder import bounded
+from ..learners.base import BaseLearner
+from ..learners.predictive import Categorical
 from ..learners.row_decoder import MAX_CORRECTION, RowDecoder
 from .encoder import ClassEncoder, ClassEncoding
 from .plda import (
@@ -108,7 +110,7 @@ class RowFeatures(nn.Module):
         return z if self.hidden is None else z + self.hidden(x)
 
 
-class ClassLearner(nn.Module):
+class ClassLearner(BaseLearner):
     """Gaussian classes whose prior is meta-learned and conditioned on the task.
 
     A task embedding shifts the variances within and between classes and the
@@ -235,7 +237,7 @@ class ClassLearner(nn.Module):
         return self.predict_features(adapted, self.row_features(query.x))
 
     def predict_features(self, adapted, z, by_row=None):
-        """Logits (B, Q, C) of rows of features (B, Q, D).
+        """Logits of the classes of rows of features (B, Q, D).
 
         ``by_row`` is what `AdaptedClasses.by_row` says of them, where that is known.
         """
@@ -243,7 +245,7 @@ class ClassLearner(nn.Module):
         by_class = class_logits(adapted.means, z, adapted.within)
         logits = adapted.mixed(by_class, by_row)
         logits = logits + adapted.temperature * self._correction(adapted, z)
-        return only_present(logits, adapted.means)
+        return Categorical(only_present(logits, adapted.means))
 
     def features(self, adapted, rows):
         """Features of rows, in units of their deviation within classes."""
@@ -252,7 +254,7 @@ class ClassLearner(nn.Module):
     def support_weights(self, adapted, query):
         """Probability of each support row's class, shared among its rows, (B, Q, S)."""
         z = self.row_features(query.x)
-        probability = self.predict_features(adapted, z).softmax(-1)
+        probability = self.predict_features(adapted, z).logits.softmax(-1)
         return adapted.among_rows(probability, z)
 
     def relevance(self, adapted):

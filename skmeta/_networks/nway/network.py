@@ -45,9 +45,9 @@ class ClassNetwork(nn.Module):
         """Adapt to the support rows (`Rows`) of each task, and their classes."""
         return self.learner.adapt(support.x, y, support.weight)
 
-    def forward(self, x_support, prior_support, weight_support, y_support,
-                x_query, prior_query):  # fmt: skip
+    def forward(self, x_support, offset_support, weight_support, y_support,
+                x_query, offset_query):  # fmt: skip
         """Adapt to the support of each task and give the logits of its query rows."""
-        support = Rows(x_support, prior_support, weight_support)
-        query = Rows(x_query, prior_query, x_query.new_ones(x_query.shape[:2]))
+        support = Rows(x_support, offset_support, weight_support)
+        query = Rows(x_query, offset_query, x_query.new_ones(x_query.shape[:2]))
         return self.learner.predict(self.adapt(support, y_support), query)

@@ -20,6 +20,7 @@ from torch import nn
 
 from ..._episodes.shared_rows import NWaySampler, select_role
 from ..learners.losses import row_losses
+from ..learners.predictive import Categorical
 from ..learners.wrapper import LearnerWrapper
 from ..relations.memory import TaskMemory
 from ..relations.relations import without
@@ -172,22 +173,23 @@ class RelatedClasses(LearnerWrapper):
         Logits by the rows of the support, and log probabilities, both (B, Q, C).
         """
         by_row = base.by_row(z)
-        return by_row, self.base.predict_features(base, z, by_row).log_softmax(-1)
+        logits = self.base.predict_features(base, z, by_row).logits
+        return by_row, logits.log_softmax(-1)
 
     def predict_features(self, adapted, z, by_base=None):
-        """Logits (B, Q, C) of rows of features (B, Q, D).
+        """Logits of the classes of rows of features (B, Q, D).
 
         ``by_base`` is what `by_base` says of them, where that is known.
         """
         by_row, own = by_base or self.by_base(adapted.base, z)
         log_share = adapted.log_relation[..., None, None]
         both = torch.cat([self._related(adapted, z, by_row), own[:, None]], 1)
-        return (both + log_share).logsumexp(1)
+        return Categorical((both + log_share).logsumexp(1))
 
     def support_weights(self, adapted, query):
         """Probability of each support row's class, shared among its rows, (B, Q, S)."""
         z = self.base.row_features(query.x)
-        probability = self.predict_features(adapted, z).softmax(-1)
+        probability = self.predict_features(adapted, z).logits.softmax(-1)
         return adapted.base.among_rows(probability, z)
 
     def contributions(self, adapted, query):
@@ -327,8 +329,9 @@ def _learn_relations(learner, read, sources, seed):
             episodes.append((found, query, by_base, *batch.target()))
 
     def loss(found, query, by_base, y, weight):
-        logits = learner.predict_features(learner.relate(found), query, by_base)
-        losses = row_losses(logits, y) * weight
+        related = learner.relate(found)
+        prediction = learner.predict_features(related, query, by_base)
+        losses = row_losses(prediction, y) * weight
         return losses.sum() / weight.sum() / len(episodes)
 
     learner.requires_grad_(False)

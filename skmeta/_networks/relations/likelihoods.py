@@ -16,7 +16,7 @@ import torch
 
 from ..learners.gp_algebra import log_density, masked_covariance
 from ..learners.laplace import Posterior, laplace, predict_logits
-from ..learners.predictive import Components
+from ..learners.predictive import Categorical, Components, mixture_moments
 
 DEGREES_OF_FREEDOM = 4.0
 
@@ -104,16 +104,14 @@ class GaussianLikelihood:
             The functions of the remembered tasks at the query rows.
         local : tensor of shape (B, Q, D)
             Features of the query rows.
-        base : (tensor, tensor)
-            Mean and variance (B, Q) of the base learner.
+        base : Gaussian
+            Prediction of the base learner.
         """
         means, _, own = self._posterior(departures, values, local)
         variances = own[:, None].expand(means.shape)
-        means = torch.cat([means, base[0][:, None]], 1)
-        variances = torch.cat([variances, base[1][:, None]], 1)
-        share = log_share.exp()[..., None]
-        mean = (share * means).sum(1)
-        return mean, (share * (variances + (means - mean[:, None]) ** 2)).sum(1)
+        means = torch.cat([means, base.mean[:, None]], 1)
+        variances = torch.cat([variances, base.variance[:, None]], 1)
+        return mixture_moments(log_share, means, variances)
 
     def components(self, departures, log_share, values, local, base, joint):
         """The distribution of the query rows' targets.
@@ -184,7 +182,7 @@ class CategoricalLikelihood:
         return ClassDepartures(laplace(K, at_rows.flatten(0, 1), y, weight), local)
 
     def mixture(self, departures, log_share, values, local, base):
-        """Log probabilities (B, Q, C); ``base`` are the base learner's logits."""
+        """Log probabilities; ``base`` is the prediction of the base learner."""
         n = values.shape[1]
         k = local @ departures.local.transpose(1, 2)
         k, variance = (
@@ -193,8 +191,8 @@ class CategoricalLikelihood:
         logits = predict_logits(
             departures.posterior, k, variance, values.flatten(0, 1)
         ).unflatten(0, (-1, n))
-        log_p = torch.cat([logits, base[:, None]], 1).log_softmax(-1)
-        return (log_p + log_share[..., None, None]).logsumexp(1)
+        log_p = torch.cat([logits, base.logits[:, None]], 1).log_softmax(-1)
+        return Categorical((log_p + log_share[..., None, None]).logsumexp(1))
 
     def shares(self, values):
         """What each function says of the prediction, (B, T, Q, C)."""

@@ -77,7 +77,7 @@ class RandomFeatureGP(nn.Module):
     @property
     def n_linear(self):
         """How many of the features are of the linear part; they come first."""
-        return self.learner.prior.factor.shape[0]
+        return self.learner.prior.n_linear
 
     def features(self, rows):
         """See rows as all tasks do.
@@ -129,7 +129,7 @@ def random_feature_gp(learner, known, seed):
 
     A learner without a prior has gone on from what was ``known``, and so does this.
     """
-    if hasattr(learner, "prior"):
+    if learner.has_prior:
         process = RandomFeatureGP(copy.deepcopy(learner), seed)
     else:
         process = copy.deepcopy(known).float()

@@ -179,9 +179,8 @@ class RelatedLearner(LearnerWrapper):
         """
         if base is None:
             base = self.base.adapt(support, y, encoding)
-        _, core = unwrap(self.base, base)
-        if hasattr(core, "weight"):  # wild targets count for little here, too
-            support = support._replace(weight=core.weight.to(support.weight))
+        # wild targets count for little here, too
+        support = support._replace(weight=self.base.row_weight(base, support))
         view = self.view(support, y)
         similarity = self.relations.similarity(encoding.task, self.memory.keys)
         similarity = without(similarity, exclude)
@@ -218,7 +217,7 @@ class RelatedLearner(LearnerWrapper):
         return Related(found.encoding, found.base, log_relation, index, departures)
 
     def predict(self, adapted, query, base=None):
-        """Mean and variance, or logits, of the query rows, of the mixture.
+        """Prediction of the query rows by the mixture.
 
         ``base`` is what the base learner predicts, where that is known.
         """
@@ -297,7 +296,7 @@ class RelatedLearner(LearnerWrapper):
     def _evidence_of_none(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
         learner, adapted = unwrap(self.base, base)
-        if not hasattr(learner, "log_evidence"):
+        if not learner.has_prior:
             learner = self.process.learner
             adapted = learner.adapt(support, view.y, no_encoding(learner, support))
         return self.likelihood.evidence_of_none(learner, adapted, view.weight)

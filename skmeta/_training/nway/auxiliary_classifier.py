@@ -66,8 +66,8 @@ class AuxiliaryLoss(QueryLoss):
     """The loss of the query rows, and, at the same rows, that of known classes."""
 
     def forward(self, prediction, target):
-        logits, of_known = prediction
-        return super().forward(logits, target) + self.mean(of_known, target[1])
+        predicted, of_known = prediction
+        return super().forward(predicted, target) + self.mean(of_known, target[1])
 
 
 def auxiliary_classifier(sources, embedding):

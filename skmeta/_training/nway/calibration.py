@@ -71,7 +71,7 @@ def _said(network, batch):
     for share in (-ALL, ALL):
         by_size.zero_()
         by_size[0, 0] = share
-        said.append(network(**batch.inputs())[at].double())
+        said.append(network(**batch.inputs()).logits[at].double())
     support, of_class = select_role(batch.support, batch.y)
     sizes = network.learner.sizes(one_hot(of_class, support))
     sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()

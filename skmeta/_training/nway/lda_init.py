@@ -16,6 +16,7 @@ from scipy.linalg import eigh
 
 from ..._episodes.shared_rows import NWaySampler, select_role
 from ..._networks.learners.losses import row_losses
+from ..._networks.learners.predictive import Categorical
 from ..._networks.nway.plda import class_logits, class_means, one_hot, only_present
 from ...tasks import TaskCollection
 from .labels import numbered_classes
@@ -187,7 +188,7 @@ def _loss(found, batch):
     logits = class_logits(means, select_role(batch.query, z)[1], within)
     y, query = batch.target()
     losses = [
-        (row_losses(only_present(t * logits, means), y) * query).sum()
+        (row_losses(Categorical(only_present(t * logits, means)), y) * query).sum()
         for t in np.geomspace(0.03, 1, 6)
     ]
     return float(min(losses) / query.sum())
