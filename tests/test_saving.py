@@ -270,6 +270,21 @@ def test_baseline_fitted_when_new(there_and_back, meta_fitted):
     assert_same(there_and_back(model), model, X_query)
 
 
+def test_random_states(there_and_back, meta_fitted):
+    """Nothing is drawn from them, and those of baselines may be set at any time."""
+    estimator, (X, y, X_query) = meta_fitted("regressor"), meta_fitted.task("regressor")
+    estimator.set_params(random_state=np.random.RandomState(3)).fit(X, y)
+    loaded = there_and_back(estimator)
+    loaded.predict(X_query)
+    expected = np.random.RandomState(3).randint(10**6)
+    assert loaded.random_state.randint(10**6) == expected
+    assert estimator.random_state.randint(10**6) == expected
+    model = PooledRegressor(Ridge(), random_state=0)
+    model.meta_fit(meta_fitted.tasks("regressor")).set_params(random_state=5)
+    loaded = there_and_back(model)
+    assert_same(loaded.fit(X, y), model.fit(X, y), X_query)
+
+
 def test_pipeline(there_and_back, meta_fitted):
     X, y, X_query = meta_fitted.task("regressor")
     scaler = FrozenEstimator(StandardScaler().fit(meta_fitted.tasks("regressor").X))

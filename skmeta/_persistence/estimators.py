@@ -86,7 +86,9 @@ def _read_pipeline(reader, node, embedding):
 def _write_baseline(writer, estimator, name):
     estimator._check_params()
     node = {
-        "parameters": writer.parameters(estimator.get_params(deep=False), name),
+        "parameters": writer.named(
+            estimator.get_params(deep=False), name, fitted=False
+        ),
         "columns": write_columns(writer, estimator, name),
     }
     known = vars(estimator)

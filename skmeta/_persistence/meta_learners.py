@@ -61,7 +61,7 @@ def write_meta_learner(writer, estimator, name):
     embedding = parameters.pop("embedding")
     node = {
         "embedding": None if embedding is None else qualified_name(embedding),
-        "parameters": writer.parameters(parameters, name),
+        "parameters": writer.named(parameters, name, fitted=False),
         "output": getattr(estimator, OUTPUT, None),
     }
     if estimator._is_meta_fitted():
@@ -85,7 +85,7 @@ def _write_state(writer, state, name):
         )
     return {
         "fields": writer.named(fields, name),
-        "parameters": writer.parameters(parameters, name),
+        "parameters": writer.named(parameters, name, fitted=False),
         "network": write_network(writer, network, f"{name}/network"),
         "embedding": embedding
         and write_weights(writer, embedding, f"{name}/embedding"),
@@ -198,7 +198,7 @@ def printed(parameters):
 
 
 def check_unchanged(estimator, then):
-    """Refuse parameters other than those that `meta_fit` was called with, as printed."""
+    """Refuse parameters that, printed, are not those of `meta_fit`."""
     differences = then.items() ^ printed(estimator._structure()).items()
     if differences:
         names = sorted(f"{name}={value}" for name, value in differences)

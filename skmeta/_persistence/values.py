@@ -37,8 +37,11 @@ class Writer:
     def __init__(self, include_rows):
         self.include_rows, self.arrays, self.unknown = include_rows, {}, {}
 
-    def value(self, value, name):
-        """JSON of a value that the file calls ``name``."""
+    def value(self, value, name, fitted=True):
+        """JSON of a value that the file calls ``name``.
+
+        An estimator is written as it was before it was fitted, unless ``fitted``.
+        """
         kind = type(value)
         if value is None or kind in (bool, int, str):
             return value
@@ -66,19 +69,12 @@ class Writer:
             return {"device": str(value)}
         if kind in NAMES:
             return {NAMES[kind]: self.named(field_values(value), name)}
-        return self._object(value, name, fitted=True)
+        return self._object(value, name, fitted)
 
-    def named(self, values, name):
+    def named(self, values, name, fitted=True):
         """JSON of values by their names."""
-        return {n: self.value(value, f"{name}/{n}") for n, value in values.items()}
-
-    def parameters(self, values, name):
-        """JSON of parameters; estimators among them as they were before `fit`."""
         return {
-            n: self._object(clone(value), f"{name}/{n}", fitted=False)
-            if hasattr(value, "get_params") and not isinstance(value, type)
-            else self.value(value, f"{name}/{n}")
-            for n, value in values.items()
+            n: self.value(value, f"{name}/{n}", fitted) for n, value in values.items()
         }
 
     def keep(self, array, name):
@@ -102,6 +98,8 @@ class Writer:
         return {"array": self.keep(array, name)}
 
     def _object(self, value, name, fitted):
+        if not fitted and hasattr(value, "get_params") and not isinstance(value, type):
+            value = clone(value)
         data = dumped(value, name)
         unknown = unknown_types(data)
         if unknown:
