@@ -391,6 +391,28 @@ def test_trees_that_lead_nowhere(estimator):
     assert (loaded(dumped(estimator, "it"), ()).predict(X) == before).all()
 
 
+@pytest.mark.parametrize("place", ["bits", "features"])
+def test_trees_of_categories_that_are_not_there(place):
+    rng = np.random.default_rng(0)
+    X = rng.integers(0, 4, size=(60, 2))
+    estimator = HistGradientBoostingRegressor(categorical_features=[0], max_iter=2)
+    estimator.fit(X, X[:, 0] % 2)
+    types = ["functools.partial", "sklearn.utils.validation.check_array"]
+    expected = estimator.predict(X)
+    assert (loaded(dumped(estimator, "it"), types).predict(X) == expected).all()
+    if place == "bits":
+        tree = estimator._predictors[0][0]
+        assert len(tree.raw_left_cat_bitsets)
+        tree.raw_left_cat_bitsets = tree.raw_left_cat_bitsets[:, :1].copy()
+    else:
+        mapper = estimator._bin_mapper
+        mapper.is_categorical_ = mapper.is_categorical_[:1]
+    with pytest.raises(
+        SavedFileError, match=r"a tree in it has \w+ that are not there"
+    ):
+        loaded(dumped(estimator, "it"), types)
+
+
 def test_baselines_and_new_estimators(path, saved_parts):
     rng = np.random.default_rng(0)
     tasks = [(X, X[:, 0]) for X in rng.normal(size=(4, 9, 2))]

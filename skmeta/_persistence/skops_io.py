@@ -16,6 +16,9 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 from sklearn.ensemble._forest import BaseForest
 from sklearn.ensemble._gb import BaseGradientBoosting
+from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import (
+    BaseHistGradientBoosting,
+)
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process import kernels
 from sklearn.tree._tree import Tree
@@ -40,6 +43,9 @@ TRUSTED = (
 
 MAX_EXPANSION = 50
 """How many times larger than in the file an estimator may be when it is unpacked."""
+
+N_WORDS = 8
+"""Words of 32 bits in which a tree keeps a set of at most 256 categories."""
 
 WITHOUT_ROWS = (
     "builtins", "numpy", "scipy.sparse",
@@ -157,14 +163,18 @@ def _check_trees(value, n_features, seen):
         sides, inner = (nodes["left"], nodes["right"]), nodes["is_leaf"] == 0
         _check_nodes(sides, nodes["feature_idx"], inner, n_features)
         index = nodes["bitset_idx"][inner & (nodes["is_categorical"] != 0)]
-        sets = value.raw_left_cat_bitsets, value.binned_left_cat_bitsets
-        if (index >= min(map(len, sets))).any():
-            raise SavedFileError("a tree in it has categories that are not there")
+        for bits in (value.raw_left_cat_bitsets, value.binned_left_cat_bitsets):
+            if bits.shape[1:] != (N_WORDS,) or (index >= len(bits)).any():
+                raise SavedFileError("a tree in it has categories that are not there")
         return
     if isinstance(value, BaseForest | BaseGradientBoosting):
         # These do not check the columns of their rows again for each tree.
         trees = np.ravel(getattr(value, "estimators_", []))
         if any(tree.n_features_in_ != n_features for tree in trees):
+            raise SavedFileError("a tree in it has features that are not there")
+    if isinstance(value, BaseHistGradientBoosting):
+        mapper = vars(value).get("_bin_mapper")
+        if mapper is not None and len(mapper.is_categorical_) != n_features:
             raise SavedFileError("a tree in it has features that are not there")
     for part in _parts(value):
         _check_trees(part, n_features, seen)
