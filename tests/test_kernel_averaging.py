@@ -32,7 +32,7 @@ def assert_close(a, b, atol=1e-9):
 
 
 @pytest.fixture
-def test_periodic(monkeypatch):
+def all_searched(monkeypatch):
     """Search every support for periods, as if half of them had one."""
     monkeypatch.setattr(kernel_averaging, "SIGNIFICANCE", 1.0)
     monkeypatch.setattr(kernel_grid, "MAX_FREQUENCY", 4)
@@ -165,7 +165,7 @@ def test_odds_of_aperiodic_kernels(learner, encoding, support):
 
 
 def test_odds_of_periodic_kernels(
-    learner, encoding, support, test_periodic, monkeypatch
+    learner, encoding, support, all_searched, monkeypatch
 ):
     n_finer = kernel_grid.N_FINER * len(kernel_grid.FINER_LENGTHS)
     monkeypatch.setattr(kernel_averaging, "N_KERNELS", N_KERNELS_IN_GRID + n_finer)
@@ -226,7 +226,7 @@ def test_kernels_of_larger_share_are_likelier(learner, encoding, support, monkey
         assert other - one == pytest.approx(gain, abs=1e-5)
 
 
-def test_shares_sum_to_1(learner, encoding, support, test_periodic):
+def test_shares_sum_to_1(learner, encoding, support, all_searched):
     share = learner.adapt(*support, encoding).alternatives.log_share.exp()
     assert_close(share.sum(1), [1.0, 1.0])
 
@@ -235,7 +235,7 @@ def test_shares_sum_to_1(learner, encoding, support, test_periodic):
 
 
 def test_posterior_of_each_kernel(
-    learner, encoding, support, query, gp, test_periodic, monkeypatch
+    learner, encoding, support, query, gp, all_searched, monkeypatch
 ):
     n_kept = N_KERNELS_IN_GRID + kernel_grid.N_FINER * len(kernel_grid.FINER_LENGTHS)
     monkeypatch.setattr(kernel_averaging, "N_KERNELS", n_kept)
@@ -301,7 +301,7 @@ def outcome(learner, rows, y, encoding, query):
 
 
 def test_limits_are_of_rows_that_are_there(
-    learner, encoding, support, query, gp, test_periodic, monkeypatch
+    learner, encoding, support, query, gp, all_searched, monkeypatch
 ):
     """A small task beside a large one is what it is alone."""
     monkeypatch.setattr(kernel_averaging, "MAX_ROWS", N_ROWS)
@@ -312,7 +312,7 @@ def test_limits_are_of_rows_that_are_there(
 
 
 def test_one_row_that_weighs_as_many_is_enough(
-    learner, encoding, support, test_periodic
+    learner, encoding, support, all_searched
 ):
     """To be searched for periods, of which it cannot tell."""
     rows, y = support
@@ -323,7 +323,7 @@ def test_one_row_that_weighs_as_many_is_enough(
 
 
 def test_large_task_is_left_to_the_process_beside_a_small_one(
-    learner, encoding, support, query, test_periodic, monkeypatch
+    learner, encoding, support, query, all_searched, monkeypatch
 ):
     monkeypatch.setattr(kernel_averaging, "MAX_ROWS", N_ROWS - 2)
     rows, y = support
@@ -361,7 +361,7 @@ def test_tasks_of_a_batch_do_not_meet(
 
 @pytest.mark.parametrize("n_at_once", [1, 50 * N_ROWS**2])
 def test_kernels_that_are_too_many_at_once(
-    learner, encoding, support, query, test_periodic, monkeypatch, n_at_once
+    learner, encoding, support, query, all_searched, monkeypatch, n_at_once
 ):
     whole = outcome(learner, *support, encoding, query)
     monkeypatch.setattr(kernel_grid, "ENTRIES_AT_ONCE", n_at_once)
@@ -371,7 +371,7 @@ def test_kernels_that_are_too_many_at_once(
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_without_rows_the_process_is_all_there_is(
-    learner, encoding, query, gp, test_periodic, hidden
+    learner, encoding, query, gp, all_searched, hidden
 ):
     rows, y = gp.rows(N_TASKS, 3 if hidden else 0, N_FEATURES)
     if hidden:
@@ -502,14 +502,14 @@ def test_only_unexpected_tasks_are_asked_whether_they_repeat_themselves(smooth, 
     encoding = type(encoding)(*parts)
     y = learner.sample(rows, encoding, torch.Generator().manual_seed(0)).double()
     squares, n = learner.prior_distance(rows, y, encoding, rows.weight.double())
-    test_periodic = kernel_averaging._is_unlikely(squares, n, 0 * n).double().mean()
-    assert abs(test_periodic - 0.01) < 4 * (0.01 * 0.99 / n_tasks) ** 0.5
+    all_searched = kernel_averaging._is_unlikely(squares, n, 0 * n).double().mean()
+    assert abs(all_searched - 0.01) < 4 * (0.01 * 0.99 / n_tasks) ** 0.5
     few = torch.full_like(n, 5)
     assert not kernel_averaging._is_unlikely(1e9 * squares, few, 0 * n).any()
     assert kernel_averaging._is_unlikely(0 * squares, n, 0 * n - 5).all()  # by evidence
 
 
-def test_columns_of_most_relevance_may_be_periodic(gp, test_periodic, monkeypatch):
+def test_columns_of_most_relevance_may_be_periodic(gp, all_searched, monkeypatch):
     monkeypatch.setattr(kernel_averaging, "PERIODIC_SHARE", 1e4)
     learner = KernelAveragingLearner(GaussianProcessRegression(gp.prior(6))).eval()
     rows, y = gp.rows(1, 9, 6)
