@@ -1,32 +1,25 @@
-"""What each part of a meta-learner brings on real collections.
+"""Ablation: the contribution of each part of a meta-learner on real collections.
 
     python benchmarks/ablation.py DATA [NAME ...] [--system attention] [--seeds 0]
         [--parts PART,PART]
 
-Protocol of ``real_collections.py``; each line leaves one part out of the default
-estimator, all on the same tasks and episodes: R2 at each number of support rows K, and
-the mean over K of the difference to the whole. A layer that is zero before
-meta-training and is kept there is a part left out; nothing else changes. Without the
-closed-form base learner the row decoder alone predicts, from an unbounded correction of
-a normal distribution about the pooled prediction.
+Protocol of ``real_collections.py``. Each line leaves one part out of the default
+estimator, on the same tasks and episodes: R2 at each number of support rows K, and the
+mean over K of the difference to the complete estimator. A part is left out by keeping a
+layer that is zero before meta-training at zero; nothing else changes. Without the
+closed-form base learner the row decoder alone predicts, by an unbounded correction of a
+normal distribution about the pooled prediction.
 """
 
-import argparse
-import platform
 from contextlib import ExitStack
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
-from real_collections import SHOTS, draw_episodes, load, split
+from _results import open_results
+from _shared import REGRESSORS, SHOTS, collections_parser, draw_episodes, load, split
 
-from skmeta import (
-    AttentionMetaRegressor,
-    SelfAttentionMetaRegressor,
-    TransformerMetaRegressor,
-)
 from skmeta._networks.encoders.task_encoder import AttentionPooling
 from skmeta._networks.learners import row_decoder
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
@@ -62,11 +55,6 @@ def decoder_alone(base, **sizes):
     return row_decoder.RowDecodingLearner(NoLearner(), **sizes)
 
 
-SYSTEMS = {
-    "attention": AttentionMetaRegressor,
-    "self-attention": SelfAttentionMetaRegressor,
-    "transformer": TransformerMetaRegressor,
-}
 OF_TRANSFORMER = {
     "whole": {},
     "relations": {"system": {"relations": None}},
@@ -149,8 +137,8 @@ def scores(system, part, train, validation, episodes, seed):
     """R2 of the estimator without ``part``, one for each K."""
     how = dict(PARTS[system][part])
     parameters, changes = how.pop("parameters", {}), how.pop("system", {})
-    estimator = SYSTEMS[system](random_state=seed, **parameters)
-    estimator._system = estimator._system._replace(**changes)
+    estimator = REGRESSORS[system](random_state=seed, **parameters)
+    estimator._architecture = estimator._architecture._replace(**changes)
     with without(**how):
         estimator.meta_fit(train, validation_tasks=validation)
         predictions = estimator.predict_episodes(
@@ -165,22 +153,21 @@ def scores(system, part, train, validation, episodes, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*")
+    names = ["suzuki", "nox", "vietnam", "baseball"]
+    parser = collections_parser(__doc__, names)
     parser.add_argument("--seeds", default="0")
-    parser.add_argument("--system", choices=SYSTEMS, default="attention")
+    parser.add_argument("--system", choices=REGRESSORS, default="attention")
     parser.add_argument("--parts", default="", help="all of them by default")
-    options = parser.parse_args()
+    options, results = open_results(
+        parser, key=("collection", "seed", "left_out"), free=("names", "parts")
+    )
     asked = options.parts.split(",") if options.parts else PARTS[options.system]
     parts = ["whole", *(p for p in asked if p != "whole")]
-    names = options.names or ["suzuki", "nox", "vietnam", "baseball"]
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, {options.system}, R2, one part left out a line")
-    print("collection, seed, part left out, " + ", ".join(f"K={k}" for k in SHOTS)
-          + ", mean difference")  # fmt: skip
+    results.heading(f"{options.system}, R2, one part left out a line")
+    shots = ", ".join(f"K={k}" for k in SHOTS)
+    results.print(f"collection, seed, part left out, {shots}, mean difference")
     differences = {}
-    for name in names:
+    for name in options.names:
         tasks, _ = load(options.data / f"{name}.npz")
         for seed in map(int, options.seeds.split(",")):
             train, validation, test, positions = split(tasks, seed)
@@ -193,10 +180,13 @@ def main():
                 difference = (of[part] - of["whole"]).mean()
                 differences[name, seed, part] = difference
                 values = ", ".join(f"{v:.4f}" for v in of[part])
-                line = f"{name}, {seed}, {part}, {values}, {difference:+.4f}"
-                print(line, flush=True)
+                results.add(
+                    f"{name}, {seed}, {part}, {values}, {difference:+.4f}",
+                    collection=name, seed=seed, left_out=part, difference=difference,
+                    **{f"r2_{k}": value for k, value in of[part].items()},
+                )  # fmt: skip
     table = pd.Series(differences).groupby(level=[2, 0], sort=False).mean().unstack()
-    print("\nMean difference over K and seeds\n" + table.round(4).to_string())
+    results.print("\nMean difference over K and seeds\n" + table.round(4).to_string())
 
 
 if __name__ == "__main__":

@@ -1,20 +1,18 @@
-"""Scikit-learn estimators as base learners, next to the same estimators without us.
+"""Scikit-learn estimators as base learners, compared with the same estimators alone.
 
     python benchmarks/any_estimator.py DATA [NAME ...] [--k 5] [--seed 0]
 
-R2 from K rows of tasks not seen, by the protocol of `real_collections.py`, of: the
+R2 from K rows of new tasks, by the protocol of `real_collections.py`, of: the
 estimator as base learner of a `SelfAttentionMetaRegressor`; the same on the K rows
-alone (their mean where it wants more); the same on all meta-training rows; and that
-with the intercept shifted by the mean residual of the K rows.
+alone (their mean where the estimator needs more); the same on all meta-training rows;
+and that with the intercept shifted by the mean residual of the K rows.
 """
 
-import argparse
-import platform
 import warnings
-from pathlib import Path
 
 import numpy as np
-from real_collections import draw_episodes, load, split
+from _results import open_results
+from _shared import collections_parser, draw_episodes, load, split
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import Ridge
@@ -42,14 +40,14 @@ def alone(estimator, X, y, X_query):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*", default=["suzuki", "nox", "vietnam"])
+    parser = collections_parser(__doc__, ["suzuki", "nox", "vietnam"])
     parser.add_argument("--k", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, results = open_results(
+        parser, key=("collection", "estimator"), free=("names",)
+    )
     warnings.filterwarnings("ignore", module="sklearn")
-    print(platform.processor() or platform.machine(), f"K={options.k}")
+    results.heading(f"K={options.k}")
     for name in options.names:
         tasks, _ = load(options.data / f"{name}.npz")
         train, validation, test, places = split(tasks, options.seed)
@@ -77,13 +75,17 @@ def main():
                 for p, (X, y, _) in zip(said, adapted, strict=True)
             ]
             scores = {
-                "ours": r2(with_us.predict_episodes(adapted)),
-                "K rows alone": r2([alone(estimator, *e) for e in adapted]),
+                "base_learner": r2(with_us.predict_episodes(adapted)),
+                "alone": r2([alone(estimator, *e) for e in adapted]),
                 "pooled": r2(said),
                 "shifted": r2(shifted),
             }
             line = ", ".join(f"{how} {score:.3f}" for how, score in scores.items())
-            print(f"{name} {type(estimator).__name__}: {line}", flush=True)
+            kind = type(estimator).__name__
+            results.add(
+                f"{name} {kind}: {line}", collection=name, estimator=kind,
+                **{f"r2_{how}": score for how, score in scores.items()},
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

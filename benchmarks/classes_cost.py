@@ -1,24 +1,22 @@
-"""What meta-training and adaptation cost next to the embedding alone.
+"""Cost of meta-training and adaptation relative to the embedding alone.
 
     python benchmarks/classes_cost.py [--epochs 10]
 
-Pictures of 28 x 28 pixels drawn at random are the data; the embedding is the Conv-4 of
-``glyphs.py``. Printed are, for each system, meta-training steps a second next to those
-of a plain PyTorch loop of Prototypical Networks on the same episodes, judging on
-held-out episodes included on our side; and the time of one `fit` and `predict`, 20
-classes of 5 rows and 100 query rows, next to one forward pass of the embedding over the
-same 200 rows, all at once or 64 at a time, whichever is faster: what is large is in new
-memory each time, until some was given back. One thread.
+The data are random images of 28 x 28 pixels; the embedding is the Conv-4 of
+``glyphs.py``. Printed are, for each system, meta-training steps a second relative to
+those of a plain PyTorch loop of Prototypical Networks on the same episodes, where only
+ours includes the evaluation on validation episodes; and the time of one `fit` and
+`predict`, 20 classes of 5 rows and 100 query rows, relative to one forward pass of the
+embedding over the same 200 rows, all at once or 64 at a time, whichever is faster. One
+thread.
 """
 
-import argparse
-import platform
 import time
 
 import numpy as np
 import torch
-from glyphs import SYSTEMS, Conv4, random_affine
-from skorch.callbacks import Callback
+from _results import argument_parser, open_results
+from _shared import CLASSIFIERS, Conv4, Timer, random_affine
 from torch.nn import functional as F
 
 from skmeta import TaskCollection
@@ -27,25 +25,15 @@ from skmeta._episodes.shared_rows import NWaySampler
 N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 100
 
 
-class Timer(Callback):
-    """Seconds from the first step to the end."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.start = time.perf_counter()
-
-    def on_train_end(self, net, **kwargs):
-        self.seconds = time.perf_counter() - self.start
-
-
 def plain_loop(tasks, n_steps):
-    """Steps a second of Prototypical Networks, eight episodes of a pool at once."""
-    pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
+    """Steps a second of Prototypical Networks, eight episodes of a group at once."""
+    sampler = NWaySampler(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     net = Conv4()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     start = time.perf_counter()
     for _ in range(n_steps):
-        batch = pools.draw(8, rng)
+        batch = sampler.draw(8, rng)
         z = net(random_affine(batch.x[0][batch.present[0]], generator))
         y, support, query = batch.y[0], batch.support[0], batch.query[0]
         share = F.one_hot(y).float() * support[..., None]
@@ -75,24 +63,22 @@ def median_times(*calls):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--epochs", type=int, default=10)
-    n_epochs = parser.parse_args().epochs
-    torch.set_num_threads(1)
+    options, results = open_results(parser, key=("system",))
+    n_epochs = options.epochs
     rng = np.random.default_rng(0)
     patterns = rng.random((N_CLASSES, 28, 28), dtype=np.float32)
     y = np.repeat(np.arange(N_CLASSES), N_ROWS)
     X = patterns[y] + rng.random((len(y), 28, 28), dtype=np.float32)
     tasks = TaskCollection({"all": (X, y)})
-    validation = {"held out": (X[: 20 * N_ROWS], y[: 20 * N_ROWS])}
-    print(
-        f"{platform.processor() or platform.machine()}, one thread, {n_epochs} epochs"
-    )
+    validation = {"validation": (X[: 20 * N_ROWS], y[: 20 * N_ROWS])}
+    results.heading(f"{n_epochs} epochs")
     rows = np.arange(200)
     support, query = X[rows // 10 * N_ROWS + rows % 10][::2], X[1::2][:100]
     labels = np.repeat(np.arange(20), 5)
     both = torch.tensor(np.concatenate([support, query]))
-    for name, system in SYSTEMS.items():
+    for name, system in CLASSIFIERS.items():
         timer = Timer()
         model = system(
             shared_classes=False, embedding=Conv4, augmentation=random_affine,
@@ -109,12 +95,14 @@ def main():
                 lambda model=model: model.fit(support, labels).predict(query),
             )
         forward = min(forward)
-        print(
+        results.add(
             f"{name}: {ours:.2f} steps a second, plain {plain:.2f}, ratio "
             f"{ours / plain:.2f}; fit and predict {1e3 * adapt:.1f} ms, embedding "
             f"alone {1e3 * forward:.1f} ms, ratio {adapt / forward:.2f}",
-            flush=True,
-        )
+            system=name, steps_per_second=ours, plain_steps_per_second=plain,
+            steps_ratio=ours / plain, fit_predict_ms=1e3 * adapt,
+            embedding_ms=1e3 * forward, fit_predict_ratio=adapt / forward,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

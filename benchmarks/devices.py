@@ -1,27 +1,24 @@
-"""Do predictions agree between the CPU and a GPU, and what does each cost there?
+"""Agreement of predictions between the CPU and a GPU, and the cost on each.
 
     python benchmarks/devices.py [KIND ...] [--only NAME] [--device cuda]
         [--max-epochs 2]
 
 Every learner is meta-fitted on the CPU and predicts a new task's rows there and on the
 GPU, after `fit` and after `partial_fit`: printed is the largest difference of any
-number, of regression in standard deviations of the targets. Then it is meta-fitted on
-the GPU and predicts there and, pickled, on the CPU. Then come meta-training steps a
+number, for regression in standard deviations of the targets. Then it is meta-fitted on
+the GPU and predicts there and, pickled, on the CPU. Last are meta-training steps a
 second and milliseconds of one `fit` and `predict`, on each. KIND is one of regression,
-shared, own and drawings (classes), and compile: meta-training on the GPU by
-`torch.compile`, or not. One thread on the CPU.
+shared (classification), own and drawings (N-way classification), and compile:
+meta-training on the GPU with and without `torch.compile`. One thread on the CPU.
 """
 
-import argparse
 import pickle
-import platform
 import time
 
 import numpy as np
 import torch
-from classes_cost import Timer
-from glyphs import Conv4
-from real_collections import SYSTEMS
+from _results import argument_parser, open_results
+from _shared import CLASSIFIERS, REGRESSORS, Conv4, Timer
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
 
@@ -38,7 +35,7 @@ N_REPEATS = 20
 
 
 def drawings(n_tasks, random_state):
-    """Tasks of ten classes each, of pictures that are noise about one of the class."""
+    """Tasks of ten classes each, of images that are noise about one of the class."""
     rng = np.random.default_rng(random_state)
     y = np.repeat(np.arange(10), 12)
     tasks = []
@@ -57,7 +54,7 @@ def learners(kind, max_epochs):
     }  # fmt: skip
     if kind in ("regression", "compile"):
         tasks = make_linear_tasks(30, 40, 5, within=0.5, random_state=0)
-        for name, (system, _) in SYSTEMS.items():
+        for name, system in REGRESSORS.items():
             yield name, system(**few), tasks
         for base in ("linear", "mlp", Ridge()):
             yield str(base), AttentionMetaRegressor(base, **few), tasks
@@ -67,7 +64,7 @@ def learners(kind, max_epochs):
         tasks = drawings(20, 0)
     else:
         tasks = make_classification_tasks(30, 40, 5, n_classes=3, random_state=0)
-    for name, (_, system) in SYSTEMS.items():
+    for name, system in CLASSIFIERS.items():
         yield name, system(shared_classes=kind == "shared", **few), tasks
 
 
@@ -91,7 +88,7 @@ def predicted(learner, task, more):
     return np.stack([mean, std]) / task.y.std()
 
 
-def compare(name, learner, tasks, device):
+def compare(results, kind, name, learner, tasks, device):
     train, new = tasks[:-1], tasks[-1]
     rates, fitted = {}, {}
     for where in ("cpu", device):
@@ -110,43 +107,47 @@ def compare(name, learner, tasks, device):
         for _ in range(N_REPEATS):
             predicted(one, new, False)
         seconds[where] = (time.perf_counter() - start) / N_REPEATS
-    print(
+    ms = {where: 1e3 * each for where, each in seconds.items()}
+    results.add(
         f"| {name} | {difference:.1e} | {returned:.1e} | {rates['cpu']:.0f} | "
-        f"{rates[device]:.0f} | {1e3 * seconds['cpu']:.0f} | "
-        f"{1e3 * seconds[device]:.0f} |",
-        flush=True,
-    )
+        f"{rates[device]:.0f} | {ms['cpu']:.0f} | {ms[device]:.0f} |",
+        kind=kind, learner=name, difference=difference,
+        difference_trained_there=returned, cpu_steps_per_second=rates["cpu"],
+        gpu_steps_per_second=rates[device], cpu_ms=ms["cpu"], gpu_ms=ms[device],
+    )  # fmt: skip
 
 
-def compare_compiled(name, learner, tasks, device):
+def compare_compiled(results, kind, name, learner, tasks, device):
     rates = [
         meta_fitted(clone(learner).set_params(compile=compile), device, tasks)[1]
         for compile in (False, True)
     ]
-    print("| {} | {:.0f} | {:.0f} |".format(name, *rates), flush=True)
+    results.add(
+        "| {} | {:.0f} | {:.0f} |".format(name, *rates),
+        kind=kind, learner=name, steps_per_second=rates[0],
+        compiled_steps_per_second=rates[1],
+    )  # fmt: skip
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("kinds", nargs="*", default=KINDS)
     parser.add_argument("--only", help="the name of one learner")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--max-epochs", type=int, default=2)
-    options = parser.parse_args()
-    gpu = torch.cuda.get_device_name() if options.device == "cuda" else options.device
-    print(
-        f"{platform.processor() or platform.machine()}, {gpu}, torch "
-        f"{torch.__version__}, {options.max_epochs} epochs"
+    options, results = open_results(
+        parser, key=("kind", "learner"), free=("kinds", "only")
     )
+    results.heading(f"torch {torch.__version__}, {options.max_epochs} epochs")
     with single_thread():
         for kind in options.kinds:
             cells, run = HEADER, compare
             if kind == "compile":
                 cells, run = "steps a second, without | with", compare_compiled
-            print(f"| {kind} | {cells} |")
+            results.print(f"| {kind} | {cells} |")
             for name, learner, tasks in learners(kind, options.max_epochs):
                 if options.only in (None, name):
-                    run(name, learner, tasks, options.device)
+                    run(results, kind, name, learner, tasks, options.device)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,16 @@
-"""Four digits from one or five drawings each, having seen the six others, as columns.
+"""Classification of four new digits from one or five rows each, by their 64 pixels.
 
     python benchmarks/digits.py [--n-splits 5]
 
-The 64 pixels of scikit-learn's digits are columns, and no embedding is given. Six
-digits, drawn anew for each split, are learned from as one task; of the four others 200
-episodes have 1 or 5 support rows and 15 query rows a class. Printed is the accuracy
-next to that of scikit-learn's estimators on the support alone.
+The 64 pixels of scikit-learn's digits are the features, without an embedding. Six
+digits, drawn anew for each split, are one meta-training task; 200 episodes of the four
+others have 1 or 5 support rows and 15 query rows a class. Printed is the accuracy,
+together with that of scikit-learn's estimators fitted to the support alone.
 """
 
-import argparse
-import platform
-
 import numpy as np
-import torch
-from glyphs import SYSTEMS
+from _results import argument_parser, open_results
+from _shared import CLASSIFIERS
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -36,21 +33,20 @@ def episodes(X, y, classes, k, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--n-splits", type=int, default=5)
-    n_splits = parser.parse_args().n_splits
-    torch.set_num_threads(1)
+    options, results = open_results(parser, key=("split", "K"))
     X, y = load_digits(return_X_y=True)
-    print(f"{platform.processor() or platform.machine()}, one thread; accuracy")
-    print("learned from, shots, " + ", ".join([*RIVALS, *SYSTEMS]))
+    methods = [*RIVALS, *CLASSIFIERS]
+    results.heading("accuracy; meta-training digits, shots, " + ", ".join(methods))
     rows = []
-    for split in range(n_splits):
+    for split in range(options.n_splits):
         rng = np.random.default_rng(split)
         order = rng.permutation(10)
         known = np.isin(y, order[:6])
         models = {
             name: system(random_state=0).meta_fit([(X[known], y[known])])
-            for name, system in SYSTEMS.items()
+            for name, system in CLASSIFIERS.items()
         }
         for k in SHOTS:
             drawn = list(episodes(X, y, order[6:], k, rng))
@@ -65,11 +61,21 @@ def main():
                 )
             rows.append((k, *found))
             cells = ", ".join(f"{value:.3f}" for value in found)
-            print(f"{np.sort(order[:6])}, {k}, {cells}", flush=True)
+            scores = dict(zip(methods, found, strict=True))
+            line = f"{np.sort(order[:6])}, {k}, {cells}"
+            results.add(line, split=split, K=k, **scores)
     rows = np.array(rows)
     for k in SHOTS:
         mean = rows[rows[:, 0] == k, 1:].mean(0)
-        print(f"mean, {k}, " + ", ".join(f"{value:.3f}" for value in mean))
+        scores = dict(zip(methods, mean, strict=True))
+        cells = ", ".join(f"{value:.3f}" for value in mean)
+        results.add(
+            f"mean, {k}, {cells}",
+            split="mean",
+            K=k,
+            n_splits=options.n_splits,
+            **scores,
+        )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Tasks of two or three rows: what is learned of them, next to a mixed model.
+"""Meta-training on tasks of two or three rows, compared with a mixed model.
 
     python benchmarks/few_rows.py [--seeds 0 1 2 3] [--epochs 2]
 
-60 linear tasks of so few rows are learned from, 10 others predicted after eight rows.
-Printed is the R2 of `AttentionMetaRegressor` with default parameters but for the number
-of epochs, and of `MixedEffectsRegressor`, for each seed, and the mean difference.
+Meta-training has 60 linear tasks of so few rows; 10 others are predicted from eight
+rows. Printed are the R2 of `AttentionMetaRegressor` with default parameters but for the
+number of epochs, and of `MixedEffectsRegressor`, for each seed, and the mean
+difference.
 """
 
-import argparse
-import platform
-
 import numpy as np
-from many_columns import r2
+from _results import argument_parser, open_results
+from _shared import r2_after_eight
 
 from skmeta import AttentionMetaRegressor
 from skmeta.baselines import MixedEffectsRegressor
@@ -28,25 +27,33 @@ def make(n_tasks, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3])
     parser.add_argument("--epochs", type=int, default=2)
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, max_epochs={args.epochs}")
+    options, results = open_results(parser, key=("n_rows", "seed"))
+    results.heading(f"max_epochs={options.epochs}")
     for n_rows in (2, 3):
         found = []
-        for seed in args.seeds:
+        for seed in options.seeds:
             tasks = list(make(70, seed))
             known = [(X[:n_rows], y[:n_rows]) for X, y in tasks[:60]]
             models = (
-                AttentionMetaRegressor(max_epochs=args.epochs, random_state=0),
+                AttentionMetaRegressor(max_epochs=options.epochs, random_state=0),
                 MixedEffectsRegressor(),
             )
-            found.append([r2(model.meta_fit(known), tasks[60:]) for model in models])
-            ours, mixed = found[-1]
-            print(f"{n_rows} rows, seed {seed}: {ours:.3f}, mixed model {mixed:.3f}")
-        difference = -np.diff(found, axis=1).mean()
-        print(f"{n_rows} rows, mean difference {difference:+.3f}", flush=True)
+            ours, mixed = (
+                r2_after_eight(model.meta_fit(known), tasks[60:]) for model in models
+            )
+            found.append(ours - mixed)
+            results.add(
+                f"{n_rows} rows, seed {seed}: {ours:.3f}, mixed model {mixed:.3f}",
+                n_rows=n_rows, seed=seed, r2=ours, r2_mixed_model=mixed,
+            )  # fmt: skip
+        difference = np.mean(found)
+        results.add(
+            f"{n_rows} rows, mean difference {difference:+.3f}",
+            n_rows=n_rows, seed="mean", difference=difference,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,85 +1,39 @@
-"""Characters of scripts never seen, next to Prototypical Networks.
+"""N-way classification of characters of new scripts, and Prototypical Networks.
 
     python benchmarks/glyphs.py DATA [--minutes 10] [--methods NAME,NAME]
         [--without attention] [--split dev] [--device cpu]
 
 DATA is a file of ``images`` (n, 28, 28), ``codepoint`` (the class) and ``script``. Nine
-scripts of 20 characters or more are drawn to be judged on, never seen before; three
-of the others are stopped on by ours. Both sides have the same embedding (Conv-4, 32
-channels), the same random affine change of every drawing, and the same time on one
-thread. Prototypical Networks (Snell et al. 2017) are trained on 20-way episodes of 1 or
-5 shots, a plain PyTorch loop. Ours learns from the scripts, and from all of them
-together, with default parameters but for ``n_support=(1, 5)``. Printed is the error on
-200 episodes of each kind with 100 query rows, and the expected calibration error over
-15 bins. ``--without attention`` keeps all of attention at where it starts, which is
-idle; ``--without known-classes`` trains the embedding by episodes alone, not by all
-classes of each script; ``--without rows`` goes by the means of classes alone.
-``--split dev`` judges on five of the scripts that are learned from otherwise.
+scripts of 20 characters or more, drawn at random, are the test scripts; ours uses three
+of the others for validation. Both sides have the same embedding (Conv-4, 32 channels),
+the same random affine change of every drawing, and the same time on one thread.
+Prototypical Networks (Snell et al. 2017) are trained on 20-way episodes of 1 or 5 shots
+by a plain PyTorch loop. Ours is meta-trained on each script, and on all of them as one
+task, with default parameters but for ``n_support=(1, 5)``. Printed are the error on 200
+episodes of each kind with 100 query rows, and the expected calibration error over 15
+bins. ``--without attention`` keeps all of attention at its initial values, which have
+no effect; ``--without known-classes`` trains the embedding by episodes alone, without
+the auxiliary classifier of all classes of each script; ``--without rows`` uses the
+class means alone. ``--split dev`` evaluates on five of the scripts otherwise used for
+meta-training.
 """
 
-import argparse
-import platform
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
+from _results import argument_parser, open_results
+from _shared import CLASSIFIERS, Conv4, random_affine
 from skorch.callbacks import Callback
-from torch import nn
 from torch.nn import functional as F
 
 import skmeta._networks.nway.learner
+import skmeta._networks.nway.network
 import skmeta._training.nway.auxiliary_classifier
-from skmeta import (
-    AttentionMetaClassifier,
-    SelfAttentionMetaClassifier,
-    TransformerMetaClassifier,
-)
 
-SYSTEMS = {
-    "attention": AttentionMetaClassifier,
-    "self-attention": SelfAttentionMetaClassifier,
-    "transformer": TransformerMetaClassifier,
-}
 CELLS = [(w, n, k) for w in (False, True) for n in (5, 20) for k in (1, 5)]
 N_EPISODES, N_BINS = 200, 15
-
-
-class Conv4(nn.Module):
-    """Four blocks of convolution, batch normalisation, ReLU and pooling."""
-
-    def __init__(self, width=32):
-        super().__init__()
-        blocks, n = [], 1
-        for _ in range(4):
-            blocks += [
-                nn.Conv2d(n, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(),
-                nn.MaxPool2d(2),
-            ]  # fmt: skip
-            n = width
-        self.blocks = nn.Sequential(*blocks, nn.Flatten())
-
-    def forward(self, rows):
-        return self.blocks(rows[:, None])
-
-
-def random_affine(rows, generator):
-    """Rotate, shear, scale and shift each drawing (n, 28, 28) at random."""
-    n = len(rows)
-
-    def uniform(low, high):
-        return low + (high - low) * torch.rand(
-            n, generator=generator, device=rows.device
-        )
-
-    angle, shear = uniform(-0.35, 0.35), uniform(-0.3, 0.3)
-    cos, sin, scale = angle.cos(), angle.sin(), uniform(0.8, 1.2)
-    linear = torch.stack([cos, shear * cos - sin, sin, shear * sin + cos], -1)
-    shift = torch.stack([uniform(-0.15, 0.15), uniform(-0.15, 0.15)], -1)
-    matrix = torch.cat(
-        [linear.view(n, 2, 2) / scale[:, None, None], shift[..., None]], -1
-    )
-    grid = F.affine_grid(matrix, (n, 1, 28, 28), align_corners=False)
-    return F.grid_sample(rows[:, None], grid, align_corners=False)[:, 0]
 
 
 class TimeLimit(Callback):
@@ -97,7 +51,7 @@ class TimeLimit(Callback):
 
 
 class Data:
-    """Drawings, and the scripts to learn from, to stop on and to judge on."""
+    """Drawings, and the scripts of meta-training, validation and evaluation."""
 
     def __init__(self, path, split, device, seed=0):
         self.device = device
@@ -110,11 +64,11 @@ class Data:
             [s for s in names if n_codes[s] >= 20]
         )
         unseen, known = order[:9], order[9:]
-        self.judged = known[:5] if split == "dev" else unseen
-        rest = [s for s in names if s not in {*unseen, *self.judged}]
+        self.test = known[:5] if split == "dev" else unseen
+        rest = [s for s in names if s not in {*unseen, *self.test}]
         large = [s for s in known if s in rest]
-        self.stopped_on = sorted(large, key=n_codes.get)[:3]
-        self.learned = [s for s in rest if s not in self.stopped_on]
+        self.validation = sorted(large, key=n_codes.get)[:3]
+        self.train = [s for s in rest if s not in self.validation]
 
     def rows(self, scripts):
         return np.flatnonzero(np.isin(self.script, scripts))
@@ -128,7 +82,7 @@ class Data:
         """Support rows and classes, query rows and classes, of each episode."""
         rng = np.random.default_rng(1)
         for _ in range(N_EPISODES):
-            scripts = [rng.choice(self.judged)] if within else self.judged
+            scripts = [rng.choice(self.test)] if within else self.test
             rows = self.rows(scripts)
             classes = rng.choice(np.unique(self.code[rows]), n_way, replace=False)
             drawn = [rng.permutation(rows[self.code[rows] == c]) for c in classes]
@@ -139,12 +93,12 @@ class Data:
 
 
 def train_prototypes(data, seconds, seed):
-    """A trained embedding: Prototypical Networks."""
+    """The embedding of Prototypical Networks, and its number of steps."""
     torch.manual_seed(seed)
     net, rng = Conv4().to(data.device), np.random.default_rng(seed)
     generator = torch.Generator(data.device).manual_seed(seed)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    rows = data.rows([*data.learned, *data.stopped_on])
+    rows = data.rows([*data.train, *data.validation])
     images = torch.from_numpy(data.images).to(data.device)
     of_class = [rows[data.code[rows] == c] for c in np.unique(data.code[rows])]
     start, n_steps = time.monotonic(), 0
@@ -164,8 +118,7 @@ def train_prototypes(data, seconds, seed):
         loss.backward()
         optimizer.step()
         n_steps += 1
-    print(f"prototypes: {n_steps} steps", flush=True)
-    return net.eval()
+    return net.eval(), n_steps
 
 
 @torch.no_grad()
@@ -187,7 +140,8 @@ def ours(model, images, episodes, code):
 
 
 def meta_fitted(name, data, seconds, seed, without):
-    model = SYSTEMS[name](
+    """A meta-fitted classifier, and its number of steps."""
+    model = CLASSIFIERS[name](
         shared_classes=False, embedding=Conv4, augmentation=random_affine,
         n_support=(1, 5), max_epochs=100_000, patience=100_000,
         callbacks=[("limit", TimeLimit(seconds))], random_state=seed,
@@ -196,36 +150,27 @@ def meta_fitted(name, data, seconds, seed, without):
     if without == "known-classes":
         skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS = 0
     if without == "rows":
-        skmeta._networks.nway.learner.AdaptedClasses.mixed = by_means
+        skmeta._networks.nway.learner.AdaptedNWay.mix = by_means
     if without == "attention":
-        kind = model._system.nway
-        model._system = model._system._replace(
-            nway=lambda *a, **k: still(kind(*a, **k))
-        )
-    model.meta_fit(
-        data.tasks(data.learned), validation_tasks=data.tasks(data.stopped_on)
-    )
-    n_steps = len(model.history_) * model.steps_per_epoch
-    print(f"{name}: {n_steps} steps", flush=True)
-    return model
+        kind = skmeta._networks.nway.learner.NWayLearner
+        skmeta._networks.nway.network.NWayLearner = lambda *a, **k: still(kind(*a, **k))
+    model.meta_fit(data.tasks(data.train), validation_tasks=data.tasks(data.validation))
+    return model, len(model.history_) * model.steps_per_epoch
 
 
 def still(learner):
-    """The learner with its attention idle, as it is before training, for good."""
-    parts = [learner.shift, learner.row_score[1], learner.class_shift]
-    parts += [] if learner.decoder is None else [learner.decoder.out[1]]
-    for part in parts:
-        if part is not None:
-            part.requires_grad_(False)
+    """The learner with its attention fixed at the initial values, without effect."""
+    for part in (learner.shift, learner.row_score[1], learner.class_shift):
+        part.requires_grad_(False)
     return learner
 
 
-def by_means(adapted, by_class, by_row):
-    """What an adapted learner says by the means of classes alone."""
-    return adapted.temperature * by_class
+def by_means(adapted, prototype_logits, kernel_logits):
+    """Logits of an adapted learner by the means of classes alone."""
+    return adapted.temperature * prototype_logits
 
 
-def judge(predictions, data, episodes):
+def evaluate(predictions, data, episodes):
     """Error, and expected calibration error."""
     confidence, correct, errors = [], [], []
     for (p, classes), (_, query) in zip(predictions, episodes, strict=True):
@@ -240,36 +185,42 @@ def judge(predictions, data, episodes):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data")
+    parser = argument_parser(__doc__)
+    parser.add_argument("data", type=Path)
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--methods", default=",".join(["prototypes", *SYSTEMS]))
+    parser.add_argument("--methods", default=",".join(["prototypes", *CLASSIFIERS]))
     parser.add_argument("--without", choices=["attention", "known-classes", "rows"])
     parser.add_argument("--split", choices=["test", "dev"], default="test")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    torch.set_num_threads(1)
+    options, results = open_results(
+        parser, key=("method", "without", "within_script", "n_way", "n_shots"),
+        free=("methods", "without"),
+    )  # fmt: skip
     data = Data(options.data, options.split, options.device)
     seconds = 60 * options.minutes
-    print(
-        f"{platform.processor() or platform.machine()}, one thread, on "
-        f"{options.device}, {options.minutes} minutes each; judged on "
-        f"{', '.join(data.judged)}; ours stops on {', '.join(data.stopped_on)}"
+    results.heading(
+        f"on {options.device}, {options.minutes} minutes each; test scripts "
+        f"{', '.join(data.test)}; validation scripts {', '.join(data.validation)}"
     )
-    print("method, within a script, ways, shots, error, calibration error")
+    results.print("method, within a script, ways, shots, error, calibration error")
     for name in options.methods.split(","):
         if name == "prototypes":
-            trained, method = train_prototypes(data, seconds, options.seed), prototypes
+            without, method = None, prototypes
+            trained, n_steps = train_prototypes(data, seconds, options.seed)
         else:
-            without = options.without
-            trained = meta_fitted(name, data, seconds, options.seed, without)
-            method = ours
+            without, method = options.without, ours
+            trained, n_steps = meta_fitted(name, data, seconds, options.seed, without)
+        results.print(f"{name}: {n_steps} steps")
         for within, n_way, k in CELLS:
             episodes = list(data.episodes(within, n_way, k))
             found = method(trained, data.images, episodes, data.code)
-            error, gap = judge(found, data, episodes)
-            print(f"{name}, {within}, {n_way}, {k}, {error:.4f}, {gap:.3f}", flush=True)
+            error, gap = evaluate(found, data, episodes)
+            results.add(
+                f"{name}, {within}, {n_way}, {k}, {error:.4f}, {gap:.3f}",
+                method=name, without=without, within_script=within, n_way=n_way,
+                n_shots=k, error=error, calibration_error=gap, n_steps=n_steps,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

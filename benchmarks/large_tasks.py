@@ -1,22 +1,21 @@
-"""What a large task costs, and whether what `fit` keeps gives the same predictions.
+"""Cost of a large task, and agreement of predictions made in different ways.
 
     python benchmarks/large_tasks.py [--rows 10000]
 
 For each regressor, after meta-training on 100 small tasks: seconds and peak memory of
-one `fit` to so many rows and one `predict` of as many others with their deviations, in
-a process of its own; and the largest difference between predictions for 1,000 rows that
-`fit` has made ready for, those of `predict_episodes`, which starts from the raw rows,
-and those of `predict` one row at a time, in deviations of the targets. One thread.
+one `fit` to so many rows and one `predict` of as many others with their standard
+deviations, in a separate process; and the largest difference between predictions for
+1,000 rows after `fit`, those of `predict_episodes`, which starts from the raw rows, and
+those of `predict` one row at a time, in standard deviations of the targets. One thread.
 """
 
-import argparse
-import platform
 import resource
 import subprocess
 import sys
 import time
 
 import numpy as np
+from _results import argument_parser, open_results
 
 import skmeta
 from skmeta._utils.threads import single_thread
@@ -25,8 +24,8 @@ from skmeta.datasets import make_linear_tasks
 SYSTEMS = ("Attention", "SelfAttention", "Transformer")
 
 
-def measure(system, n_rows):
-    """Print seconds, gigabytes and differences of one regressor."""
+def measure(results, system, n_rows):
+    """Seconds, gigabytes and differences of one regressor."""
     tasks = make_linear_tasks(100, n_rows=30, n_features=10, random_state=0)
     learner = getattr(skmeta, f"{system}MetaRegressor")(max_epochs=3, random_state=0)
     learner.meta_fit(tasks)
@@ -45,31 +44,32 @@ def measure(system, n_rows):
     kept = learner.predict(X[query])
     (anew,) = learner.predict_episodes([(X[support], y[support], X[query])])
     single = np.concatenate([learner.predict(x[None]) for x in X[query][:100]])
-    print(
+    from_raw = np.abs(kept - anew).max() / y.std()
+    one_by_one = np.abs(kept[:100] - single).max() / y.std()
+    results.add(
         f"| {system} | {fitted - start:.1f} | {done - fitted:.1f} | {peak:.2f} | "
-        f"{before:.2f} | {np.abs(kept - anew).max() / y.std():.1e} | "
-        f"{np.abs(kept[:100] - single).max() / y.std():.1e} |",
-        flush=True,
-    )
+        f"{before:.2f} | {from_raw:.1e} | {one_by_one:.1e} |",
+        system=system, fit_seconds=fitted - start, predict_seconds=done - fitted,
+        peak_gb=peak, before_gb=before, difference_from_raw_rows=from_raw,
+        difference_one_row_at_a_time=one_by_one,
+    )  # fmt: skip
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--system", choices=SYSTEMS)
-    options = parser.parse_args()
+    options, results = open_results(parser, key=("system",), free=("system",))
     if options.system:
         with single_thread():
-            measure(options.system, options.rows)
+            measure(results, options.system, options.rows)
         return
-    print(platform.processor() or platform.machine(), f"{options.rows:,} rows")
-    print(
-        "| | seconds of fit | of predict | GB at most | GB before | "
-        "from raw rows | one row at a time |",
-        flush=True,
+    results.heading(
+        f"{options.rows:,} rows\n| | seconds of fit | of predict | GB at most | "
+        "GB before | from raw rows | one row at a time |"
     )
     for system in SYSTEMS:
-        more = ["--system", system, "--rows", str(options.rows)]
+        more = ["--system", system, *sys.argv[1:]]
         subprocess.run([sys.executable, __file__, *more], check=True)
 
 

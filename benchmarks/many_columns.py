@@ -1,20 +1,20 @@
-"""Cost and quality against the number of columns.
+"""Cost and accuracy as a function of the number of columns.
 
     python benchmarks/many_columns.py [N_COLUMNS ...] [--epochs 2]
 
-35 tasks of 20 rows are learned from, 10 others predicted after eight rows. Targets
-depend on five columns of many, with a slope of each task's own ("sparse"), or on five
+Meta-training has 35 tasks of 20 rows; 10 others are predicted from eight rows. Targets
+depend on five columns of many, with task-specific slopes ("sparse"), or on five
 directions of all columns ("latent"). Printed are R2 of `AttentionMetaRegressor`, with
 and without a pooled estimator, and of a ridge for each task; the CPU seconds of
 `meta_fit`; and the most memory that the process has taken so far.
 """
 
-import argparse
-import platform
 import resource
 import time
 
 import numpy as np
+from _results import argument_parser, open_results
+from _shared import r2_after_eight
 from sklearn.linear_model import RidgeCV
 
 from skmeta import AttentionMetaRegressor
@@ -34,39 +34,34 @@ def make(n_tasks, n_columns, latent):
         yield X, y + 0.1 * rng.normal(size=20)
 
 
-def r2(model, tasks):
-    """Mean R2 of the rows after the first eight."""
-    errors = [
-        ((model.fit(X[:8], y[:8]).predict(X[8:]) - y[8:]) ** 2).mean() / y[8:].var()
-        for X, y in tasks
-    ]
-    return 1 - np.mean(errors)
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("n_columns", nargs="*", type=int, default=[20, 60, 100, 2000])
     parser.add_argument("--epochs", type=int, default=2)
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, max_epochs={args.epochs}")
-    for n_columns in args.n_columns:
+    options, results = open_results(
+        parser, key=("n_columns", "targets", "pooled_estimator"), free=("n_columns",)
+    )
+    results.heading(f"max_epochs={options.epochs}")
+    for n_columns in options.n_columns:
         for latent in (False, True):
+            targets = "latent" if latent else "sparse"
             tasks = list(make(45, n_columns, latent))
-            ridge = r2(RidgeCV(np.logspace(-2, 5, 15)), tasks[35:])
+            ridge = r2_after_eight(RidgeCV(np.logspace(-2, 5, 15)), tasks[35:])
             for pooled in (None, "auto"):
                 model = AttentionMetaRegressor(
-                    pooled_estimator=pooled, max_epochs=args.epochs, random_state=0
+                    pooled_estimator=pooled, max_epochs=options.epochs, random_state=0
                 )
                 start = time.process_time()
                 model.meta_fit(tasks[:35])
                 seconds = time.process_time() - start
                 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-                print(
-                    f"{n_columns} columns, {'latent' if latent else 'sparse'}, pooled "
-                    f"{pooled}: R2 {r2(model, tasks[35:]):.2f} (ridge {ridge:.2f}), "
-                    f"{seconds:.1f} s, {memory:.2f} GB",
-                    flush=True,
-                )
+                ours = r2_after_eight(model, tasks[35:])
+                results.add(
+                    f"{n_columns} columns, {targets}, pooled {pooled}: R2 {ours:.2f} "
+                    f"(ridge {ridge:.2f}), {seconds:.1f} s, {memory:.2f} GB",
+                    n_columns=n_columns, targets=targets, pooled_estimator=pooled,
+                    r2=ours, r2_ridge=ridge, meta_fit_seconds=seconds, peak_gb=memory,
+                )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What do the draws, the loop and the tasks cost while meta-training?
+"""Cost of drawing episodes, of the training loop and of tasks in meta-training.
 
     python benchmarks/meta_training_cost.py
 
 Prints the share of a meta-training step that drawing and padding take; the time of
-skorch's loop next to a hand-written one over the same batches (medians of three runs
-each, alternating); meta-training tasks a second of `TransformerMetaRegressor`, loop and
-base learner included, next to plain PyTorch encoder-decoders in a hand-written loop
-over the same batches, one with as many layers of the same width, and one with a layer
-more on either side, which has about as many parameters; and the peak memory of
-meta-training on 100,000 tasks of 50 rows and 10 features, relative to the raw arrays
-and beyond the import's own. One thread, default sizes.
+skorch's loop relative to a hand-written one over the same batches (medians of three
+runs each, alternating); meta-training tasks a second of `TransformerMetaRegressor`,
+loop and base learner included, relative to plain PyTorch encoder-decoders in a
+hand-written loop over the same batches, one with as many layers of the same width, and
+one with a layer more on either side, which has about as many parameters; and the peak
+memory of meta-training on 100,000 tasks of 50 rows and 10 features, relative to the raw
+arrays and beyond the import's own. One thread, default sizes.
 """
 
 import resource
@@ -19,6 +19,7 @@ import time
 
 import numpy as np
 import torch
+from _results import argument_parser, open_results
 
 import skmeta._training.meta_training as meta_training
 from skmeta import AttentionMetaRegressor, TransformerMetaRegressor
@@ -111,7 +112,7 @@ def timed(run):
     return time.perf_counter() - start
 
 
-def compare_with_plain(n_features):
+def compare_with_plain(results, n_features):
     tasks = make_linear_tasks(300, 40, n_features, random_state=0)
     network, batches = prepare(tasks, TransformerMetaRegressor)
     items = [batches[i] for i in range(N_STEPS)]
@@ -122,14 +123,18 @@ def compare_with_plain(n_features):
             of_one.append(timed(lambda one=one: hand_written(one, items)))
         times[0].append(timed(lambda: looped(network, items, batches)))
     ours, *others = np.median(times, 1)
+    ratios = [other / ours for other in others]
     cells = [
-        f"{other / ours:.2f} times those of the plain one of {n_parameters(one):,}"
-        for one, other in zip(plain, others, strict=True)
+        f"{ratio:.2f} times those of the plain one of {n_parameters(one):,}"
+        for one, ratio in zip(plain, ratios, strict=True)
     ]
-    print(
+    results.add(
         f"{n_features} features: {32 * N_STEPS / ours:.0f} tasks a second, "
-        f"{n_parameters(network):,} parameters, {', '.join(cells)}"
-    )
+        f"{n_parameters(network):,} parameters, {', '.join(cells)}",
+        part="Transformer", n_features=n_features, tasks_per_second=32 * N_STEPS / ours,
+        n_parameters=n_parameters(network), ratio_same_layers=ratios[0],
+        ratio_same_parameters=ratios[1],
+    )  # fmt: skip
 
 
 def n_parameters(network):
@@ -138,12 +143,12 @@ def n_parameters(network):
 
 def looped(network, items, batches):
     train(
-        network, Drawn(items), [items_to_judge(batches)], max_epochs=1, patience=5,
+        network, Drawn(items), [validation_items(batches)], max_epochs=1, patience=5,
         lr=1e-3, callbacks=None, fit_tasks=None, device=torch.device("cpu"), verbose=0,
     )  # fmt: skip
 
 
-def loop_cost():
+def loop_cost(results):
     network, batches = prepare(make_linear_tasks(300, 40, 10, random_state=0))
     draw = timed(lambda: [batches[i] for i in range(N_STEPS)])
     items = [batches[i] for i in range(N_STEPS)]
@@ -155,16 +160,19 @@ def loop_cost():
         network.load_state_dict(state)
         times["skorch"].append(timed(lambda: looped(network, items, batches)))
     skorch, hand = (np.median(times[name]) for name in ("skorch", "hand"))
-    print(f"draws: {draw / (draw + hand):.3f} of a step")
-    print(f"loop: {skorch / hand:.3f} times the hand-written one")
+    drawing, loop = draw / (draw + hand), skorch / hand
+    results.add(
+        f"draws: {drawing:.3f} of a step\nloop: {loop:.3f} times the hand-written one",
+        part="loop", draw_share=drawing, loop_ratio=loop,
+    )  # fmt: skip
 
 
-def items_to_judge(batches):
+def validation_items(batches):
     return batches.draw(np.full(4, 5))
 
 
-def memory_of_many_tasks():
-    """Run in a process of its own: peak memory beyond the import's."""
+def memory_of_many_tasks(results):
+    """Run in a separate process: peak memory beyond the import's."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     rng = np.random.default_rng(0)
     X = rng.standard_normal((100_000 * 50, 10))
@@ -176,15 +184,26 @@ def memory_of_many_tasks():
     AttentionMetaRegressor(max_epochs=2, random_state=0).meta_fit(tasks)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     ratio = (peak - before) / (X.nbytes + y.nbytes)
-    print(f"memory: {ratio:.2f} times the raw arrays")
+    results.add(
+        f"memory: {ratio:.2f} times the raw arrays", part="memory", memory_ratio=ratio
+    )
+
+
+def main():
+    parser = argument_parser(__doc__)
+    parser.add_argument("--memory", action="store_true", help="this part alone")
+    options, results = open_results(
+        parser, key=("part", "n_features"), free=("memory",)
+    )
+    if options.memory:
+        memory_of_many_tasks(results)
+        return
+    with single_thread():
+        loop_cost(results)
+        for n_features in (1, 10):
+            compare_with_plain(results, n_features)
+    subprocess.run([sys.executable, __file__, "--memory", *sys.argv[1:]], check=True)
 
 
 if __name__ == "__main__":
-    if "--memory" in sys.argv:
-        memory_of_many_tasks()
-    else:
-        with single_thread():
-            loop_cost()
-            for n_features in (1, 10):
-                compare_with_plain(n_features)
-        subprocess.run([sys.executable, __file__, "--memory"], check=True)
+    main()

@@ -1,19 +1,19 @@
-"""Missing values in `X`: taken as they are, and imputed in front of the same estimator.
+"""Missing values in `X`: passed as they are, and imputed before the same estimator.
 
     python benchmarks/missing_values.py /path/to/collections --splits 0 1
 
-A share of all cells of a collection is taken out at random, in meta-training, support
-and query alike. Both sides are meta-fitted on the same tasks and judged on the same
+A share of all cells of a collection is removed at random, in meta-training, support
+and query alike. Both sides are meta-fitted on the same tasks and evaluated on the same
 episodes: R2 relative to the mean of the meta-training targets, as in
 `benchmarks/real_collections.py`.
 """
 
-import argparse
-import platform
 import time
 from pathlib import Path
 
 import numpy as np
+from _results import argument_parser, open_results
+from _shared import split_fifths
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
@@ -31,14 +31,6 @@ def with_holes(path, share, seed):
     X[np.random.default_rng(seed).random(X.shape) < share] = np.nan
     tasks = TaskCollection.from_arrays(X, y, groups.astype(str))
     return tasks[np.diff(tasks.offsets) >= 4]
-
-
-def split(tasks, seed):
-    """Meta-training, validation and test tasks, three to one to one."""
-    order = np.random.default_rng(seed).permutation(len(tasks))
-    n = len(tasks) // 5
-    test = order[4 * n :][:40]
-    return tasks[order[: 3 * n]], tasks[order[3 * n : 4 * n]], tasks[test]
 
 
 def skill(estimator, tasks, mean, shots):
@@ -59,20 +51,23 @@ def skill(estimator, tasks, mean, shots):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument(
         "--collections", nargs="+", default=["nox", "vietnam", "baseball"]
     )
     parser.add_argument("--splits", nargs="+", type=int, default=[0, 1])
     parser.add_argument("--shots", nargs="+", type=int, default=[5, 10])
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {SHARE:.0%} of cells missing")
-    for name in args.collections:
+    options, results = open_results(
+        parser, key=("collection", "split", "side"), free=("collections",)
+    )
+    shots = tuple(options.shots)
+    results.heading(f"{SHARE:.0%} of cells missing, R2 at K = {options.shots}")
+    for name in options.collections:
         rows = {"as they are": [], "imputed": []}
-        for seed in args.splits:
-            tasks = with_holes(args.folder / f"{name}.npz", SHARE, seed)
-            known, validation, new = split(tasks, seed)
+        for seed in options.splits:
+            tasks = with_holes(options.folder / f"{name}.npz", SHARE, seed)
+            known, validation, new = split_fifths(tasks, seed)
             mean = known.y.mean()
             imputer = SimpleImputer(strategy="median", add_indicator=True)
             learner = AttentionMetaRegressor(random_state=0)
@@ -81,13 +76,26 @@ def main():
                 start = time.process_time()
                 fitted = skmeta.meta_fit(estimator, known, validation_tasks=validation)
                 seconds = time.process_time() - start
-                found = skill(fitted, new, mean, tuple(args.shots))
+                found = skill(fitted, new, mean, shots)
                 rows[side].append(found)
                 shown = "  ".join(f"{value:.3f}" for value in found)
-                print(f"{name} split {seed}, {side:12} {shown}  ({seconds:.0f} s CPU)")
-        both = [np.mean(rows[side], 0) for side in rows]
-        gain = "  ".join(f"{value:+.3f}" for value in both[0] - both[1])
-        print(f"{name}, as they are less imputed, K = {args.shots}: {gain}", flush=True)
+                results.add(
+                    f"{name} split {seed}, {side:12} {shown}  ({seconds:.0f} s CPU)",
+                    collection=name, split=seed, side=side, seconds=seconds,
+                    **by_shots(shots, found),
+                )  # fmt: skip
+        means = {side: np.mean(found, 0) for side, found in rows.items()}
+        means["difference"] = means["as they are"] - means["imputed"]
+        for side, found in means.items():
+            shown = "  ".join(f"{value:+.3f}" for value in found)
+            results.add(
+                f"{name} mean of splits, {side:12} {shown}",
+                collection=name, split="mean", side=side, **by_shots(shots, found),
+            )  # fmt: skip
+
+
+def by_shots(shots, values):
+    return {f"r2_{k}": value for k, value in zip(shots, values, strict=True)}
 
 
 if __name__ == "__main__":

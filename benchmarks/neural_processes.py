@@ -1,39 +1,28 @@
-"""The neural processes' 1-D benchmark: trained on RBF draws, judged on other kernels.
+"""The neural processes' 1-D benchmark: trained on RBF draws, tested on other kernels.
 
     python benchmarks/neural_processes.py [--system transformer] [--max-epochs 200]
 
 Draws of Gaussian processes at x in [-2, 2]: 3 to 46 rows of support, 3 to 49 - K query
 rows, length scale U[.1, .6), scale U[.1, 1), period U[.1, .5), noise .02 on all
 targets (Nguyen and Grover 2022, Transformer neural processes, sec. 5.1). Meta-training
-sees RBF draws alone, without end. Printed is the mean log density of a query target, in
-nats, with the standard error over tasks, next to two Gaussian processes on the same
-tasks: one that knows each task's kernel and hyperparameters, and scikit-learn's, whose
-hyperparameters are fitted to the support. Then comes how far ours is from the first,
-with the standard error of the difference, which is much smaller.
+draws RBF tasks alone, without end. Printed is the mean log density of a query target,
+in nats, with the standard error over tasks, of ours and of two Gaussian processes on
+the same tasks: one that has each task's true kernel and hyperparameters ("oracle"), and
+scikit-learn's, whose hyperparameters are fitted to the support. Last is the difference
+of ours to the oracle with its standard error, which is much smaller.
 """
 
-import argparse
-import platform
 import time
 import warnings
 
 import numpy as np
+from _results import argument_parser, open_results
+from _shared import REGRESSORS
 from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from skmeta import (
-    AttentionMetaRegressor,
-    SelfAttentionMetaRegressor,
-    TransformerMetaRegressor,
-)
-
-SYSTEMS = {
-    "attention": AttentionMetaRegressor,
-    "self-attention": SelfAttentionMetaRegressor,
-    "transformer": TransformerMetaRegressor,
-}
 NOISE = 0.02
 MAX_ROWS = 50
 
@@ -83,57 +72,61 @@ def episodes(kernel, n_tasks, rng):
 
 
 def oracle(k, x, y, K):
-    """Mean log density of the query targets, all of the kernel known."""
+    """Mean log density of the query targets under the true kernel."""
     solved = np.linalg.solve(K[:k, :k], K[:k, k:])
     variance = K.diagonal()[k:] - (K[:k, k:] * solved).sum(0)
     return norm.logpdf(y[k:], y[:k] @ solved, variance**0.5).mean()
 
 
-def per_task_process(k, x, y, K):
+def per_task_gp(k, x, y, K):
     kernel = ConstantKernel(0.3) * RBF(0.3) + WhiteKernel(NOISE**2, (1e-5, 1.0))
-    process = GaussianProcessRegressor(kernel).fit(x[:k, None], y[:k])
-    mean, std = process.predict(x[k:, None], return_std=True)
+    gp = GaussianProcessRegressor(kernel).fit(x[:k, None], y[:k])
+    mean, std = gp.predict(x[k:, None], return_std=True)
     return norm.logpdf(y[k:], mean, std).mean()
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--system", choices=SYSTEMS, default="transformer")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--system", choices=REGRESSORS, default="transformer")
     parser.add_argument("--max-epochs", type=int, default=200)
     parser.add_argument("--n-tasks", type=int, default=1000, help="of each kernel")
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+    options, results = open_results(parser, key=("kernel",))
     warnings.simplefilter("ignore", ConvergenceWarning)
     start = time.process_time()
-    learner = SYSTEMS[options.system](
+    learner = REGRESSORS[options.system](
         pooled_estimator=None, n_support=(3, 46), max_epochs=options.max_epochs,
         random_state=options.seed,
     ).meta_fit(RBFDraws())  # fmt: skip
-    print(
-        f"{platform.processor() or platform.machine()}, one thread, {options.system}, "
-        f"{len(learner.history_)} epochs, {time.process_time() - start:.0f} s of CPU "
-        f"time to meta_fit, {options.n_tasks} tasks of each kernel"
+    meta_fit_seconds, n_epochs = time.process_time() - start, len(learner.history_)
+    results.heading(
+        f"{options.system}, {n_epochs} epochs, {meta_fit_seconds:.0f} s of CPU time to "
+        f"meta_fit, {options.n_tasks} tasks of each kernel"
     )
 
     def adapted(k, x, y, K):
         return learner.fit(x[:k, None], y[:k]).log_prob(x[k:, None], y[k:]).mean()
 
-    methods = {"ours": adapted, "per task": per_task_process, "oracle": oracle}
+    methods = {"ours": adapted, "per_task_gp": per_task_gp, "oracle": oracle}
     for kernel in (rbf, matern, periodic):
         rng = np.random.default_rng(options.seed + 1)
         tasks = list(episodes(kernel, options.n_tasks, rng))
-        cells, scores = [], {}
+        scores, row = {}, {}
         for name, method in methods.items():
             start = time.process_time()
             scores[name] = np.array([method(*task) for task in tasks])
-            seconds = (time.process_time() - start) / len(tasks)
-            cells.append(f"{name} {described(scores[name])} ({1e3 * seconds:.0f} ms)")
-        cells.append(f"ours - oracle {described(scores['ours'] - scores['oracle'])}")
-        print(f"{kernel.__name__}: {', '.join(cells)}", flush=True)
-
-
-def described(scores):
-    return f"{scores.mean():.3f} +- {scores.std() / len(scores) ** 0.5:.3f}"
+            row[f"{name}_ms"] = 1e3 * (time.process_time() - start) / len(tasks)
+        scores["difference"] = scores["ours"] - scores["oracle"]
+        for name, values in scores.items():
+            row[name] = values.mean()
+            row[f"{name}_se"] = values.std() / len(values) ** 0.5
+        cells = (
+            f"{name} {row[name]:.3f} +- {row[f'{name}_se']:.3f}" for name in scores
+        )
+        results.add(
+            f"{kernel.__name__}: {', '.join(cells)}", kernel=kernel.__name__,
+            n_epochs=n_epochs, meta_fit_seconds=meta_fit_seconds, **row,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
-"""Whether processes and threads that work at once get into each other's way.
+"""Speed-up by two processes or two threads.
 
     python benchmarks/parallel.py
 
 Four meta-trainings by `cross_val_score` over tasks, and 400 adaptations by
-`few_shot_scores`, one after the other and with ``n_jobs=2``: seconds by the clock, next
-to the ideal, half of those of one process; and the same for four times a loop of a
-hundred thousand products of small numpy matrices, which says how far the machine's
-cores are from two of their own. The workers are started beforehand.
+`few_shot_scores`, one after the other and with ``n_jobs=2``: wall-clock seconds,
+relative to the ideal, half of those of one process; and the same for four times a loop
+of a hundred thousand products of small numpy matrices, which shares nothing and shows
+what the machine's cores give. The workers are started beforehand.
 """
 
-import os
-import platform
 import time
 
 import numpy as np
+from _results import argument_parser, open_results
 from joblib import Parallel, delayed, parallel_config
 from sklearn.model_selection import cross_val_score
 
@@ -29,7 +28,7 @@ def seconds(work):
 
 
 def squared_error(estimator, X, y):
-    """A scorer of one's own, for which each episode is a `fit` and a `predict`."""
+    """A custom scorer, for which each episode is a `fit` and a `predict`."""
     return -np.mean((estimator.predict(X) - y) ** 2)
 
 
@@ -42,6 +41,9 @@ def plain_loop():
 
 
 def main():
+    parser = argument_parser(__doc__)
+    _, results = open_results(parser, key=("backend", "work"), cores=2)
+    results.heading("wall-clock seconds")
     tasks = make_linear_tasks(64, n_rows=40, n_features=4, random_state=0)
     learner = AttentionMetaRegressor(
         pooled_estimator=None, task_attention=False, max_epochs=5, random_state=0
@@ -61,7 +63,6 @@ def main():
             ).scores
         ),
     }
-    print(f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}")
     for backend in ("loky", "threading"):
         with parallel_config(backend):
             for name, work in jobs.items():
@@ -70,11 +71,13 @@ def main():
                 one, expected = seconds(lambda work=work: work(1))
                 two, found = seconds(lambda work=work: work(2))
                 np.testing.assert_array_equal(found, expected)
-                print(
+                ratio = two / (one / 2)
+                results.add(
                     f"{backend:9}  {name:22}  one {one:5.1f} s, two {two:5.1f} s, "
-                    f"{two / (one / 2):.2f} times the ideal",
-                    flush=True,
-                )
+                    f"{ratio:.2f} times the ideal",
+                    backend=backend, work=name, one_seconds=one, two_seconds=two,
+                    ratio_to_ideal=ratio,
+                )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Ours against the classical rivals on real collections of tasks.
+"""The three systems and classical baselines on real collections of tasks.
 
     python benchmarks/real_collections.py DATA [NAME ...] [--seeds 0,1,2] [--jobs 1]
         [--systems attention self-attention transformer] [--out FILE]
@@ -9,81 +9,43 @@ five random episodes are drawn for each number of support rows K, with at most 1
 rows. Every method sees the same tasks and the same episodes. Regression is scored by
 R2 relative to the meta-training mean, 1 - MSE / MSE of that mean, classification by
 log loss. Methods: ``c_`` a pooled estimator and its adaptations, ``d_`` mixed-effects
-models and a ridge with a shared process, and ours with default parameters.
+models and a ridge with a shared GP, and ours with default parameters.
 
 Printed is a row of a table for each collection and system, means over splits: at each K
-the score, its difference to the best rival at that K, and that to the first of ours;
-the share of targets inside 90% intervals over all K (of classes the range of the
-expected calibration error over K); the CPU seconds of the longest `meta_fit`; and on
-how many splits it stands.
+the score, its difference to the best baseline at that K, and that to the first of ours;
+the coverage of 90% intervals over all K (for classification the range of the expected
+calibration error over K); the CPU seconds of the longest `meta_fit`; and the number of
+splits. Episodes' scores are kept in the file ``--out``, so that a run can be resumed.
 """
 
-import argparse
-import platform
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _results import open_results
+from _shared import (
+    CLASSIFIERS,
+    REGRESSORS,
+    SHOTS,
+    collections_parser,
+    draw_episodes,
+    load,
+    split,
+)
 from joblib import Parallel, delayed
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from tqdm import tqdm
 
-from skmeta import (
-    AttentionMetaClassifier,
-    AttentionMetaRegressor,
-    SelfAttentionMetaClassifier,
-    SelfAttentionMetaRegressor,
-    TaskCollection,
-    TransformerMetaClassifier,
-    TransformerMetaRegressor,
-)
+from skmeta import TaskCollection
 from skmeta.baselines import (
     MixedEffectsClassifier,
     MixedEffectsRegressor,
     PooledClassifier,
     PooledRegressor,
 )
-
-SHOTS = (3, 5, 10, 20)
-N_EPISODES, MAX_TASKS, MAX_QUERY = 5, 40, 100
-SYSTEMS = {
-    "attention": (AttentionMetaRegressor, AttentionMetaClassifier),
-    "self-attention": (SelfAttentionMetaRegressor, SelfAttentionMetaClassifier),
-    "transformer": (TransformerMetaRegressor, TransformerMetaClassifier),
-}
-
-
-def load(path):
-    """A collection of tasks and whether it is one of regression."""
-    data = np.load(path)
-    regression = str(data["kind"]) == "reg"
-    y = data["y"].astype(float) if regression else data["y"].astype(int)
-    X = data["X"].astype(float)
-    return TaskCollection.from_arrays(X, y, data["groups"]), regression
-
-
-def split(tasks, seed):
-    """Meta-training, validation and test tasks, and the positions of the last."""
-    order = np.random.RandomState(1000 + seed).permutation(len(tasks))
-    a, b = int(0.6 * len(tasks)), int(0.8 * len(tasks))
-    test = order[b:][:MAX_TASKS]
-    return tasks[order[:a]], tasks[order[a:b]], tasks[test], test
-
-
-def draw_episodes(tasks, positions, seed):
-    """(K, position, X_support, y_support, X_query, y_query) of all test episodes."""
-    for i, task in zip(positions, tasks, strict=True):
-        for k in SHOTS:
-            if len(task) < k + 3:
-                continue
-            for e in range(N_EPISODES):
-                state = (seed * 7919 + i * 104729 + k * 31 + e) % 2**31
-                p = np.random.RandomState(state).permutation(len(task))
-                s, q = p[:k], p[k : k + MAX_QUERY]
-                yield k, int(i), task.X[s], task.y[s], task.X[q], task.y[q]
 
 
 class Polynomial:
@@ -155,8 +117,8 @@ def run_rival(name, estimator, train, validation, episodes, regression):
 
 
 def run_ours(system, train, validation, episodes, regression, seed):
-    regressor, classifier = SYSTEMS[system]
-    estimator = (regressor if regression else classifier)(random_state=seed)
+    systems = REGRESSORS if regression else CLASSIFIERS
+    estimator = systems[system](random_state=seed)
     start = time.process_time()
     estimator.meta_fit(train, validation_tasks=validation)
     seconds = time.process_time() - start
@@ -185,7 +147,7 @@ def run(path, seed, method):
     train, validation, test, positions = split(tasks, seed)
     episodes = list(draw_episodes(test, positions, seed))
     known = train, validation, episodes, regression
-    if method in SYSTEMS:
+    if method in REGRESSORS:
         rows = run_ours(method, *known, seed)
     elif method == "mean":
         mean = train.y.mean()
@@ -217,8 +179,8 @@ def calibration_error(p, hit, n_bins=10):
     return float(share @ gap)
 
 
-def report(frame):
-    """Print the row of each collection and system of ours."""
+def report(frame, results):
+    """The row of each collection and system of ours."""
     for name, one in frame.groupby("collection"):
         regression = bool(one.regression.iloc[0])
         losses = one.groupby(["seed", "K", "method"]).loss.mean().unstack("method")
@@ -226,43 +188,67 @@ def report(frame):
         table = scores.groupby("K").mean()
         rivals = table[[c for c in table if c[:2] in ("c_", "d_")]]
         best = rivals.max(axis=1) if regression else rivals.min(axis=1)
-        known = [system for system in SYSTEMS if system in table]
+        known = [system for system in REGRESSORS if system in table]
+        others = {"to_best_baseline": best, f"to_{known[0]}": table[known[0]]}
         for system in known:
-            others = [best] if system == known[0] else [best, table[known[0]]]
-            cells = [""] * len(SHOTS)
-            for k in table.index:
-                score = table[system][k]
-                differences = (f", {score - other[k]:+.3f}" for other in others)
-                cells[SHOTS.index(k)] = f"{score:.3f}{''.join(differences)}"
+            compared = dict(list(others.items())[: 1 + (system != known[0])])
             ours = one[one.method == system]
+            row = {
+                "collection": name, "system": system,
+                "measure": "R2" if regression else "log loss",
+                "n_splits": one.seed.nunique(), "seconds": ours.seconds.max(),
+                **reliability(ours, regression), **commits(ours, results),
+            }  # fmt: skip
+            cells = [""] * len(SHOTS)
+            for k, score in table[system].items():
+                row[f"score_{k}"] = score
+                differences = {how: score - other[k] for how, other in compared.items()}
+                row |= {f"{how}_{k}": value for how, value in differences.items()}
+                more = "".join(f", {value:+.3f}" for value in differences.values())
+                cells[SHOTS.index(k)] = f"{score:.3f}{more}"
             if regression:
-                cells.append(f"{ours.covered.mean():.0%}")
+                cells.append(f"{row['coverage_90']:.0%}")
             else:
-                errors = [
-                    calibration_error(
-                        *(at[c].explode().astype(float) for c in ("p", "hit"))
-                    )
-                    for _, at in ours.groupby("K")
-                ]
-                cells.append(f"{min(errors):.3f} to {max(errors):.3f}")
-            cells += [f"{ours.seconds.max():.0f}", f"{one.seed.nunique()}"]
-            print(f"| {name}, {system} | {' | '.join(cells)} |", flush=True)
+                cells.append(
+                    "{calibration_min:.3f} to {calibration_max:.3f}".format(**row)
+                )
+            cells += [f"{row['seconds']:.0f}", f"{row['n_splits']}"]
+            results.add(f"| {name}, {system} | {' | '.join(cells)} |", **row)
+
+
+def reliability(ours, regression):
+    """Coverage of 90% intervals, or the range of the calibration error over K."""
+    if regression:
+        return {"coverage_90": ours.covered.mean()}
+    errors = [
+        calibration_error(*(at[c].explode().astype(float) for c in ("p", "hit")))
+        for _, at in ours.groupby("K")
+    ]
+    return {"calibration_min": min(errors), "calibration_max": max(errors)}
+
+
+def commits(ours, results):
+    """The commits of rows that an earlier run left in ``--out``."""
+    found = sorted(set(ours.get("commit", pd.Series([None])).fillna("unknown")))
+    return {} if found == [results.run["commit"]] else {"commit": ", ".join(found)}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=["attention"])
+    parser = collections_parser(__doc__)
+    parser.add_argument(
+        "--systems", nargs="+", choices=REGRESSORS, default=["attention"]
+    )
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--jobs", type=int, default=1, help="methods side by side")
     parser.add_argument(
         "--out", type=Path, help="json lines; runs in it are not redone"
     )
-    options = parser.parse_args()
+    options, results = open_results(
+        parser, key=("collection", "system"), free=("names", "systems", "jobs"),
+        cores="jobs",
+    )  # fmt: skip
     names = options.names or sorted(p.stem for p in options.data.glob("*.npz"))
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, settings: defaults, {options.jobs} methods side by side")
+    results.heading(f"settings: defaults, {options.jobs} methods side by side")
     frames = []
     if options.out and options.out.exists():
         frames = [pd.read_json(options.out, lines=True)]
@@ -281,14 +267,15 @@ def main():
     ]
     side_by_side = Parallel(options.jobs, return_as="generator_unordered")
     for frame in tqdm(side_by_side(delayed(run)(*r) for r in runs), total=len(runs)):
+        frame["commit"] = results.run["commit"]
         frames.append(frame)
         if options.out:
             frame.to_json(options.out, orient="records", lines=True, mode="a")
-    print(
-        f"| | {' | '.join(f'K = {k}' for k in SHOTS)} | inside 90%, or calibration "
-        "error | seconds | splits |"
+    results.print(
+        f"| | {' | '.join(f'K = {k}' for k in SHOTS)} | coverage of 90% intervals, or "
+        "calibration error | seconds | splits |"
     )
-    report(pd.concat(frames, ignore_index=True))
+    report(pd.concat(frames, ignore_index=True), results)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does task attention tell worthless tasks from hard ones, and what does it save?
+"""Whether task attention separates uninformative tasks from hard ones.
 
     python benchmarks/task_attention.py
 
@@ -11,6 +11,7 @@ relative to the others', and the error on hard test tasks relative to
 """
 
 import numpy as np
+from _results import argument_parser, open_results
 from sklearn.metrics import roc_auc_score
 
 from skmeta import AttentionMetaRegressor, TaskCollection
@@ -34,6 +35,7 @@ def error(model, tasks):
 
 
 def main():
+    _, results = open_results(argument_parser(__doc__), key=("tasks",))
     easy = make_sinusoid_tasks(N_TRAIN, N_ROWS, random_state=0)
     test = make_sinusoid_tasks(N_TEST, N_ROWS, random_state=1)
     tasks, shuffled = shuffle_targets(easy, 0.4, random_state=2)
@@ -41,11 +43,13 @@ def main():
     alike = learner(tasks, task_attention=False)
     auc = roc_auc_score(~shuffled, attended.task_attention_)
     errors = [error(model, test) for model in (attended, clean, alike)]
-    print(f"40% shuffled: AUC {auc:.3f}")
-    print(
+    results.add(
+        f"40% shuffled: AUC {auc:.3f}\n"
         f"  MSE with attention {errors[0]:.4f}, clean tasks alone {errors[1]:.4f} "
-        f"(ratio {errors[0] / errors[1]:.3f}), without attention {errors[2]:.4f}"
-    )
+        f"(ratio {errors[0] / errors[1]:.3f}), without attention {errors[2]:.4f}",
+        tasks="40% shuffled", auc=auc, mse=errors[0], mse_clean_tasks=errors[1],
+        mse_without_attention=errors[2],
+    )  # fmt: skip
 
     hard = make_sinusoid_tasks(N_TRAIN, N_ROWS, frequency=3.0, random_state=3)
     is_hard = np.random.RandomState(4).permutation(N_TRAIN) < 0.3 * N_TRAIN
@@ -57,11 +61,13 @@ def main():
     attention = attended.task_attention_
     ratio = attention[is_hard].mean() / attention[~is_hard].mean()
     errors = [error(model, hard_test) for model in (attended, alike)]
-    print(f"30% hard: attention to hard over easy {ratio:.3f}")
-    print(
+    results.add(
+        f"30% hard: attention to hard over easy {ratio:.3f}\n"
         f"  MSE on hard tasks with attention {errors[0]:.4f}, without {errors[1]:.4f} "
-        f"(ratio {errors[0] / errors[1]:.3f})"
-    )
+        f"(ratio {errors[0] / errors[1]:.3f})",
+        tasks="30% of three times the frequency", attention_ratio=ratio, mse=errors[0],
+        mse_without_attention=errors[1],
+    )  # fmt: skip
 
 
 def _pick(is_hard, hard, easy):

@@ -1,30 +1,29 @@
-"""What relations between tasks bring, whom they find, and what a large memory costs.
+"""Effect of relations between tasks, their accuracy, and the cost of a large memory.
 
     python benchmarks/task_relations.py [PART ...]
 
 Parts, all with default parameters but for ``pooled_estimator=None``:
 
 clusters     four clusters of linear tasks (65 of 40 rows, noise .15 of the signal):
-             RMSE next to a mixed-effects model's, by both kinds of evidence and by
-             either alone; AUC of relations for tasks of the same cluster; coverage;
-             means over four such collections
-one_cluster  ordinary mixed-effects data: RMSE next to the mixed-effects model's
-familiarity  AUC of ``familiarity_`` for tasks of a family seen (clusters) against
+             RMSE relative to a mixed-effects model's, by evidence and representation
+             and by either alone; AUC of relations for tasks of the same cluster;
+             coverage; means over four such collections
+one_cluster  ordinary mixed-effects data: RMSE relative to the mixed-effects model's
+familiarity  AUC of ``familiarity_`` for tasks of a known family (clusters) against
              others (sine waves of the same size), K = 5
 deletion     Suzuki reactions: MSE at K = 5 when the five most related tasks are
-             forgotten, or five at random, or all but one; three splits, eight
-             supports of each task
+             removed, or five at random, or all but one; three splits, eight supports
+             of each task
 memory       time of one fit with 1,000 and with 100,000 tasks in memory, and bytes a
              task
 """
 
 import copy
-import platform
-import sys
 import time
 from dataclasses import replace
 
 import numpy as np
+from _results import argument_parser, open_results
 from sklearn.base import clone
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -41,7 +40,7 @@ N_SPLITS, N_EPISODES = 3, 8
 """Of `deletion`."""
 
 OFF = -30.0
-"""Logarithm of a weight that counts for nothing."""
+"""Logarithm of a weight that is negligible."""
 
 
 def learner(**parameters):
@@ -51,10 +50,10 @@ def learner(**parameters):
 
 
 def changed(model, change):
-    """A copy whose relations are changed by ``change(learner)``."""
+    """A copy whose relations are changed by ``change(weights)``."""
     other = clone(model)
     network = copy.deepcopy(model.meta_state_.network)
-    change(network.learner)
+    change(network.learner.relations.weights)
     other._take_over(replace(model.meta_state_, network=network))
     return other
 
@@ -86,30 +85,31 @@ def clustered(seed=0):
     return tasks[:N_TRAIN], tasks[N_TRAIN:], np.split(details["cluster"], [N_TRAIN])
 
 
-def clusters():
+def clusters(results):
     found = [of_clusters(seed) for seed in range(N_DRAWS)]
     for k in found[0]:
-        line = "; ".join(
-            f"{name} {np.mean([of[k][name] for of in found]):.3f}"
-            for name in found[0][k]
-        )
-        print(f"  K={k:2d}: RMSE over the mixed-effects model's: {line}", flush=True)
+        means = {name: np.mean([of[k][name] for of in found]) for name in found[0][k]}
+        line = "; ".join(f"{name} {value:.3f}" for name, value in means.items())
+        results.add(
+            f"  K={k:2d}: RMSE over the mixed-effects model's: {line}",
+            part="clusters", K=k, **means,
+        )  # fmt: skip
 
 
 def of_clusters(seed):
-    """What one drawn collection gives at each K, by name."""
+    """Figures of one simulated collection at each K, by name."""
     train, test, (of_train, of_test) = clustered(seed)
     ours, mixed = learner().meta_fit(train), MixedEffectsRegressor("full")
     mixed.meta_fit(train)
     variants = {
-        "both": ours,
-        "by evidence": changed(
-            ours, lambda m: m.relations.by_representation.fill_(OFF)
+        "rmse_ratio": ours,
+        "rmse_ratio_evidence_alone": changed(
+            ours, lambda w: w.log_similarity_weight.fill_(OFF)
         ),
-        "by representation": changed(
-            ours, lambda m: m.relations.by_evidence.fill_(OFF)
+        "rmse_ratio_representation_alone": changed(
+            ours, lambda w: w.log_evidence_weight.fill_(OFF)
         ),
-        "no relations": changed(ours, lambda m: m.relations.none.fill_(-OFF)),
+        "rmse_ratio_no_relations": changed(ours, lambda w: w.null_logit.fill_(-OFF)),
     }
     found = {}
     for k in (3, 5, 10, 20):
@@ -125,28 +125,36 @@ def of_clusters(seed):
             low, high = adapted.predict_quantiles(t.X[20:], (0.05, 0.95)).T
             covered.append(np.mean((low <= t.y[20:]) & (t.y[20:] <= high)))
         found[k] |= {
-            "AUC": np.mean(aucs),
-            "coverage of quantiles": np.mean(covered),
-            "of 1.645 deviations": np.mean(errors(ours, test, k, std=True)),
+            "auc": np.mean(aucs),
+            "coverage_90": np.mean(covered),
+            "coverage_1645_std": np.mean(errors(ours, test, k, std=True)),
         }
     return found
 
 
-def one_cluster():
+def one_cluster(results):
     tasks = make_linear_tasks(N_TRAIN + N_TEST, within=1.0, random_state=1)
     train, test = tasks[:N_TRAIN], tasks[N_TRAIN:]
     ours, mixed = learner().meta_fit(train), MixedEffectsRegressor("full")
     mixed.meta_fit(train)
+    ratios = []
     for k in (0, 1, 2, 3, 5, 10, 20):
         ratio = np.sqrt(
             np.mean(errors(ours, test, k)) / np.mean(rivals_errors(mixed, test, k))
         )
-        print(
-            f"  K={k:2d}: RMSE over the mixed-effects model's {ratio:.3f}", flush=True
-        )
+        ratios.append(ratio)
+        results.add(
+            f"  K={k:2d}: RMSE over the mixed-effects model's {ratio:.3f}",
+            part="one_cluster", K=k, rmse_ratio=ratio,
+        )  # fmt: skip
+    low, high = min(ratios), max(ratios)
+    results.add(
+        f"  from {low:.3f} to {high:.3f}",
+        part="one_cluster", K="all", rmse_ratio_min=low, rmse_ratio_max=high,
+    )  # fmt: skip
 
 
-def familiarity():
+def familiarity(results):
     train, test, _ = clustered()
     ours = learner().meta_fit(train)
     rng = np.random.default_rng(0)
@@ -158,13 +166,17 @@ def familiarity():
         wave *= np.sqrt(2) * train.y.std()
         unknown.append(clone(ours).fit(X, wave).familiarity_)
     truth = np.repeat([1, 0], [len(known), len(unknown)])
-    print(
-        f"  K= 5: AUC {roc_auc_score(truth, known + unknown):.3f}, mean familiarity "
-        f"{np.mean(known):.3f} of known, {np.mean(unknown):.3f} of unknown"
-    )
+    auc, means = roc_auc_score(truth, known + unknown), map(np.mean, (known, unknown))
+    of_known, of_unknown = means
+    results.add(
+        f"  K= 5: AUC {auc:.3f}, mean familiarity {of_known:.3f} of known, "
+        f"{of_unknown:.3f} of unknown",
+        part="familiarity", K=5, auc=auc, familiarity_known=of_known,
+        familiarity_unknown=of_unknown,
+    )  # fmt: skip
 
 
-def deletion():
+def deletion(results):
     rng, all_found = np.random.default_rng(0), []
     for seed in range(N_SPLITS):
         train, test = train_test_split(load_suzuki_tasks(), random_state=seed)
@@ -182,13 +194,13 @@ def deletion():
                     other = with_memory(ours, kept).fit(task.X[s], task.y[s])
                     error = np.mean((other.predict(task.X[q]) - task.y[q]) ** 2)
                     line[i] += error / N_EPISODES
-        described(f"split {seed}", found)
+        add_deletion(results, seed, found)
         all_found.append(found)
-    described("all splits", np.concatenate(all_found))
+    add_deletion(results, "all", np.concatenate(all_found))
 
 
 def with_memory(model, kept):
-    """A clone that remembers the tasks ``kept`` alone."""
+    """A clone with the tasks ``kept`` alone in memory."""
     other, state = clone(model), model.meta_state_
     network = copy.copy(state.network)
     network._modules = dict(network._modules)
@@ -197,20 +209,23 @@ def with_memory(model, kept):
     return other
 
 
-def described(what, found):
-    """Print errors (n_tasks, 4), and how much more the related are missed."""
+def add_deletion(results, split, found):
+    """Mean errors, and how much more it costs to remove related than random tasks."""
     whole, top, at_random, but_one = found.mean(0)
     more = found[:, 1] - found[:, 2]
-    print(
-        f"  {what}: MSE with all {whole:.5f}, without the five most related {top:.5f}, "
-        f"without five at random {at_random:.5f}, with one alone {but_one:.5f}; the "
-        f"related are missed more by {more.mean():.6f} +- "
-        f"{more.std() / len(more) ** 0.5:.6f} ({len(more)} reactions, K = 5)",
-        flush=True,
-    )
+    mean, error = more.mean(), more.std() / len(more) ** 0.5
+    results.add(
+        f"  split {split}: MSE with all {whole:.5f}, without the five most related "
+        f"{top:.5f}, without five at random {at_random:.5f}, with one alone "
+        f"{but_one:.5f}; difference of the second and third {mean:.6f} +- {error:.6f} "
+        f"({len(more)} reactions, K = 5)",
+        part="deletion", split=split, K=5, n_tasks=len(more), mse=whole,
+        mse_without_related=top, mse_without_random=at_random, mse_one_alone=but_one,
+        related_minus_random=mean, related_minus_random_se=error,
+    )  # fmt: skip
 
 
-def memory():
+def memory(results):
     tasks = make_linear_tasks(1000, n_rows=30, n_features=10, random_state=0)
     new = make_linear_tasks(30, n_rows=30, n_features=10, random_state=1)
     ours = learner(max_epochs=3).meta_fit(tasks)
@@ -220,7 +235,8 @@ def memory():
             more = make_linear_tasks(n - 1000, 30, 10, random_state=2)
             start = time.perf_counter()
             ours.add_tasks(more)
-            print(f"  add_tasks of {len(more)}: {time.perf_counter() - start:.0f} s")
+            seconds = time.perf_counter() - start
+            results.print(f"  add_tasks of {len(more)}: {seconds:.0f} s")
         each = []
         for task in new:
             start = time.perf_counter()
@@ -229,14 +245,28 @@ def memory():
         times.append(np.median(each))
         part = ours.meta_state_.network.learner.memory
         size = sum(t.element_size() * t.nelement() for t in part) / n
-        print(f"  {n} tasks: fit {1e3 * times[-1]:.1f} ms, {size:.0f} bytes a task")
-    print(f"  ratio of the times {times[1] / times[0]:.2f}")
+        results.add(
+            f"  {n} tasks: fit {1e3 * times[-1]:.1f} ms, {size:.0f} bytes a task; "
+            f"{times[-1] / times[0]:.2f} times the first",
+            part="memory", n_memory_tasks=n, fit_ms=1e3 * times[-1],
+            bytes_per_task=size, fit_ratio=times[-1] / times[0],
+        )  # fmt: skip
 
 
 PARTS = {f.__name__: f for f in (clusters, one_cluster, familiarity, deletion, memory)}
 
+
+def main():
+    parser = argument_parser(__doc__)
+    parser.add_argument("parts", nargs="*", default=list(PARTS))
+    options, results = open_results(
+        parser, key=("part", "K", "split", "n_memory_tasks"), free=("parts",)
+    )
+    results.heading("default parameters without a pooled estimator")
+    for part in options.parts:
+        results.print(part)
+        PARTS[part](results)
+
+
 if __name__ == "__main__":
-    print(platform.processor() or platform.machine())
-    for part in sys.argv[1:] or PARTS:
-        print(part, flush=True)
-        PARTS[part]()
+    main()

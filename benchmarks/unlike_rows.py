@@ -1,4 +1,4 @@
-"""Intervals of rows that are not like those of meta-training: widened, and not.
+"""Intervals of rows unlike those of meta-training, widened and not.
 
     python benchmarks/unlike_rows.py DATA [NAME ...] [--splits 0 1 2]
 
@@ -7,21 +7,19 @@ Of collections of regression, three ways to be unlike:
 - beyond: the first column of many values is cut at its 40% quantile; what lies farther
   beyond than the standard deviation of the rows on this side is predicted from tasks
   and supports on this side;
-- missing anew: a fifth of the cells of query rows is taken out; meta-training has all;
-- missing: a fifth of all cells is taken out, in meta-training and supports, too.
+- missing anew: a fifth of the cells of query rows is removed; meta-training has all;
+- missing: a fifth of all cells is removed, in meta-training and supports, too.
 
-Printed is, of the rows that are unlike and have five support rows, what share of
-targets lies inside 90% intervals and the mean log density in nats, both as predicted
-and as the base learner alone would say, without `row_uncertainty`.
+Printed are, for the rows that are unlike and have five support rows, the coverage of
+90% intervals and the mean log density in nats, both as predicted and by the base
+learner alone, without `row_uncertainty`.
 """
 
-import argparse
-import platform
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from missing_values import split
+from _results import open_results
+from _shared import collections_parser, split_fifths
 
 from skmeta import AttentionMetaRegressor, TaskCollection
 
@@ -35,7 +33,7 @@ def load(path):
 
 
 def beyond(X, rng):
-    """``(X, X of queries, whether a row is learned from, whether it is unlike)``."""
+    """``(X, X of queries, whether for meta-training, whether unlike)``, of rows."""
     x = next(column for column in X.T if len(np.unique(column)) > 10)
     near = x <= np.quantile(x, 0.4)
     return X, X, near, x > x[near].max() + x[near].std()
@@ -54,7 +52,7 @@ def missing(X, rng):
 
 
 def episodes(tasks, flags, rng):
-    """Of each task five rows to learn from, and the other rows that are unlike."""
+    """Of each task five support rows, and the other rows that are unlike."""
     near, unlike = flags
     for t, task in enumerate(tasks):
         rows = slice(*tasks.offsets[t : t + 2])
@@ -66,7 +64,7 @@ def episodes(tasks, flags, rng):
 
 
 def measured(model, X, X_query, y, rows):
-    """Share inside 90% intervals, and mean log density."""
+    """Coverage of 90% intervals, and mean log density."""
     inside, density = [], []
     for support, query in rows:
         model.fit(X[support], y[support])
@@ -77,26 +75,23 @@ def measured(model, X, X_query, y, rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    names = ["gapminder", "nox", "vietnam", "nlswork"]
-    parser.add_argument("names", nargs="*", default=names)
+    parser = collections_parser(__doc__, ["gapminder", "nox", "vietnam", "nlswork"])
     parser.add_argument("--splits", nargs="+", type=int, default=[0])
-    args = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {K} support rows")
-    for name in args.names:
+    options, results = open_results(parser, key=("collection", "rows"), free=("names",))
+    results.heading(f"{K} support rows")
+    for name in options.names:
         for way in (beyond, missing_anew, missing):
             found = []
-            for seed in args.splits:
+            for seed in options.splits:
                 rng = np.random.default_rng(seed)
-                X, y, groups = load(args.folder / f"{name}.npz")
+                X, y, groups = load(options.data / f"{name}.npz")
                 order = np.argsort(groups, kind="stable")
                 X, X_query, near, unlike = way(X[order], rng)
                 y, groups = y[order], groups[order]
                 names, count = np.unique(groups[near], return_counts=True)
                 at = near & np.isin(groups, names[count >= 4])
                 known = TaskCollection.from_arrays(X[at], y[at], groups[at])
-                known, validation, _ = split(known, seed)
+                known, validation, _ = split_fifths(known, seed)
                 model = AttentionMetaRegressor(random_state=0)
                 model.meta_fit(known, validation_tasks=validation)
                 new = ~np.isin(groups, known.names + validation.names)
@@ -110,11 +105,13 @@ def main():
                 model.meta_state_ = replace(model.meta_state_, seen=None)
                 found.append([*sides, measured(model, *given)])
             (inside, density), (inside0, density0) = np.mean(found, 0)
-            print(
+            results.add(
                 f"{name}, {way.__name__}: inside 90% {inside:.0%}, without "
                 f"{inside0:.0%}; nats {density:.2f}, without {density0:.2f}",
-                flush=True,
-            )
+                collection=name, rows=way.__name__, coverage_90=inside,
+                coverage_90_without=inside0, log_density=density,
+                log_density_without=density0,
+            )  # fmt: skip
 
 
 if __name__ == "__main__":

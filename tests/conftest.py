@@ -86,11 +86,11 @@ def trained_small():
         few_steps = partial(fit_prior, n_steps=EVAL_EVERY)
         patch.setattr("skmeta._training.empirical_bayes.fit_prior", few_steps)
         for name, value in {
-            "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-            "N_TRIAL_STEPS": 1, "MAX_SCALAR_BATCHES": 1,
+            "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
+            "similarity.N_STEPS": 2, "relations.N_TRIAL_STEPS": 1,
+            "mixture_weights.MAX_BATCHES": 1, "mixture_weights.N_STEPS": 1,
         }.items():  # fmt: skip
-            patch.setattr(f"skmeta._training.relations.{name}", value)
-        patch.setattr("skmeta._networks.relations.weights.N_SCALAR_STEPS", 1)
+            patch.setattr(f"skmeta._training.{name}", value)
         yield
 
 
@@ -147,7 +147,7 @@ class MetaFitted:
                     estimator.meta_state_.network.learner, "relations", None
                 )
                 if relations is not None:  # surely, whatever held-out tasks said
-                    relations.none.fill_(-1.0)
+                    relations.weights.null_logit.fill_(-1.0)
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))
                 whole.rename(path)  # at once: nobody reads half of it

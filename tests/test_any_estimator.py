@@ -79,7 +79,8 @@ def adapted(regression):
     """What `train_estimator` is given: estimator, state, network, support."""
     estimator, new = regression
     one = clone(estimator).set_params(device="cpu").fit(new.X[:6], new.y[:6])
-    return one, *one._adaptation(), new.X[:6], new.y[:6]
+    task = one._adapted_task()
+    return one, task.state, task.adaptation, new.X[:6], new.y[:6]
 
 
 @pytest.mark.parametrize("base_learner", REGRESSORS, ids=lambda e: type(e).__name__)

@@ -7,6 +7,7 @@ import pickle
 import random
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from skmeta.baselines import PooledRegressor
 from skmeta.datasets import make_linear_tasks
 from skmeta.exceptions import SavedFileError
 
+DATA = Path(__file__).parent / "data"
 STATE = "estimator/state"
 
 
@@ -364,6 +366,15 @@ def test_steps_without_end(n_steps, path):
     arrays["estimator/adapted/state/network/learner.n_steps"] = np.array(n_steps)
     write(path, arrays, node, metadata)
     with pytest.raises(SavedFileError, match=f"takes {n_steps} gradient steps"):
+        load(path)
+
+
+def test_nway_networks_of_earlier_versions(path):
+    """Self-attention and Transformer classifiers of 0.1.0 had related classes."""
+    arrays, node, metadata = read(DATA / "attention_nway_classifier-0.1.0.safetensors")
+    set_in(0, "network", "around", ["RelatedClasses"])(arrays, node)
+    write(path, arrays, node, metadata)
+    with pytest.raises(SavedFileError, match=r"0\.1\.0 alone.*call meta_fit again"):
         load(path)
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import sklearn
+from packaging.version import Version
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
@@ -39,6 +41,12 @@ BASELINES = {
     "mixed": MixedEffectsRegressor(),
 }
 SCALES = [(1e9, 1), (0, 1e-19), (0, 1e12)]
+MARKS = {
+    "forest": pytest.mark.skipif(
+        Version(sklearn.__version__) < Version("1.9"),
+        reason="trees of earlier versions split otherwise where targets are rounded",
+    )
+}
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +79,9 @@ def predicted(tasks, tiny):
     return predict
 
 
-@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=MARKS.get(name, ())) for name in LEARNERS]
+)
 @pytest.mark.parametrize(("shift", "unit"), SCALES)
 def test_targets_of_meta_learners(name, shift, unit, predicted):
     for found, expected in zip(

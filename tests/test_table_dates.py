@@ -11,6 +11,10 @@ from skmeta.tables import read_table, read_tasks
 N = 40
 DAYS = pd.date_range("2021-01-01", periods=N)
 FIRSTS = pd.date_range("2021-01-01", periods=N, freq="MS")
+needs_far_dates = pytest.mark.skipif(
+    pd.to_datetime("9999-12-31", format="%Y-%m-%d", errors="coerce") is pd.NaT,
+    reason="pandas 2 reads no date beyond 2262 from text",
+)
 
 
 def since_2000(dates):
@@ -81,7 +85,7 @@ def test_a_format_is_read_as_a_whole(read, in_file, code, said):
         ("2021-01", "2021-01-01"),
         ("12/2021", "2021-12-01"),
         ("Dec 2021", "2021-12-01"),
-        ("9999-12-31", "9999-12-31"),
+        pytest.param("9999-12-31", "9999-12-31", marks=needs_far_dates),
     ],
 )
 def test_times_zones_and_months(read, in_file, text, stamp):

@@ -9,12 +9,13 @@ import pytest
 import torch
 from scipy.stats import norm
 from skorch.callbacks import Callback, EpochTimer, LRScheduler
-from skorch.history import History
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from skmeta import AttentionMetaRegressor
 from skmeta._episodes.sampler import Episodes
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
-from skmeta._training.loop import BOUND, EpisodeBatches, LearningRate, QueryLoss, train
+from skmeta._training.loop import BOUND, EpisodeBatches, QueryLoss, fit_network
 from skmeta._training.validation import validation_batches, validation_loss
 from skmeta.datasets import make_linear_tasks
 from skmeta.exceptions import NonFiniteLossError
@@ -50,18 +51,11 @@ def make_run():
         episodes, (0, 5), 6, np.random.default_rng(1), 8, 24
     )
     network = Line()
-    settings = {
-        "max_epochs": 3,
-        "patience": 10,
-        "lr": 0.05,
-        "callbacks": None,
-        "fit_tasks": None,
-        "device": torch.device("cpu"),
-        "verbose": 0,
-    }
+    settings = {"max_epochs": 3, "patience": 10, "lr": 0.05, "random_state": 0}
 
     def run(**changes):
-        result.history = train(network, batches, validation, **{**settings, **changes})
+        config = AttentionMetaRegressor(**settings | changes)._config("regression")
+        result.history = fit_network(network, batches, validation, config)
         return result
 
     result = SimpleNamespace(network=network, batches=batches, validation=validation)
@@ -269,28 +263,6 @@ def test_learning_rate_rises_linearly_and_is_then_left_alone(run):
     np.testing.assert_allclose(rates.seen, 0.02 * np.minimum(steps / 50, 1))
 
 
-@pytest.mark.parametrize("warm_up", [1, 3])
-def test_learning_rate_of_others_is_multiplied_in_the_rise(warm_up):
-    """Each group has its own, and it may change between steps."""
-    optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}, {"lr": 2.0}])
-    net = SimpleNamespace(optimizer_=optimizer)
-    rate = LearningRate(patience=5, warm_up=warm_up)
-    rate.on_train_begin(net)
-    for step in range(1, 7):
-        rate.on_batch_begin(net, training=True)
-        rise = min(step / warm_up, 1)
-        for group, lr in zip(optimizer.param_groups, (0.1, 2.0), strict=True):
-            assert group["lr"] == pytest.approx(lr * 0.5 ** (step - 1) * rise)
-        rate.on_batch_end(net, training=True)
-        for group in optimizer.param_groups:
-            group["lr"] *= 0.5
-        before = [dict(group) for group in optimizer.param_groups]
-        rate.on_batch_begin(net, training=False)
-        assert optimizer.param_groups == before
-        rate.on_batch_end(net, training=False)
-        assert optimizer.param_groups == before
-
-
 def test_schedule_of_a_callback_acts_from_the_first_step_on(run):
     rates = Rates()
     schedule = LRScheduler("StepLR", step_size=3, gamma=0.5, step_every="batch")
@@ -311,18 +283,23 @@ def test_learning_rate_is_cut_where_nothing_is_better(run):
     np.testing.assert_allclose(by_epoch, 0.02 * rise * cut)
 
 
-def test_better_state_begins_the_waiting_anew():
-    net = SimpleNamespace(
-        history=History(), optimizer_=SimpleNamespace(param_groups=[{"lr": 1.0}])
-    )
-    rate, seen = LearningRate(patience=2, factor=0.5), []
-    rate.on_train_begin(net)
-    for better in (True, False, True, False, False, False, False, True, False):
-        net.history.new_epoch()
-        net.history.record("valid_loss_best", better)
-        rate.on_epoch_end(net)
-        seen.append(net.optimizer_.param_groups[0]["lr"])
-    assert seen == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25]
+def test_better_state_begins_the_waiting_anew(run):
+    """Weights that are spoilt again and again, and right in between."""
+
+    class SpoilSome(Callback):
+        def on_batch_end(self, net, training=False, **kwargs):
+            spoilt = len(net.history) not in (1, 3, 8)
+            with torch.no_grad():
+                net.module_.slope.fill_(50.0 if spoilt else 1e-3 * len(net.history))
+
+    rates, average = Rates(), "skmeta._training.loop.get_ema_multi_avg_fn"
+    with pytest.MonkeyPatch.context() as patch:  # no average: each epoch for itself
+        patch.setattr(average, lambda decay: get_ema_multi_avg_fn(0.0))
+        run(max_epochs=9, patience=6, lr=1e-5, callbacks=[SpoilSome(), rates])
+    by_epoch = np.array(rates.seen).reshape(-1, N_STEPS)
+    rise = (np.arange(9 * N_STEPS) + 1).reshape(-1, N_STEPS) / 50
+    cuts = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2])[: len(by_epoch), None]
+    np.testing.assert_allclose(by_epoch, 1e-5 * rise * 0.3**cuts)
 
 
 def test_error_of_a_callback_is_not_swallowed(run):
@@ -394,7 +371,7 @@ def test_progress_bar(run, capfd):
     assert out == ""
     assert "meta-training" in err
     assert "3/3" in err
-    assert f"held-out loss {run.result.history[-1]['valid_loss']:.4f}" in err
+    assert f"validation loss {run.result.history[-1]['valid_loss']:.4f}" in err
 
 
 def test_global_random_states_are_left_alone(run):

@@ -1,10 +1,4 @@
-"""The estimator contract: three states, clones that keep what was learned, devices.
-
-*new* -> ``meta_fit`` -> *meta-fitted* -> ``fit`` -> *adapted*.
-"""
-
-import warnings
-from functools import partial
+"""What the meta-learners of all three systems have in common."""
 
 import numpy as np
 from sklearn.base import (
@@ -13,21 +7,14 @@ from sklearn.base import (
     clone,
     is_classifier,
 )
-from sklearn.base import _clone_parametrized as clone_parametrized
 from sklearn.exceptions import NotFittedError
 
-from .._networks.learners.sklearn_estimator import (
-    EstimatorLearner,
-    extra_inputs_of,
-    train_estimator,
-)
 from .._preprocessing.wild_values import warn_of_far_rows
 from .._training.meta_training import meta_train
-from .._training.single_task import train_alone
+from .._training.single_task import train_on_single_task
 from .._training.split import drop_zero_weight
 from .._utils.threads import single_pool_thread
 from .._utils.torch_state import own_torch
-from ..exceptions import NotMetaFittedWarning
 from ..tasks import check_tasks
 from ..tasks._not_tasks import takes_tasks
 from ..tasks._row_checks import (
@@ -41,8 +28,6 @@ from .html_repr import HTMLReprMixin
 from .parameters import Parameters, resolve_device
 
 FLOATS = (np.float64, np.float32)
-PRIVATE = ("_state", "_support", "_adapted", "_moved")
-"""Attributes of an adapted estimator, next to those that end with an underscore."""
 
 
 class MetaLearner(
@@ -52,11 +37,14 @@ class MetaLearner(
     TransformerMixin,
     Parameters,
 ):
-    """What the meta-learners of all three systems have in common.
+    """A meta-learner of any of the three systems.
 
-    ``_system`` says what a system is made of; a regressor or classifier how targets are
-    checked and predictions read.
+    ``_architecture`` says what its network is made of; a regressor or classifier how
+    targets are checked and predictions read. `fit` checks, and `MetaState.adapt` does
+    the rest; `Adapted` computes what is predicted.
     """
+
+    _adaptation = ("_state", "_support", "_adapted")
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -102,73 +90,40 @@ class MetaLearner(
         tasks = drop_zero_weight(check_tasks(tasks))
         if validation_tasks is not None:
             validation_tasks = drop_zero_weight(check_tasks(validation_tasks))
-        previous = getattr(self, "meta_state_", None) if self.warm_start else None
-        if previous is not None:
-            self._check_structure(self.meta_state_.parameters)
-        fit_tasks = FitTasks.begin(self)
-        with self._torch(grad=True), single_pool_thread():
-            state, failure = self._trainer(tasks, previous)(
-                self._settings() | {"fit_tasks": fit_tasks},
-                self._structure(), self._system,
-                tasks, validation_tasks,
-                seed=self._seed(),
-                device=resolve_device(self.device),
-                previous=previous,
-            )  # fmt: skip
+        previous = None
+        if self.warm_start and self._is_meta_fitted():
+            self._check_unchanged()
+            previous = self.meta_state_
+        monitor = FitTasks.begin(self)
+        config = self._config(self._problem_of(tasks), monitor)
+        alone = own_torch(grad=True, one_thread=self.embedding is None)
+        with alone, single_pool_thread():
+            state, failure = meta_train(tasks, validation_tasks, config, previous)
         if previous is not None and state.feature_names is None:
             state = state.having(feature_names=previous.feature_names)
         self._forget()
         self._take_over(state)
         self._warn_of(state.targets)
-        if fit_tasks is not None:
-            fit_tasks.context.call_on_fit_task_end(estimator=self)
+        if monitor is not None:
+            monitor.context.call_on_fit_task_end(estimator=self)
         if failure is not None:
             raise failure
         return self
 
-    def _trainer(self, tasks, previous):
-        """What learns across tasks."""
-        return partial(
-            meta_train,
-            classification=is_classifier(self),
-            keeps_tasks=not isinstance(self.base_learner, str),
-        )
-
-    def _take_over(self, state):
-        """Take the attributes that show what was meta-learned from ``state``."""
-        self.meta_state_ = state
-        self._show_targets(state.targets)
+    def _publish(self, state):
+        self._publish_targets(state.targets)
         self.history_ = state.history
         self.task_names_ = state.task_names
         self.task_embeddings_ = state.task_embeddings
         self.task_attention_ = state.task_attention
-        self.n_features_in_ = state.row_shape[0]
-        if state.feature_names is not None:
-            self.feature_names_in_ = np.array(state.feature_names, dtype=object)
 
-    def _shown(self, state):
+    def _attributes_of(self, state):
         """Attributes of an estimator that has learned ``state``, and not adapted."""
-        other = clone_parametrized(self)
+        other = self._parametrized_clone()
         other._take_over(state)
         return {name: vars(other)[name] for name in other._learned()} | {
             "_support": None
         }
-
-    def _learned(self):
-        """Names of the attributes that `meta_fit` and `fit` set."""
-        own = {name for name in vars(self) if name.endswith("_")} - {"_"}
-        own -= set(self.get_params(deep=False))
-        return [*own, *(n for n in PRIVATE if n in vars(self))]
-
-    def _forget(self):
-        for name in self._learned():
-            delattr(self, name)
-
-    def __sklearn_clone__(self):
-        copy = clone_parametrized(self)
-        if hasattr(self, "meta_state_"):
-            copy._take_over(self.meta_state_)
-        return copy
 
     # -- adaptation -----------------------------------------------------------------
 
@@ -213,21 +168,14 @@ class MetaLearner(
         return self._fit(X, y, sample_weight, add_to=getattr(self, "_support", None))
 
     def _fit(self, X, y, sample_weight, add_to=None, classes=None):
-        meta_fitted = hasattr(self, "meta_state_")
+        meta_fitted = self._is_meta_fitted()
         if meta_fitted:
-            self._check_structure(self.meta_state_.parameters)
+            self._check_unchanged()
             self._check_base_learner()
         else:
             self._check_parameters()
-            warnings.warn(
-                f"This {type(self).__name__} was not meta-fitted: its base learner is "
-                "trained on these rows alone. Call meta_fit(tasks) first to learn "
-                "from other tasks.",
-                NotMetaFittedWarning,
-                stacklevel=3,
-            )
-        reset = not meta_fitted and add_to is None
-        X, y = self._check_rows(X, y, reset)
+            self._warn_not_meta_fitted()
+        X, y = self._check_rows(X, y, reset=not meta_fitted and add_to is None)
         weight = validate_weights(sample_weight, X)
         y = self._check_target(y)
         X, y, weight = (a[weight > 0] for a in (X, y, weight))
@@ -236,116 +184,83 @@ class MetaLearner(
             support = zip(add_to, (X, y, weight), strict=True)
             X, y, weight = (np.concatenate(pair) for pair in support)
         if meta_fitted:
-            state = self._state_for(self.meta_state_, y)
-            rows = state.missing.marked(X)
-            warn_of_far_rows(rows, state.seen, y, state.targets)
+            state = self.meta_state_.for_task(y)
+            warn_of_far_rows(state.missing.marked(X), state.seen, y, state.targets)
         else:
-            state = self._alone(X, y, weight, classes)
-        with self._torch():
-            adapted, model = self._adapt(state, X, y, weight), None
-            if len(X) and not isinstance(self.base_learner, str):
-                model = train_estimator(
-                    self.base_learner, self._located(state), adapted, X, y, weight,
-                    self._seed(),
-                )  # fmt: skip
-            relevance = self._located(state).network.learner.relevance(adapted)[0]
-            relevance = state.by_feature(relevance.double().cpu().numpy())
+            state = self._single_task_state(X, y, weight, classes)
+        adapted = self._adapt(state, X, y, weight, self._trainable())
+        relevance = adapted.relevance()
         self._state, self._support, self._adapted = state, (X, y, weight), adapted
         vars(self).pop("base_learner_", None)
-        if model is not None:
-            self.base_learner_ = model
-        self._show_targets(state.targets)
+        if adapted.model is not None:
+            self.base_learner_ = adapted.model
+        self._publish_targets(state.targets)
         self.device_ = resolve_device(self.device)
-        self.task_embedding_ = adapted.encoding.task[0].cpu().numpy()
+        self.task_embedding_ = adapted.task_embedding
         total, n = relevance.sum(), len(relevance)
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)
         return self
 
-    def _alone(self, X, y, weight, classes=None):
+    def _single_task_state(self, X, y, weight, classes):
+        """What one task alone says, where nothing was meta-learned."""
         if len(X) == 0:
             raise ValueError(
                 "All sample weights are zero, and without meta_fit there is nothing "
                 "else to learn from (after meta_fit, predictions are zero-shot). Give "
                 "at least one row a positive weight."
             )
-        classes = self._classes_of(y, classes)
-        with self._torch(grad=True):
-            return train_alone(
-                self._settings(), self._structure(), self._system,
-                X, y, weight, classes, self._seed(),
-            )  # fmt: skip
+        config = self._config(self._shared_problem)
+        with own_torch(grad=True, one_thread=self.embedding is None):
+            return train_on_single_task(
+                X, y, weight, self._classes_of(y, classes), config
+            )
+
+    def _adapt(self, state, X, y, weight, base_learner=None):
+        device = self._usable_device()
+        return state.adapt(X, y, weight, device, base_learner, self._seed())
+
+    def _trainable(self):
+        """The estimator that `fit` trains for the task, if there is one."""
+        return None if isinstance(self.base_learner, str) else self.base_learner
+
+    def _adapted_task(self):
+        """What predicts: adapted to no row before `fit`."""
+        if not self.__sklearn_is_fitted__():
+            X, y = self._no_rows(self.meta_state_)
+            return self._adapt(self.meta_state_, X, y, np.empty(0))
+        device = resolve_device(self.device)
+        if "_adapted" not in vars(self) or self.device_ != device:  # pickled or moved
+            adapted = self._adapt(self._state, *self._support)
+            self._adapted = adapted.having_model(vars(self).get("base_learner_"))
+            self.device_ = device
+        return self._adapted
 
     def _check_meta_fitted(self):
-        if not hasattr(self, "meta_state_"):
+        if not self._is_meta_fitted():
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. Call "
                 "meta_fit(tasks) to learn from other tasks, then fit(X, y) to adapt "
                 "to one; after meta_fit alone it predicts from the prior."
             )
-        self._check_structure(self.meta_state_.parameters)
+        self._check_unchanged()
         return self.meta_state_
 
     def _current_state(self):
-        return getattr(self, "_state", None) or self.meta_state_
+        return self._state if self.__sklearn_is_fitted__() else self.meta_state_
 
     def _check_rows(self, X, y=NO_TARGETS, reset=False):
-        state = None if reset else self._current_state()
         return validate_rows(
             self, X, y, reset=reset, dtype=FLOATS, numeric=not is_classifier(self),
-            row_shape=None if state is None else state.row_shape,
+            row_shape=None if reset else self._current_state().row_shape,
             allow_nd=self.embedding is not None, allow_nan=True,
         )  # fmt: skip
-
-    def _state_for(self, state, y):
-        """What was meta-learned, for a task with the targets ``y`` (n_support,)."""
-        return state
-
-    def _located(self, state):
-        """``state`` on the resolved device."""
-        device = self._usable_device()
-        if device.type == "cpu":
-            return state
-        cached = self.__dict__.get("_moved")
-        if cached is None or cached[0] is not state.network or cached[1] != device:
-            self._moved = (state.network, device, state.to(device))
-        moved = self._moved[2]
-        return state.having(network=moved.network, embedding=moved.embedding)
-
-    def _torch(self, grad=False):
-        """Torch as it is run here, on one thread where there is no embedding."""
-        return own_torch(grad=grad, one_thread=self.embedding is None)
-
-    def _learner(self, state):
-        """What predicts for the task adapted to."""
-        learner = self._located(state).network.learner
-        if not hasattr(self, "base_learner_"):
-            return learner
-        return EstimatorLearner(learner, self.base_learner_, extra_inputs_of(state))
-
-    def _adapt(self, state, X, y, weight):
-        state = self._located(state)
-        return state.network.adapt(state.support(X, weight), state.encoded(y))
-
-    def _adaptation(self):
-        """The state predicted with, and its adaptation: to no row, before ``fit``."""
-        if not self.__sklearn_is_fitted__():
-            state = self.meta_state_
-            X, y = self._no_rows(state)
-            with self._torch():
-                return state, self._adapt(state, X, y, np.empty(0))
-        device = resolve_device(self.device)
-        if not hasattr(self, "_adapted") or self.device_ != device:  # pickled or moved
-            with self._torch():
-                self._adapted = self._adapt(self._state, *self._support)
-            self.device_ = device
-        return self._state, self._adapted
 
     def _no_rows(self, state):
         """A support ``(X, y)`` of no rows."""
         return np.empty((0, *state.row_shape)), np.empty(0, dtype=state.targets.dtype)
 
     def __sklearn_is_fitted__(self):
-        return getattr(self, "_support", None) is not None
+        return vars(self).get("_support") is not None
 
     def __getstate__(self):
         """All but what lives on a device, which is made again on first use.
@@ -353,7 +268,7 @@ class MetaLearner(
         Callbacks are as they were given: after training some hold its optimizer.
         """
         state = super().__getstate__()
-        for name in ("_adapted", "_moved", "device_"):
+        for name in ("_adapted", "device_"):
             state.pop(name, None)
         state["callbacks"] = clone(self.callbacks, safe=False)
         return state

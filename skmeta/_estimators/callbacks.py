@@ -30,7 +30,7 @@ class FitTasks(Callback):
     Attributes
     ----------
     rows : (X, y)
-        Of the held-out tasks, for callbacks that score what there is after an epoch;
+        Of the validation tasks, for callbacks that score what there is after an epoch;
         ``(None, None)`` where no prediction can be had yet.
     """
 
@@ -78,4 +78,4 @@ class FitTasks(Callback):
         """What an estimator has when meta-training stops here; None before it has."""
         if self.state_of is None:
             return None
-        return self.estimator._shown(self.state_of(copy.deepcopy(net.module_)))
+        return self.estimator._attributes_of(self.state_of(copy.deepcopy(net.module_)))

@@ -11,21 +11,22 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .._preprocessing.row_uncertainty import sharpness
-from .._preprocessing.scaling import ClassCodec
-from .._training.nway.training import meta_train_classes
+from .._training.config import NWAY, SHARED_CLASSES
 from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._row_checks import check_label_type, warn_of_one_class
 from .prediction import QueryLearner
 
 
 def learned_task_specific_labels(estimator):
-    """Whether an estimator was meta-fitted on tasks that have classes of their own."""
+    """Whether an estimator was meta-fitted on tasks with task-specific labels."""
     state = getattr(estimator, "meta_state_", None)
-    return hasattr(state, "targets") and state.targets is None
+    return getattr(state, "problem", None) == NWAY
 
 
 class MetaClassifier(ClassifierMixin, QueryLearner):
-    """A meta-learner of classes, which all tasks share or each has of its own."""
+    """A meta-learner for classification, with shared or task-specific labels."""
+
+    _shared_problem = SHARED_CLASSES
 
     _structural = (*QueryLearner._structural, "shared_classes")
     _ranges = QueryLearner._ranges | {"n_way": 2}
@@ -58,7 +59,6 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         patience=15,
         callbacks=None,
         device="auto",
-        compile=False,
         random_state=None,
         verbose=0,
         warm_start=False,
@@ -84,7 +84,6 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             patience=patience,
             callbacks=callbacks,
             device=device,
-            compile=compile,
             random_state=random_state,
             verbose=verbose,
             warm_start=warm_start,
@@ -93,35 +92,27 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         self.shared_classes = shared_classes
         self.n_way = n_way
 
-    def _trainer(self, tasks, previous):
-        own = has_task_specific_labels(self.shared_classes, tasks)
-        if previous is not None and own != (previous.targets is None):
-            kinds = ("share their classes", "have classes of their own")
-            raise ValueError(
-                f"The tasks {kinds[own]}, but those that warm_start=True goes on from "
-                f"{kinds[not own]}. Set warm_start=False to start anew."
-            )
+    def _problem_of(self, tasks):
+        nway = has_task_specific_labels(self.shared_classes, tasks)
+        kinds = ("shared labels", "task-specific labels")
+        if self.warm_start and self._is_meta_fitted():
+            was_nway = self.meta_state_.problem == NWAY
+            if nway != was_nway:
+                raise ValueError(
+                    f"The tasks have {kinds[nway]}, but those that warm_start=True "
+                    f"starts from have {kinds[was_nway]}. Set warm_start=False to "
+                    "start anew."
+                )
         if self.verbose and self.shared_classes == "auto":
-            said = "classes of its own" if own else "the classes of the others"
-            print(f"shared_classes='auto': each task has {said}.")
-        return meta_train_classes if own else super()._trainer(tasks, previous)
-
-    def _state_for(self, state, y):
-        if state.targets is not None:
-            return state
-        if len(y) == 0:
-            raise ValueError(
-                "Every task has classes of its own here, and a task is known by its "
-                "rows alone. Give at least one row of a positive weight."
-            )
-        return state.having(targets=ClassCodec(np.unique(y)))
+            print(f"shared_classes='auto': the tasks have {kinds[nway]}.")
+        return NWAY if nway else SHARED_CLASSES
 
     def _no_rows(self, state):
-        if state.targets is None:
+        if state.problem == NWAY:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. It was "
-                "meta-fitted on tasks that have classes of their own: call fit(X, y) "
-                "with rows of the new task, which say what classes there are."
+                "meta-fitted on tasks with task-specific labels: call fit(X, y) with "
+                "rows of the new task, whose labels are its classes."
             )
         return super()._no_rows(state)
 
@@ -150,7 +141,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         y : array-like of shape (n_rows,)
         classes : array-like of shape (n_classes,), default=None
             In the state *new*, all classes there are; else those of the meta-training
-            tasks hold or, where classes are a task's own, those that have rows.
+            tasks hold or, with task-specific labels, those that have rows.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns
@@ -164,9 +155,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _warn_of(self, targets):
         if targets is not None:
-            warn_of_one_class(self, targets.classes, stacklevel=6)
+            warn_of_one_class(self, targets.classes)
 
-    def _show_targets(self, targets):
+    def _publish_targets(self, targets):
         if targets is not None:
             self.classes_ = targets.classes
 
@@ -186,8 +177,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             In the order of ``classes_``.
         """
         X = self._query(X)
-        (logits,) = self._predictions(X)
-        return averaged_probabilities(logits, self._row_variance(X))
+        adapted = self._adapted_task()
+        (logits,) = adapted.predict(X)
+        return averaged_probabilities(logits, adapted.row_variance(X))
 
     def predict(self, X):
         """Predict the most probable class of each row.
@@ -220,8 +212,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         -------
         predictions : list of ndarray of shape (n_query,)
             With ``return_proba=True`` of shape (n_query, n_classes), in the order of
-            ``classes_``; where tasks have classes of their own, in the order of the
-            episode's sorted labels.
+            ``classes_``; with task-specific labels, in the order of the episode's
+            sorted labels.
         """
         predictions, more, targets = self._predict_episodes(episodes)
         results = [

@@ -24,7 +24,7 @@ class HTMLReprMixin:
 
     def _state_in_words(self):
         words = []
-        if hasattr(self, "meta_state_"):
+        if self._is_meta_fitted():
             words.append(f"meta-fitted on {len(self.task_names_):,} tasks")
         if self.__sklearn_is_fitted__():
             words.append(f"adapted to {len(self._support[0]):,} rows")

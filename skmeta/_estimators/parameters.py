@@ -1,6 +1,6 @@
 """The parameters that all meta-learners share, and their checks."""
 
-import re
+from dataclasses import fields
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import ClassVar
@@ -12,8 +12,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
+from .._episodes.sampler import as_range
 from .._networks.learners.factory import BASE_LEARNERS
-from .._utils.versioning import Versioned
+from .._training.config import MetaConfig
+from .states import MetaFitted
 
 EMBEDDING_PREFIX = "embedding__"
 
@@ -25,21 +27,7 @@ def resolve_device(device):
     return torch.device(device)
 
 
-def _comparable(name, value):
-    """What of a parameter matters: of an estimator, all but its random states.
-
-    Of an estimator that is the base learner it is no more than that it is one.
-    """
-    if name == "base_learner" and not isinstance(value, str):
-        return "an estimator"
-    if hasattr(value, "get_params"):
-        value = clone(value)
-        names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
-        value.set_params(**dict.fromkeys(names))
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # copies lie elsewhere
-
-
-class Parameters(Versioned):
+class Parameters(MetaFitted):
     """An estimator with these parameters; what is learned depends on `_structural`."""
 
     _structural = (
@@ -52,6 +40,7 @@ class Parameters(Versioned):
         "embedding_trainable",
     )
     _ranges: ClassVar = {"n_support": 0}
+    _kernel_averaging = False
     _parameter_constraints: dict = {
         "base_learner": [
             StrOptions(set(BASE_LEARNERS)),
@@ -79,7 +68,6 @@ class Parameters(Versioned):
         "patience": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [None, list],
         "device": [str, torch.device],
-        "compile": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
@@ -107,7 +95,6 @@ class Parameters(Versioned):
         patience=15,
         callbacks=None,
         device="auto",
-        compile=False,
         random_state=None,
         verbose=0,
         warm_start=False,
@@ -132,7 +119,6 @@ class Parameters(Versioned):
         self.patience = patience
         self.callbacks = callbacks
         self.device = device
-        self.compile = compile
         self.random_state = random_state
         self.verbose = verbose
         self.warm_start = warm_start
@@ -259,30 +245,33 @@ class Parameters(Versioned):
                 f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead.{way_out}"
             )
 
-    def _settings(self):
-        n = len(EMBEDDING_PREFIX)
-        given = {name[n:]: v for name, v in self._embedding_parameters().items()}
-        return self.get_params(deep=False) | {"embedding_parameters": given}
-
     def _structure(self):
         names = *self._structural, *self._embedding_parameters()
-        return {name: clone(getattr(self, name), safe=False) for name in names}
+        return {name: getattr(self, name) for name in names}
+
+    def _config(self, problem, monitor=None):
+        """The settings of a meta-training that starts now."""
+        n = len(EMBEDDING_PREFIX)
+        params = self.get_params(deep=False)
+        given = {field.name for field in fields(MetaConfig)} & set(params)
+        settings = {name: params[name] for name in given}
+        for name in self._ranges:
+            settings[name] = as_range(params[name])
+        structure = self._structure()
+        return MetaConfig(
+            problem=problem,
+            architecture=self._architecture,
+            structure={k: clone(v, safe=False) for k, v in structure.items()},
+            seed=self._seed(),
+            device=resolve_device(settings.pop("device")),
+            embedding_parameters={
+                name[n:]: v for name, v in self._embedding_parameters().items()
+            },
+            kernel_averaging=self._kernel_averaging,
+            monitor=monitor,
+            **settings,
+        )
 
     def _seed(self):
         rng = check_random_state(self.random_state)
         return int(rng.randint(np.iinfo(np.int32).max))
-
-    def _check_structure(self, trained):
-        """Refuse structural parameters other than those ``trained``."""
-        absent = dict.fromkeys([*trained, *self._embedding_parameters()], "not given")
-        now = {name: getattr(self, name, value) for name, value in absent.items()}
-        changed = [
-            f"{name}={now[name]!r} (meta_fit had {value!r})"
-            for name, value in (absent | trained).items()
-            if _comparable(name, now[name]) != _comparable(name, value)
-        ]
-        if changed:
-            raise ValueError(
-                f"Parameters of {type(self).__name__} were changed after meta_fit: "
-                f"{'; '.join(changed)}. Set them back, or call meta_fit again."
-            )

@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 
 from .._preprocessing.task_mapping import map_features
-from .._training.split import MAX_EXAMPLES
+from .._training.split import MAX_FITTING
 from ..tasks import Task, TaskCollection, TaskDistribution
 from ..tasks._array_likes import is_frame
 from ..tasks._column_names import Columns, check_columns
@@ -203,8 +203,8 @@ def _some(tasks):
     if isinstance(tasks, list):
         return tasks
     if isinstance(tasks, TaskDistribution):
-        return given_tasks(tasks.draw(MAX_EXAMPLES, 0))
-    at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_EXAMPLES)).astype(int)
+        return given_tasks(tasks.draw(MAX_FITTING, 0))
+    at = np.linspace(0, len(tasks) - 1, min(len(tasks), MAX_FITTING)).astype(int)
     return given_tasks(tasks.take(at))
 
 

@@ -21,23 +21,6 @@ class QueryLearner(MetaLearner):
             self._check_meta_fitted()
         return self._check_rows(X)
 
-    def _per_query(self, X, compute):
-        """Apply ``compute(learner, adapted, rows)`` to chunks of checked query rows.
-
-        Returns
-        -------
-        outputs : list of ndarray, one for each output of ``compute``
-        """
-        with self._torch():
-            state, adapted = self._adaptation()
-            located, learner = self._located(state), self._learner(state)
-            chunks = []
-            for i in range(0, len(X), QUERIES_AT_ONCE):
-                rows = located.rows(X[i : i + QUERIES_AT_ONCE])
-                outputs = compute(learner, adapted, rows)
-                chunks.append([t[0].cpu().numpy() for t in outputs])
-        return [np.concatenate(parts) for parts in zip(*chunks, strict=True)]
-
     def transform(self, X):
         """Features of each row for this task: what its base learner computes with.
 
@@ -53,10 +36,8 @@ class QueryLearner(MetaLearner):
             Of a process, the features whose inner products are its kernel, but for
             the RBF part; of a perceptron, its last hidden layer.
         """
-        (features,) = self._per_query(
-            self._query(X), lambda m, a, rows: (m.features(a, rows).double(),)
-        )
-        return features
+        X = self._query(X)
+        return self._adapted_task().features(X)
 
     @property
     def _n_features_out(self):
@@ -76,33 +57,14 @@ class QueryLearner(MetaLearner):
         -------
         attention : ndarray of shape (n_query, n_support)
             Rows sum to 1 (without support rows there are no columns). For a process,
-            the size of the posterior mean's weight on each support target; where
-            classes are a task's own, the probability of each row's class, of which
+            the size of the posterior mean's weight on each support target; with
+            task-specific labels, the probability of each row's class, of which
             the nearer rows of that class have the larger part.
         """
-        (weights,) = self._per_query(
-            self._query(X), lambda m, a, rows: (m.support_weights(a, rows).double(),)
-        )
+        X = self._query(X)
+        weights = self._adapted_task().support_weights(X)
         total = weights.sum(1, keepdims=True)
         return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0)
-
-    def _predictions(self, X):
-        """`Gaussian` or `Categorical` of arrays, of checked query rows."""
-        parts = self._per_query(X, lambda m, a, rows: m.predict(a, rows))
-        return Categorical(*parts) if is_classifier(self) else Gaussian(*parts)
-
-    def _companions(self, X):
-        """Rows from which it shows how unsure these rows make a prediction, or None."""
-        fitted = self.__sklearn_is_fitted__()
-        support = self._support[0] if fitted else X[:0]
-        return self._current_state().companions(X, support)
-
-    def _row_variance(self, X):
-        """Variance (n_query, n_outputs) of predictions that their rows make, or 0."""
-        companions = self._companions(X)
-        if companions is None:
-            return 0.0
-        return companions.variance(self._predictions(companions.X).location())
 
     def _predict_episodes(self, episodes):
         """Predict for every episode.
@@ -112,13 +74,13 @@ class QueryLearner(MetaLearner):
         predictions : list of Gaussian or Categorical
             Of arrays: of each episode, of its query rows.
         variances : list of ndarray of shape (n_query, n_outputs), or 0
-            What the rows add, as `_row_variance`.
+            What the rows add, as `Adapted.row_variance`.
         targets : list
             What its targets were encoded by.
         """
         state = self._check_meta_fitted()
         episodes = self._check_episodes(list(episodes))
-        targets = [self._state_for(state, y).targets for _, y, _ in episodes]
+        targets = [state.for_task(y).targets for _, y, _ in episodes]
         found = [state.companions(query, X) for X, _, query in episodes]
         unsure = [i for i, companions in enumerate(found) if companions is not None]
         more = [(*episodes[i][:2], found[i].X) for i in unsure]
@@ -138,8 +100,8 @@ class QueryLearner(MetaLearner):
         results = [None] * len(episodes)
         for i in range(0, len(by_size), EPISODES_AT_ONCE):
             at = by_size[i : i + EPISODES_AT_ONCE]
-            with self._torch():
-                located = self._located(self.meta_state_)
+            located = self.meta_state_.on(self._usable_device())
+            with located.running():
                 inputs = self._padded(
                     located, [episodes[j] for j in at], [targets[j] for j in at]
                 )
@@ -161,7 +123,7 @@ class QueryLearner(MetaLearner):
         one = clone(self)
         if len(X):
             one.fit(X, y)
-        return one._predictions(X_query)
+        return one._adapted_task().predict(X_query)
 
     def _check_episodes(self, episodes):
         """Check all at once, or one by one to name the one that is not valid."""
@@ -183,10 +145,10 @@ class QueryLearner(MetaLearner):
         y = self._check_target(labels(np.concatenate(targets)))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ValueError
-        self._state_for(self.meta_state_, y).targets.transform(y)  # or refuses labels
+        self.meta_state_.for_task(y).targets.transform(y)  # or refuses labels
         parts, targets = _split_like(X, supports + queries), _split_like(y, targets)
         for one in targets:
-            self._state_for(self.meta_state_, one)  # refuses what has no class
+            self.meta_state_.for_task(one)  # refuses what has no class
         n = len(episodes)
         return list(zip(parts[:n], targets, parts[n:], strict=True))
 
@@ -195,11 +157,11 @@ class QueryLearner(MetaLearner):
             X_support, y_support, X_query = episode
             X_query = self._check_rows(X_query)
             if len(X_support) == 0:
-                self._state_for(self.meta_state_, y_support)
+                self.meta_state_.for_task(y_support)
                 return *self._no_rows(self.meta_state_), X_query
             X_support, y_support = self._check_rows(X_support, y_support)
             y_support = self._check_target(y_support)
-            state = self._state_for(self.meta_state_, y_support)
+            state = self.meta_state_.for_task(y_support)
             state.targets.transform(y_support)  # refuses unknown labels
             return X_support, y_support, X_query
         except (TypeError, ValueError) as error:

@@ -9,14 +9,20 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import column_or_1d
 
-from .._networks.learners.predictive import draw, log_density, marginals, quantiles
+from .._networks.learners.predictive import log_density, quantiles
+from .._training.config import REGRESSION
 from ..tasks._array_likes import labels
 from ..tasks._row_checks import refuse_text
 from .prediction import QueryLearner
 
 
 class MetaRegressor(RegressorMixin, QueryLearner):
-    """A meta-learner of numbers."""
+    """A meta-learner for regression."""
+
+    _shared_problem = REGRESSION
+
+    def _problem_of(self, tasks):
+        return REGRESSION
 
     def _check_target(self, y):
         y = column_or_1d(y, warn=True)
@@ -29,7 +35,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
     def _warn_of(self, targets):
         """Regression has nothing to warn of."""
 
-    def _show_targets(self, targets):
+    def _publish_targets(self, targets):
         """Regression has no attribute that tells of the targets."""
 
     def predict(self, X, return_std=False):
@@ -51,9 +57,10 @@ class MetaRegressor(RegressorMixin, QueryLearner):
             Only with ``return_std=True``.
         """
         X = self._query(X)
-        mean, variance = self._predictions(X)
+        adapted = self._adapted_task()
+        mean, variance = adapted.predict(X)
         if return_std:
-            variance = widened(variance, self._row_variance(X))
+            variance = widened(variance, adapted.row_variance(X))
         return self._unscaled(mean, variance, return_std)
 
     def predict_quantiles(self, X, q=(0.05, 0.5, 0.95)):
@@ -78,7 +85,9 @@ class MetaRegressor(RegressorMixin, QueryLearner):
                 "q must be a number between 0 and 1, both excluded, or a list of such. "
                 f"Got {q!r}."
             )
-        mixture, targets = self._marginals(X), self._current_state().targets
+        X = self._query(X)
+        mixture = self._adapted_task().marginals(X)
+        targets = self._current_state().targets
         found = np.array([quantiles(*mixture, one) for one in wanted.ravel()]).T
         found = targets.inverse_transform(found)
         return found[:, 0] if wanted.ndim == 0 else found
@@ -98,7 +107,8 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         log_prob : ndarray of shape (n_query,)
             In nats; their mean is a proper score of the predicted distributions.
         """
-        mixture = self._marginals(X)
+        X = self._query(X)
+        mixture = self._adapted_task().marginals(X)
         y = self._check_target(labels(y))
         assert_all_finite(y, input_name="y")
         check_consistent_length(mixture[0], y)
@@ -124,34 +134,8 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         samples : ndarray of shape (n_query, n_samples)
         """
         X, rng = self._query(X), check_random_state(random_state)
-        with self._torch():
-            state, adapted = self._adaptation()
-            rows = self._located(state).rows(X)
-            components = self._learner(state).components(adapted, rows, joint=True)
-            samples = draw(components, n_samples, rng)
-        samples += self._drawn_of_rows(X, n_samples, rng)
-        return state.targets.inverse_transform(samples)
-
-    def _drawn_of_rows(self, X, n_samples, rng):
-        """Draws (n_query, n_samples) of what rows make unsure, or 0."""
-        companions = self._companions(X)
-        if companions is None:
-            return 0.0
-        at = self._predictions(companions.X).location()
-        drawn = np.sqrt(companions.independent(at)) * rng.standard_normal(
-            (len(X), n_samples)
-        )
-        for deviation in companions.shared(at):
-            drawn += deviation * rng.standard_normal(n_samples)
-        return drawn
-
-    def _marginals(self, X):
-        """Log shares, means and deviations (n_query, n_components), on the scale."""
-        X = self._query(X)
-        log_share, mean, sd = self._per_query(
-            X, lambda m, a, rows: marginals(m.components(a, rows))
-        )
-        return log_share, mean, np.sqrt(sd**2 + self._row_variance(X))
+        samples = self._adapted_task().sample(X, n_samples, rng)
+        return self._current_state().targets.inverse_transform(samples)
 
     def predict_episodes(self, episodes, return_std=False):
         """Adapt to many tasks and predict for each, in batches.

@@ -9,6 +9,7 @@ from .._estimators.self_attention import (
     SelfAttentionMetaClassifier,
     SelfAttentionMetaRegressor,
 )
+from .._estimators.states import comparable
 from .._estimators.transformer import (
     TransformerMetaClassifier,
     TransformerMetaRegressor,
@@ -19,8 +20,7 @@ from ..baselines import (
     PooledClassifier,
     PooledRegressor,
 )
-from ..baselines import _base as _baseline
-from ..baselines._base import Baseline, RegressorBaseline
+from ..baselines._base import Baseline, BaselineState, RegressorBaseline
 from ..baselines._shared_gp import GaussianProcessPosterior
 from ..baselines._shared_latent_gp import LatentPosterior
 from ..exceptions import SavedFileError
@@ -110,7 +110,7 @@ def _write_baseline(writer, estimator, name):
     }
     if hasattr(estimator, "meta_state_"):
         estimator._check_unchanged()
-        node["printed"] = estimator.meta_state_.params
+        node["printed"] = _printed(estimator)
         node["known"] = writer.value(estimator.meta_state_.known, f"{name}/known")
     if hasattr(estimator, "_prior"):
         node["prior"] = writer.value(estimator._prior, f"{name}/prior")
@@ -134,18 +134,23 @@ def _read_baseline(reader, cls, node, embedding):
         names = columns.get("feature_names_in_")
         names = None if names is None else tuple(names)
         known = reader.value(node.get("known"))
-        estimator._take(
-            _baseline.MetaState(prior, node["printed"], n_features, names, known)
-        )
-        estimator._check_unchanged()
+        if node["printed"] != _printed(estimator):
+            raise SavedFileError("its parameters are not those of meta_fit")
+        parameters = estimator.get_params(deep=False)
+        estimator._take_over(BaselineState(prior, parameters, n_features, names, known))
     else:
         vars(estimator).update(columns)
         estimator._prior = prior
-        estimator._publish(prior)
+        estimator._publish_prior(prior)
     if "task" in node:
         estimator._task = reader.value(node["task"])
     _check_predicts(estimator, n_features)
     return estimator
+
+
+def _printed(baseline):
+    """What is compared of the parameters of a baseline."""
+    return {k: comparable(k, v) for k, v in baseline._structure().items()}
 
 
 def _check_predicts(baseline, n_features):

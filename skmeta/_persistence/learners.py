@@ -8,10 +8,11 @@ import torch
 from sklearn.utils import assert_all_finite
 
 from .._estimators.parameters import resolve_device
+from .._estimators.states import comparable
 from .._networks.learners.sklearn_estimator import EstimatorLearner, extra_inputs_of
-from .._networks.nway.network import ClassNetwork
 from .._preprocessing.column_reduction import ReducedScaler
-from .._preprocessing.scaling import TargetScaler
+from .._preprocessing.scaling import ClassCodec, TargetScaler
+from .._training.config import NWAY, REGRESSION, SHARED_CLASSES
 from .._training.state import MetaState
 from ..exceptions import SavedFileError
 from ..tasks import TaskCollection
@@ -65,7 +66,7 @@ def write_learner(writer, estimator, name):
         "output": getattr(estimator, OUTPUT, None),
     }
     if hasattr(estimator, "meta_state_"):
-        estimator._check_structure(estimator.meta_state_.parameters)
+        estimator._check_unchanged()
         node["meta_state"] = _write_state(writer, estimator.meta_state_, name)
     if estimator.__sklearn_is_fitted__():
         node["adapted"] = _write_adaptation(writer, estimator, f"{name}/adapted")
@@ -74,7 +75,7 @@ def write_learner(writer, estimator, name):
 
 def _write_state(writer, state, name):
     name = f"{name}/state"
-    others = ("network", "parameters", "embedding", "tasks")
+    others = ("problem", "network", "parameters", "embedding", "tasks")
     parameters = {n: v for n, v in state.parameters.items() if n != "embedding"}
     if state.tasks and not writer.include_rows:
         raise ValueError(
@@ -169,8 +170,13 @@ def _read_state(reader, node, estimator):
     state, embedding = reader.fields(node["fields"]), estimator.embedding
     state["parameters"] = parameters = reader.fields(node["parameters"])
     parameters["embedding"] = embedding
-    estimator._check_structure(parameters)
-    state["network"] = read_network(reader, node["network"], estimator._system, state)
+    if {k: comparable(k, v) for k, v in parameters.items()} != {
+        k: comparable(k, v) for k, v in estimator._structure().items()
+    }:
+        raise SavedFileError("its parameters are not those of meta_fit")
+    architecture = estimator._architecture
+    state["network"] = read_network(reader, node["network"], architecture, state)
+    state["problem"] = _problem(state["targets"])
     weights = node["embedding"]
     if weights is not None:
         state["embedding"] = read_embedding(
@@ -182,6 +188,13 @@ def _read_state(reader, node, estimator):
     state = MetaState(**state)
     _check_state(state)
     return state
+
+
+def _problem(targets):
+    """The problem that tasks with such targets pose."""
+    if targets is None:
+        return NWAY
+    return SHARED_CLASSES if isinstance(targets, ClassCodec) else REGRESSION
 
 
 def _read_tasks(reader, node, estimator):
@@ -215,7 +228,7 @@ def _read_adaptation(reader, node, estimator):
     if (weight < 0).any():
         raise SavedFileError("its support has weights below zero")
     _check_cells(X, estimator)
-    state = estimator._state_for(state, estimator._check_target(y))
+    state = state.for_task(estimator._check_target(y))
     state.targets.transform(y)  # refuses labels not known
     shown = reader.fields(node["shown"])
     sizes = state.parameters["embed_dim"], _n_features(state)
@@ -227,7 +240,7 @@ def _read_adaptation(reader, node, estimator):
     if model is not None:
         estimator.base_learner_ = model
     estimator._state, estimator._support = state, (X, y, weight)
-    estimator._show_targets(state.targets)
+    estimator._publish_targets(state.targets)
     estimator.device_ = resolve_device(estimator.device)
 
 
@@ -285,7 +298,7 @@ def _check_state(state):
 def _check_predicts(state, model=None):
     """Refuse what does not predict a number for a row of zeros."""
     row = np.zeros((1, *state.row_shape))
-    if isinstance(state.network, ClassNetwork):  # which needs a row of each class
+    if state.problem == NWAY:  # which needs a row of each class
         n = 1 if state.targets is None else state.targets.n_outputs
         y = torch.arange(n)[None]
     else:

@@ -7,6 +7,7 @@ type and shape.
 
 import math
 import re
+from types import SimpleNamespace
 
 import torch
 
@@ -16,8 +17,7 @@ from .._networks.learners.factory import base_learner_name, make_base_learner
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import LearnerWrapper
-from .._networks.nway.network import ClassNetwork
-from .._networks.nway.relations import ClassRelations, RelatedClasses
+from .._networks.nway.network import NWayNetwork, make_nway_learner
 from .._networks.relations.memory import RandomFeatureGP, TaskMemory
 from .._networks.relations.relations import RelatedLearner, Relations
 from .._preprocessing.scaling import ClassCodec
@@ -25,17 +25,32 @@ from ..exceptions import SavedFileError
 
 WRAPPERS = {
     KernelAveragingLearner: "OpenLearner",
-    RelatedClasses: "RelatedClasses",
     RelatedLearner: "RelatedLearner",
 }
 """What files call them."""
+
+FORMER_NAMES = {
+    "by_size": "calibration_coef",
+    "process": "gp",
+    "gp.remembered_noise": "gp.noise_ratio",
+    "relations.by_representation": "relations.weights.log_similarity_weight",
+    "relations.by_evidence": "relations.weights.log_evidence_weight",
+    "relations.none": "relations.weights.null_logit",
+    "relations.local": "relations.weights.log_residual_variance",
+    "relations.noise": "relations.weights.log_noise_ratio",
+}
+"""Names of modules and parameters in earlier files, and what these are called now.
+
+A name may have several parts, as in ``{"prior.signal": "prior.log_signal"}``, and is
+replaced wherever these parts follow each other in the name of a weight.
+"""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
 
 
 def write_network(writer, network, name):
-    """JSON of a `MetaNetwork` or `ClassNetwork`, whose weights a `Writer` keeps."""
+    """JSON of a `MetaNetwork` or `NWayNetwork`, whose weights a `Writer` keeps."""
     node = {"around": [], "weights": _keep_weights(writer, network, name)}
     learner = network.learner
     while isinstance(learner, LearnerWrapper):
@@ -44,11 +59,11 @@ def write_network(writer, network, name):
         if learner.memory is not None:
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
-            prior = learner.process.learner.prior
+            prior = learner.gp.learner.prior
             embed_dim, column_dim = prior.encoding_sizes
             node["process"] = {"embed_dim": embed_dim, "column_dim": column_dim}
         learner = learner.base
-    if isinstance(network, ClassNetwork):
+    if isinstance(network, NWayNetwork):
         node["n_class_features"] = learner.n_base_features
     return node
 
@@ -68,9 +83,10 @@ def read_network(reader, node, system, state):
         raise SavedFileError("it has more layers than arrays")
     with torch.device("meta"):
         own = "n_class_features" in node
-        make = _class_network if own else _shared_network
+        make = _nway_network if own else _shared_network
         network = make(node, system, state).double()
-    weights = _read_weights(reader, node["weights"])
+    names = {current_name(key): name for key, name in node["weights"].items()}
+    weights = _read_weights(reader, names)
     _check_alike(weights, network.state_dict(), "the network")
     network.load_state_dict(weights, assign=True)
     _check_steps(network)
@@ -79,11 +95,20 @@ def read_network(reader, node, system, state):
     return network
 
 
+def current_name(key):
+    """The present name of a weight that a file calls ``key``, see `FORMER_NAMES`."""
+    key = f".{key}."
+    for former, current in FORMER_NAMES.items():
+        key = key.replace(f".{former}.", f".{current}.")
+    return key[1:-1]
+
+
 def _shared_network(node, system, state):
     """A network of numbers, or of classes that tasks share."""
     parameters, targets = state["parameters"], state["targets"]
     n_features, has_pooled = len(state["features"].mean), state["pooled"] is not None
-    network = make_network(parameters, system, n_features, targets, has_pooled, seed=0)
+    config = SimpleNamespace(**parameters, architecture=system, seed=0)
+    network = make_network(config, n_features, targets, has_pooled)
     learner = network.learner
     for name in node["around"]:
         if name == "OpenLearner":
@@ -108,19 +133,19 @@ def _shared_network(node, system, state):
     return MetaNetwork(network.encoder, learner)
 
 
-def _class_network(node, system, state):
-    """A network of classes that each task has of its own."""
-    parameters = state["parameters"]
-    kind = base_learner_name(parameters["base_learner"])
-    learner = system.nway(
-        len(state["features"].mean), node["n_class_features"],
-        **{name: parameters[name] for name in ("embed_dim", "n_heads", "n_layers")},
-        linear_only=kind == "linear", by_gradient=kind == "mlp",
-    )  # fmt: skip
-    for name in node["around"]:
-        _check_name(name, "RelatedClasses")
-        learner = RelatedClasses(learner, ClassRelations(), _empty_memory())
-    return ClassNetwork(learner)
+def _nway_network(node, system, state):
+    """The network of task-specific labels."""
+    if node["around"]:  # self-attention and Transformer classifiers of 0.1.0
+        raise SavedFileError(
+            f"it has task-specific labels and parts, {node['around']}, that exist in "
+            "version 0.1.0 alone. Load it with skmeta 0.1.0, or call meta_fit again "
+            "and save the estimator with this version"
+        )
+    n_columns, n_features = len(state["features"].mean), node["n_class_features"]
+    self_attention = "learner.class_shift.weight" in node["weights"]  # not in 0.1.0
+    config = SimpleNamespace(**state["parameters"], seed=0)
+    learner = make_nway_learner(config, n_columns, n_features, self_attention)
+    return NWayNetwork(learner)
 
 
 def _check_name(name, known):

@@ -5,11 +5,11 @@ far from all others, nothing lies between, and they are few, the fewer the neare
 are: long tails, levels of a dose and rare groups are left alone.
 """
 
-import sys
 import warnings
 
 import numpy as np
 
+from .._utils.warnings import level_of_caller
 from ..tasks import TaskCollection
 from .scaling import TargetScaler
 from .task_mapping import changed
@@ -143,17 +143,8 @@ def warn_of_wild_features(tasks, marked):
             "are taken as missing. If they are right, give such a column on another "
             "scale, its logarithm say.",
             UserWarning,
-            stacklevel=_level_of_caller(),
+            stacklevel=level_of_caller(),
         )
-
-
-def _level_of_caller():
-    """How far up the stack a warning is raised from code that is not of the package."""
-    frame, level = sys._getframe(1), 1
-    inside = ("skmeta.", "sklearn.")
-    while frame and frame.f_globals.get("__name__", "").startswith(inside):
-        frame, level = frame.f_back, level + 1
-    return level
 
 
 def _wild_in(tasks, rows, values):
@@ -195,7 +186,7 @@ def warn_of_far_rows(X, seen, y, targets):
             f"{'; '.join(found)}. Look for an error, or write NaN in X for what is "
             "missing.",
             UserWarning,
-            stacklevel=_level_of_caller(),
+            stacklevel=level_of_caller(),
         )
 
 
@@ -244,7 +235,7 @@ def _within(tasks, low, high, what):
         "are left out. If they are right, predict the targets on another scale, their "
         "logarithm say.",
         UserWarning,
-        stacklevel=_level_of_caller(),
+        stacklevel=level_of_caller(),
     )
     kept = np.add.reduceat(plausible.astype(int), tasks.offsets[:-1])
     return tasks.where(plausible)[np.flatnonzero(kept >= 2)]

@@ -13,17 +13,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._episodes.sampler import as_range
-from .._episodes.shared_rows import (
-    EpisodeGroupBatches,
-    EpisodeGroupStream,
-    SharedRowSampler,
-)
-from .._networks.encoders.embedding import as_tensor, start_embedding
+from .._episodes.shared_rows import GroupBatches, SharedRowSampler
+from .._networks.encoders.embedding import as_tensor
 from .._networks.learners.predictive import Categorical, Gaussian
 from .._preprocessing.scaling import ClassCodec, TargetScaler
 from ..exceptions import NonFiniteLossError
-from .loop import train
+from .loop import fit_network
 from .shared_rows_network import SharedRowsNetwork
 
 EMBEDDED_LESS = 4
@@ -80,56 +75,41 @@ class RidgeHead(nn.Module):
         return Gaussian(output[..., 0], variance)
 
 
-def learn_embedding(settings, sources, classes, seed, device, previous=None):
-    """Make the `Embedding` that an estimator's parameters ask for, and train it.
+def pretrain_embedding(embedding, split, config):
+    """Train an embedding in place; it ends on the CPU.
 
     Parameters
     ----------
-    settings : dict
-    sources : Sources
-    classes : ndarray of shape (n_classes,) or None
-        None for numbers.
-    seed : int
-    device : torch.device
-    previous : MetaState, optional
-        Whose embedding is trained on.
-
-    Returns
-    -------
-    embedding : Embedding or None
-        On the CPU.
+    embedding : Embedding
+    split : MetaSplit
+        Its rows are not embedded yet.
+    config : MetaConfig
 
     Warns
     -----
     UserWarning
         If its training breaks down; the best state before is kept.
     """
-    embedding = start_embedding(settings, sources.examples.X, seed, previous)
-    if embedding is None or not embedding.trainable:
-        return embedding
+    classes, seed = split.classes, config.seed
     if classes is None:
-        targets = TargetScaler.fit(sources.examples.y)
+        targets = TargetScaler.fit(split.fitting_tasks.y)
     else:
         targets = ClassCodec(classes)
     head = RidgeHead(embedding.n_columns, None if classes is None else len(classes))
-    network = SharedRowsNetwork(head, embedding, settings["augmentation"], seed=seed)
-    network.to(device)
-    n_support, n_query = as_range(settings["n_support"]), settings["n_query"]
+    network = SharedRowsNetwork(head, embedding, config.augmentation, seed=seed)
+    network.to(config.device)
 
-    def pools(tasks):
+    def sampler(tasks):
         y = targets.transform(tasks.y)
-        return SharedRowSampler(tasks, as_tensor(tasks.X), y, n_support, n_query)
+        sizes = config.n_support, config.n_query
+        return SharedRowSampler(tasks, as_tensor(tasks.X), y, *sizes)
 
     rng = np.random.default_rng(seed)
-    batch_size = max(1, settings["batch_size"] // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
-    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
+    batch_size = max(1, config.batch_size // EMBEDDED_LESS)
+    n_batches = config.steps_per_epoch
+    batches = GroupBatches(split, sampler, batch_size, n_batches, rng)
     try:
-        train(
-            network, batches, stream.validation, device=device,
-            **{name: settings[name] for name in loop},
-        )  # fmt: skip
+        fit_network(network, batches, batches.validation, config)
     except NonFiniteLossError as error:
         warnings.warn(f"Of the embedding: {error}", UserWarning, stacklevel=2)
-    return embedding.cpu().eval()
+    embedding.cpu().eval()

@@ -28,7 +28,7 @@ MAX_SPREADS = 5.0
 EVAL_EVERY = 25
 
 
-def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
+def fit_prior(learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS):
     """Maximise a marginal likelihood by the hyperparameters that all tasks share.
 
     Each has a normal prior around where it starts.
@@ -42,21 +42,21 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
         ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
     n_tasks : int
         Tasks that batches are drawn from.
-    judge : callable, optional
-        ``judge()`` gives the learner's loss on held-out tasks; the state of the
+    evaluate : callable, optional
+        ``evaluate()`` gives the learner's loss on validation tasks; the state of the
         lowest, which may be the first, is left in it.
     n_steps : int
 
     Returns
     -------
     loss : float
-        The lowest that ``judge`` gave; infinite without one.
+        The lowest that ``evaluate`` gave; infinite without one.
     """
     groups = _hyperparameters(learner)
     parameters = [p for group, _, _ in groups for p in group]
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
-    lowest = np.inf if judge is None else min(np.inf, judge())  # NaN is worst
+    lowest = np.inf if evaluate is None else min(np.inf, evaluate())  # NaN is worst
     rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
     optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
     for step in range(1, n_steps + 1):
@@ -70,11 +70,11 @@ def fit_prior(learner, draw, n_tasks, judge=None, n_steps=N_STEPS):
         optimizer.zero_grad()
         (loss / rows.weight.sum()).backward()
         optimizer.step()
-        if judge is not None and step % EVAL_EVERY == 0:
-            judged = judge()
-            if judged < lowest:
-                lowest, best = judged, [p.detach().clone() for p in parameters]
-    if judge is not None:
+        if evaluate is not None and step % EVAL_EVERY == 0:
+            loss = evaluate()
+            if loss < lowest:
+                lowest, best = loss, [p.detach().clone() for p in parameters]
+    if evaluate is not None:
         with torch.no_grad():
             for p, q in zip(parameters, best, strict=True):
                 p.copy_(q)
@@ -102,21 +102,21 @@ def fit_prior_to_task(learner, rows, y):
     spread = spread.repeat_interleave(torch.tensor(sizes))
 
     @torch.no_grad()
-    def move(departure):
-        moved = first + spread * torch.from_numpy(departure)
+    def move(step):
+        moved = first + spread * torch.from_numpy(step)
         for p, part in zip(parameters, moved.split(sizes), strict=True):
             p.copy_(part.view_as(p))
 
-    def loss_and_gradient(departure):
-        move(departure)
+    def loss_and_gradient(step):
+        move(step)
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
         loss = -learner.log_evidence(adapted).sum()
         gradients = torch.autograd.grad(
             loss, parameters, allow_unused=True, materialize_grads=True
         )
         gradient = torch.cat([g.flatten() for g in gradients]) * spread
-        penalty = 0.5 * departure @ departure
-        return loss.item() + penalty, gradient.numpy() + departure
+        penalty = 0.5 * step @ step
+        return loss.item() + penalty, gradient.numpy() + step
 
     found = minimize(
         loss_and_gradient, np.zeros(len(first)), jac=True, method="L-BFGS-B",
@@ -154,8 +154,8 @@ def draw_from_prior(learner, batch, n_tasks, generator):
 
 
 @torch.no_grad()
-def judge(learner, batches):
-    """Loss of an unconditioned learner on batches of held-out episodes."""
+def prior_loss(learner, batches):
+    """Query loss of a learner that no encoding conditions, on validation episodes."""
     total = n = 0.0
     for batch in batches:
         rows = batch.support()

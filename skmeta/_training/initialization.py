@@ -1,7 +1,7 @@
 """Where meta-training starts: the classical answer.
 
-A pooled estimator, and a Gaussian process on what it leaves open, its hyperparameters
-shared by all tasks and fitted to their joint marginal likelihood (empirical Bayes).
+A pooled estimator, and a Gaussian process on its residuals, with hyperparameters that
+all tasks share, fitted to their joint marginal likelihood (empirical Bayes).
 """
 
 import copy
@@ -21,14 +21,14 @@ from .._classical.pooled_candidates import (
 )
 from .._episodes.sampler import Episodes
 from .._networks.learners.factory import make_base_learner
-from .._preprocessing.column_reduction import ReducedScaler
+from .._preprocessing.column_reduction import ReducedScaler, fit_features_of
 from .._preprocessing.scaling import (
     ClassCodec,
     FeatureScaler,
     TargetScaler,
     offset_of,
 )
-from .empirical_bayes import fit_prior, judge, mean_evidence_loss
+from .empirical_bayes import fit_prior, mean_evidence_loss, prior_loss
 from .mixed_model_init import MAX_ITER, mixed_model_inits
 from .validation import validation_batches
 
@@ -57,19 +57,19 @@ class Initialization:
 
     Attributes
     ----------
-    examples, held_out : Episodes
+    fitting_episodes, val_episodes : Episodes
     features : FeatureScaler or ReducedScaler
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler or ClassCodec
     pooled : PooledPredictor or None
     learner : module
-        A base learner with its prior fitted, its conditioning on the task still idle.
+        A base learner with its prior fitted, which the encoding does not condition yet.
     loss : float
         Its query loss on tasks that the pooled estimator has not seen, in the units of
         the targets.
     """
 
-    examples: Episodes
-    validation: Episodes
+    fitting_episodes: Episodes
+    val_episodes: Episodes
     features: FeatureScaler | ReducedScaler
     targets: TargetScaler | ClassCodec
     pooled: PooledPredictor | None
@@ -77,84 +77,77 @@ class Initialization:
     loss: float
 
 
-def select_initialization(
-    pooled_estimator, base_learner, sources, classes, n_support, seed
-):
-    """Fit the start.
+def initialize(split, config, previous=None):
+    """Fit what meta-training starts from, or take it from what it continues from.
 
-    With ``"auto"`` it is that of the pooled estimator which does best, once the process
-    has adapted it, on held-out tasks and, out of fold, on the others. Each is judged by
-    the base learner that promises most before it is fitted; to the best, both are.
+    With ``pooled_estimator="auto"`` the pooled estimator is the one that does best,
+    once the GP has adapted it, on validation tasks and, out of fold, on the others.
+    Each is evaluated with the base learner that promises most before it is fitted; to
+    the best, both are.
 
     Parameters
     ----------
-    pooled_estimator : None, "auto" or estimator
-    base_learner : str
-    sources : Sources
-    classes : ndarray of shape (n_classes,) or None
-        None for regression.
-    n_support : (int, int)
-    seed : int
+    split : MetaSplit
+    config : MetaConfig
+    previous : MetaState, optional
 
     Returns
     -------
-    start : Start
+    init : Initialization
     """
-    task_type = "regression" if classes is None else "classification"
-    estimators = [pooled_estimator]
-    if isinstance(pooled_estimator, str):
-        estimators = _pooled_estimators(task_type, sources, classes, seed)
-    features = sources.fit_features(None if classes is None else "shared")
-    candidates = [
-        _Candidate(estimator, base_learner, sources, features, classes, n_support, seed)
-        for estimator in estimators
-    ]
+    if previous is not None:
+        return _resume(previous, split, config.seed)
+    features = fit_features_of(
+        split.fitting_tasks, None if split.classes is None else "shared",
+        split.fitting_tasks.row_weights(),
+    )  # fmt: skip
+    estimators = [config.pooled_estimator]
+    if isinstance(config.pooled_estimator, str):
+        estimators = _pooled_estimators(split, config)
+    candidates = [_Candidate(one, split, features, config) for one in estimators]
     for candidate in candidates:
         candidate.fit_next()
     best = min(candidates, key=_Candidate.loss)
     while best.learners:
         best.fit_next()
-    return best.start()
+    return best.initialization()
 
 
-def resume_initialization(previous, sources, seed):
-    """Go on from what was learned before, with its scales and its pooled estimator.
-
-    Parameters
-    ----------
-    previous : MetaState
-    sources : Sources
-    seed : int
-
-    Returns
-    -------
-    start : Start
-    """
+def _resume(previous, split, seed):
+    """Start from what was learned before, its scales and its pooled estimator."""
     features, targets, pooled = previous.features, previous.targets, previous.pooled
-    offset = held_out_offset = None
+    offset = val_offset = None
     if pooled is not None:
-        pooled = fit_pooled(
-            clone(pooled.estimator), sources.examples, task_type=pooled.task_type,
-            classes=pooled.classes, random_state=seed,
-            offset=0.0 if pooled.classes is not None else targets.offset,
+        pooled, offset, val_offset = _fit_pooled(
+            clone(pooled.estimator), split, pooled.task_type, pooled.classes, seed,
+            0.0 if pooled.classes is not None else targets.offset,
         )  # fmt: skip
-        offset = pooled.out_of_fold
-        held_out_offset = pooled.predict(sources.validation.X)
-        pooled = replace(pooled, out_of_fold=None)
     return Initialization(
-        Episodes(sources.examples, features, targets, offset),
-        Episodes(sources.validation, features, targets, held_out_offset),
+        Episodes(split.fitting_tasks, features, targets, offset),
+        Episodes(split.val_tasks, features, targets, val_offset),
         features, targets, pooled,
         copy.deepcopy(previous.network.core()).float(), np.nan,
     )  # fmt: skip
 
 
-def _pooled_estimators(task_type, sources, classes, seed):
-    boosting = tuned_boosting(
-        task_type, sources.examples, sources.validation, classes=classes,
-        random_state=seed,
+def _fit_pooled(estimator, split, task_type, classes, seed, target_offset):
+    """A pooled estimator, and its predictions: out of fold, and of validation tasks."""
+    pooled = fit_pooled(
+        estimator, split.fitting_tasks, task_type=task_type, classes=classes,
+        random_state=seed, offset=target_offset,
     )  # fmt: skip
-    ridge = polynomial_ridge(task_type, sources.examples.X)
+    offsets = pooled.out_of_fold, pooled.predict(split.val_tasks.X)
+    return replace(pooled, out_of_fold=None), *offsets
+
+
+def _pooled_estimators(split, config):
+    """Those that "auto" selects from."""
+    task_type = _task_type(split)
+    boosting = tuned_boosting(
+        task_type, split.fitting_tasks, split.val_tasks, classes=split.classes,
+        random_state=config.seed,
+    )  # fmt: skip
+    ridge = polynomial_ridge(task_type, split.fitting_tasks.X)
     both = [("boosting", boosting), ("ridge", ridge)]
     if task_type == "regression":
         some = ridge, boosting, VotingRegressor(both)
@@ -162,69 +155,67 @@ def _pooled_estimators(task_type, sources, classes, seed):
     return [None, ridge, boosting, VotingClassifier(both, voting="soft")]
 
 
+def _task_type(split):
+    return "regression" if split.classes is None else "classification"
+
+
 class _Candidate:
-    """A pooled estimator, and base learners for what it leaves open.
+    """A pooled estimator, and base learners for its residuals.
 
     Attributes
     ----------
-    examples, held_out, features, targets, pooled
+    fitting_episodes, val_episodes, features, targets, pooled
         Of `Initialization`.
     learners : list of module
         Not fitted yet, the most promising last: one that starts as it is, and the more
         promising of those that start at a mixed model.
     best : module
-        Of those that are fitted; ``lowest`` is its loss on held-out tasks.
+        Of those that are fitted; ``lowest`` is its loss on validation tasks.
     """
 
-    def __init__(self, estimator, base_learner, sources, features, classes, n_support,
-                 seed):  # fmt: skip
-        pooled = offset = held_out_offset = None
+    def __init__(self, estimator, split, features, config):
+        classes = split.classes
+        pooled = offset = val_offset = None
         if estimator is not None:
-            task_type = "regression" if classes is None else "classification"
-            pooled = fit_pooled(
-                estimator, sources.examples, task_type=task_type, classes=classes,
-                random_state=seed,
-                offset=0.0 if classes is not None else offset_of(sources.examples.y),
+            pooled, offset, val_offset = _fit_pooled(
+                estimator, split, _task_type(split), classes, config.seed,
+                0.0 if classes is not None else offset_of(split.fitting_tasks.y),
             )  # fmt: skip
-            offset = pooled.out_of_fold
-            held_out_offset = pooled.predict(sources.validation.X)
-            pooled = replace(pooled, out_of_fold=None)
-        weight = sources.examples.row_weights()
         if classes is None:
-            targets = TargetScaler.fit(sources.examples.y, offset, weight)
+            weight = split.fitting_tasks.row_weights()
+            targets = TargetScaler.fit(split.fitting_tasks.y, offset, weight)
         else:
             targets = ClassCodec(classes)
         self.features, self.targets, self.pooled = features, targets, pooled
-        self.examples = Episodes(sources.examples, features, targets, offset)
-        self.validation = Episodes(
-            sources.validation, features, targets, held_out_offset
-        )
+        fitting = Episodes(split.fitting_tasks, features, targets, offset)
+        val = Episodes(split.val_tasks, features, targets, val_offset)
+        self.fitting_episodes, self.val_episodes = fitting, val
         learner = make_base_learner(
-            "linear" if base_learner == "linear" else "gp",
+            "linear" if config.base_learner_name == "linear" else "gp",
             classification=classes is not None,
             n_features=len(features.mean),
             n_offset=0 if pooled is None else targets.n_outputs,
             n_outputs=targets.n_outputs,
             embed_dim=1,
             column_dim=1,
-            seed=seed,
+            seed=config.seed,
         )
-        self._rng = np.random.default_rng(seed)
-        # few held-out tasks tell little of the pooled estimator; the others, which it
+        self._rng = np.random.default_rng(config.seed)
+        # few validation tasks tell little of the pooled estimator; the others, which it
         # predicts out of fold, tell more
-        self._batches, self._out_of_fold = (
-            validation_batches(episodes, n_support, 32, self._rng)
-            for episodes in (self.validation, self.examples)
+        self._val_batches, self._out_of_fold_batches = (
+            validation_batches(episodes, config.n_support, 32, self._rng)
+            for episodes in (val, fitting)
         )
-        self._fitted_to, self._has_few_rows = self.examples, False
-        if np.median(self.examples.sizes) < FEW_ROWS:
-            self._fitted_to, self._has_few_rows = self.examples + self.validation, True
+        self._fitted_to, self._has_few_rows = fitting, False
+        if np.median(fitting.sizes) < FEW_ROWS:
+            self._fitted_to, self._has_few_rows = fitting + val, True
             self._whole = self._fitted_to.draw(
                 np.arange(len(self._fitted_to)), N_ROWS - 1, 1, np.random.default_rng(0)
             ).rows()
         n_iter = LONG_EM if self._has_few_rows else MAX_ITER
         learners = mixed_model_inits(learner, self._fitted_to, self._rng, n_iter)
-        losses = {one: self._judge(one) for one in learners}
+        losses = {one: self._evaluate(one) for one in learners}
         as_it_is, *mixed = learners
         two = [as_it_is, *sorted(mixed, key=losses.get)[:1]]
         if self._has_few_rows and mixed:
@@ -233,36 +224,36 @@ class _Candidate:
         self.best, self.lowest = None, np.inf
 
     def fit_next(self):
-        """Fit the most promising of the learners that are left."""
+        """Fit the most promising of the learners that are not fitted."""
         learner = self.learners.pop()
         loss = fit_prior(
-            learner, self._draw, len(self._fitted_to), lambda: self._judge(learner)
+            learner, self._draw, len(self._fitted_to), lambda: self._evaluate(learner)
         )
         if self.best is None or loss < self.lowest:
             self.best, self.lowest = learner, loss
 
     def loss(self):
-        """Of the best that is fitted, in the units of the targets."""
+        """Loss of the best that is fitted, in the units of the targets."""
         if self._has_few_rows:
             penalty = 0 if self.pooled is None else PENALTY
             penalty /= len(self._fitted_to.tasks.y)
             return self.lowest + penalty + math.log(self.targets.unit)
-        losses = self.lowest, judge(self.best, self._out_of_fold)
-        sizes = len(self.validation), len(self.examples)
+        losses = self.lowest, prior_loss(self.best, self._out_of_fold_batches)
+        sizes = len(self.val_episodes), len(self.fitting_episodes)
         return np.average(losses, weights=sizes) + math.log(self.targets.unit)
 
-    def start(self):
-        """Start at the best that is fitted."""
+    def initialization(self):
+        """Start from the best that is fitted."""
         return Initialization(
-            self.examples, self.validation, self.features, self.targets, self.pooled,
-            self.best, self.loss(),
+            self.fitting_episodes, self.val_episodes, self.features, self.targets,
+            self.pooled, self.best, self.loss(),
         )  # fmt: skip
 
-    def _judge(self, learner):
+    def _evaluate(self, learner):
         if self._has_few_rows:
             loss = mean_evidence_loss(learner, *self._whole)
         else:
-            loss = judge(learner, self._batches)
+            loss = prior_loss(learner, self._val_batches)
         return np.nan_to_num(loss, nan=np.inf)
 
     def _draw(self):

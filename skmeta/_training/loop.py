@@ -1,7 +1,7 @@
 """The loop of meta-training: skorch's, over batches of episodes.
 
 A `skorch.NeuralNet` runs the loop, its dataset's items are ready batches of tasks, and
-a callback stops it on held-out tasks. Any skorch callback of the user's runs with it.
+a callback stops it on validation tasks. Any skorch callback of the user's runs with it.
 """
 
 import copy
@@ -11,6 +11,7 @@ import warnings
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, GradientNormClipping
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from .._episodes.sampler import log_uniform_sizes
@@ -23,8 +24,11 @@ BOUND = 5.0
 """Standard deviations from which on an error counts in proportion while training.
 
 Squared, the few tasks of a step that are predicted with too much confidence drown all
-others, and make what held-out tasks say a matter of luck.
+others, and make what validation tasks say a matter of luck.
 """
+
+N_WARM_UP, CUT = 50, 0.3
+"""Steps in which the learning rate rises, and the factor that cuts it at a plateau."""
 
 MIN_WEIGHT = 1e-12
 """Of a batch: there is nothing to learn from tasks that all have the weight 0."""
@@ -73,9 +77,9 @@ class EpisodeBatches(torch.utils.data.Dataset):
 
 
 class EarlyStopping(Callback):
-    """Keep the state that does best on held-out tasks, and stop when none is better.
+    """Keep the state that does best on validation tasks, and stop when none is better.
 
-    What is judged, and kept, is an exponential moving average of the weights, and of
+    What is evaluated, and kept, is an exponential moving average of the weights, and of
     the running statistics of batch normalisation.
 
     Parameters
@@ -86,7 +90,7 @@ class EarlyStopping(Callback):
     decay : float
         Of the moving average, a step.
     verbose : int
-        Above 0 shows a progress bar with the held-out loss.
+        Above 0 shows a progress bar with the validation loss.
     """
 
     def __init__(self, batches, patience, decay=0.99, verbose=0):
@@ -103,7 +107,7 @@ class EarlyStopping(Callback):
             total=net.max_epochs, desc="meta-training", unit="epoch",
             disable=not self.verbose,
         )  # fmt: skip
-        self._judge(net, 0)
+        self._evaluate(net, 0)
 
     def on_batch_end(self, net, batch=None, training=False, loss=None, **kwargs):
         if not training:
@@ -113,22 +117,23 @@ class EarlyStopping(Callback):
         self.n_steps += 1
         decay = min(self.decay, self.n_steps / (self.n_steps + 9))
         with torch.no_grad():
-            torch._foreach_lerp_(self.averages, self.current, 1 - decay)
+            get_ema_multi_avg_fn(decay)(self.averages, self.current, None)
 
     def on_epoch_end(self, net, **kwargs):
         epoch = len(net.history)
-        loss = self._judge(net, epoch)
+        loss = self._evaluate(net, epoch)
         net.history.record("valid_loss", loss)
-        net.history.record("valid_loss_best", self.best_epoch == epoch)
         self.bar.update()
-        self.bar.set_postfix_str(f"held-out loss {loss:.4f}, best {self.best_loss:.4f}")
+        self.bar.set_postfix_str(
+            f"validation loss {loss:.4f}, best {self.best_loss:.4f}"
+        )
         if epoch - self.best_epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end the loop
 
     def on_train_end(self, net, **kwargs):
         self.bar.close()
 
-    def _judge(self, net, epoch):
+    def _evaluate(self, net, epoch):
         loss = validation_loss(self.average, self.batches, net.device, BOUND)
         if loss < self.best_loss:
             self.best_loss, self.best_epoch = loss, epoch
@@ -136,77 +141,50 @@ class EarlyStopping(Callback):
         return loss
 
 
-class MetaNet(NeuralNet):
-    """A step that a compiled network fails at is taken again, not compiled."""
-
-    def train_step_single(self, batch, **fit_params):
-        try:
-            return super().train_step_single(batch, **fit_params)
-        except Exception as error:  # in compiling what goes forward, or backward
-            if not getattr(self.module_, "is_compiled", False):
-                raise
-            self.module_.uncompile(error)
-        self.module_.zero_grad()
-        return super().train_step_single(batch, **fit_params)
-
-
 class LearningRate(Callback):
-    """Learning rate: a short rise, then a cut at every plateau of the held-out loss.
+    """Learning rate: a linear rise, then a cut at every plateau of the validation loss.
 
     Parameters
     ----------
+    stopping : EarlyStopping
+        Knows the loss before the first epoch, and comes before this in the callbacks.
     patience : int
-        Epochs without a better state before a cut, and between cuts.
-    factor : float
-        Of a cut.
-    warm_up : int
-        Steps of the rise.
+        Epochs without a lower loss before a cut, and between cuts.
     """
 
-    def __init__(self, patience, factor=0.3, warm_up=50):
-        self.patience, self.factor, self.warm_up = patience, factor, warm_up
+    def __init__(self, stopping, patience):
+        self.stopping, self.patience = stopping, patience
 
     def on_train_begin(self, net, **kwargs):
-        self.n_steps = self.n_waited = 0
-        self.full_rates = None
-
-    def on_batch_begin(self, net, training=False, **kwargs):
-        if training and self.n_steps < self.warm_up:
-            self.n_steps += 1
-            groups = net.optimizer_.param_groups
-            self.full_rates = [group["lr"] for group in groups]
-            for group in groups:
-                group["lr"] *= self.n_steps / self.warm_up
+        self.rise = torch.optim.lr_scheduler.LinearLR(
+            net.optimizer_, start_factor=1 / N_WARM_UP, total_iters=N_WARM_UP - 1
+        )
+        self.cuts = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            net.optimizer_,
+            factor=CUT,
+            patience=self.patience - 1,  # torch counts the epochs that are borne
+            threshold=0.0,
+            eps=0.0,
+        )
+        self.cuts.step(self.stopping.best_loss)
 
     def on_batch_end(self, net, training=False, **kwargs):
-        if training and self.full_rates is not None:
-            for group, rate in zip(
-                net.optimizer_.param_groups, self.full_rates, strict=True
-            ):
-                group["lr"] = rate
-            self.full_rates = None
+        if training:
+            self.rise.step()
 
     def on_epoch_end(self, net, **kwargs):
-        better = net.history[-1, "valid_loss_best"]
-        self.n_waited = 0 if better else self.n_waited + 1
-        if self.n_waited and self.n_waited % self.patience == 0:
-            for group in net.optimizer_.param_groups:
-                group["lr"] *= self.factor
+        self.cuts.step(net.history[-1, "valid_loss"])
 
 
-def train(network, batches, validation, *, max_epochs, patience, lr, callbacks,
-          fit_tasks, device, verbose, criterion=QueryLoss):  # fmt: skip
+def fit_network(network, batches, validation, config, criterion=QueryLoss):
     """Train ``network`` in place on batches of episodes; leave the best state in it.
 
     Parameters
     ----------
     network : MetaNetwork
     batches : EpisodeBatches
-    held_out : list of TaskBatch
-    max_epochs, patience, lr, callbacks, device, verbose
-        As the estimators' parameters of these names.
-    fit_tasks : FitTasks or None
-        A callback more, for those of scikit-learn.
+    validation : list of TaskBatch
+    config : MetaConfig
     criterion : class of module
         From what the network gives while it is trained, and targets, to the loss.
 
@@ -226,56 +204,54 @@ def train(network, batches, validation, *, max_epochs, patience, lr, callbacks,
     UserWarning
         If it was interrupted; the network then holds the best state so far.
     """
-    stop = EarlyStopping(validation, patience, verbose=verbose)
-    own = [
-        ("stop_on_held_out", stop),
-        ("learning_rate", LearningRate(math.ceil(patience / 3))),
+    stopping = EarlyStopping(validation, config.patience, verbose=config.verbose)
+    callbacks = [
+        ("early_stopping", stopping),
+        ("learning_rate", LearningRate(stopping, math.ceil(config.patience / 3))),
         ("clip", GradientNormClipping(1.0)),
     ]
-    if fit_tasks is not None:
-        own.append(("fit_tasks", fit_tasks))
-    given = [c if isinstance(c, tuple) else (f"user_{i}", c)
-             for i, c in enumerate(callbacks or [])]  # fmt: skip
-    net = MetaNet(
+    if config.monitor is not None:
+        callbacks.append(("monitor", config.monitor))
+    for i, given in enumerate(config.callbacks or []):
+        callbacks.append(given if isinstance(given, tuple) else (f"user_{i}", given))
+    net = NeuralNet(
         network,
         criterion=criterion,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
         optimizer__fused=True,
-        lr=lr,
-        max_epochs=max_epochs,
+        lr=config.lr,
+        max_epochs=config.max_epochs,
         iterator_train__batch_size=None,
         iterator_train__generator=torch.Generator(),
         train_split=None,
-        callbacks=own + given,
+        callbacks=callbacks,
         callbacks__print_log=None,
-        device=device,
+        device=config.device,
         verbose=0,
     )
     try:
         net.fit(batches, None)
     except (FloatingPointError, torch.linalg.LinAlgError) as error:
-        network.load_state_dict(stop.best_state)
+        network.load_state_dict(stopping.best_state)
         raise NonFiniteLossError(
             f"Meta-training broke down in epoch {len(net.history)}, step "
-            f"{stop.n_steps + 1}, with a loss that is not finite (lr={lr}). The state "
-            f"of epoch {stop.best_epoch}, the best on held-out tasks "
-            f"({stop.best_loss:.4f}), is kept. Try a smaller lr, or look for extreme "
-            "values in the tasks.",
+            f"{stopping.n_steps + 1}, with a loss that is not finite (lr={config.lr}). "
+            f"The state of epoch {stopping.best_epoch}, the best on validation tasks "
+            f"({stopping.best_loss:.4f}), is kept. Try a smaller lr, or look for "
+            "extreme values in the tasks.",
             _history(net),
         ) from error
     finally:
-        if stop.bar is not None:
-            stop.bar.close()
-    network.load_state_dict(stop.best_state)
+        if stopping.bar is not None:
+            stopping.bar.close()
+    network.load_state_dict(stopping.best_state)
     n_epochs = len(net.history)
-    if (
-        n_epochs and "valid_loss" not in net.history[-1]
-    ):  # the last epoch never came to its end
+    if n_epochs and "valid_loss" not in net.history[-1]:  # the last was interrupted
         warnings.warn(
-            f"Meta-training was interrupted in epoch {n_epochs} of {max_epochs}; the "
-            f"state of epoch {stop.best_epoch}, the best on held-out tasks "
-            f"({stop.best_loss:.4f}), is kept.",
+            f"Meta-training was interrupted in epoch {n_epochs} of "
+            f"{config.max_epochs}; the state of epoch {stopping.best_epoch}, the best "
+            f"on validation tasks ({stopping.best_loss:.4f}), is kept.",
             UserWarning,
             stacklevel=2,
         )

@@ -15,7 +15,7 @@ MAX_ROWS = 64
 """Rows that the hyperparameters of a latent process are fitted to."""
 
 
-def train_alone(settings, structure, system, X, y, weight, classes, seed):
+def train_on_single_task(X, y, weight, classes, config):
     """Learn from one task alone: the base learner without anything to start from.
 
     Its ``single_task_setting`` says how the rows train it; a latent GP of classes has
@@ -23,26 +23,21 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
 
     Parameters
     ----------
-    settings : dict
-        The estimator's parameters.
-    structure : dict
-        Those of them that what is learned cannot do without.
-    system : System
     X : ndarray of shape (n_rows, ...)
     y : ndarray of shape (n_rows,)
-    weight : ndarray of shape (n_rows,) or None
+    weight : ndarray of shape (n_rows,)
     classes : ndarray of shape (n_classes,) or None
         None for regression.
-    seed : int
+    config : MetaConfig
 
     Returns
     -------
     state : MetaState
     """
-    row_shape, embeds = X.shape[1:], settings["embedding"] is not None
+    row_shape, embeds = X.shape[1:], config.embedding is not None
     missing = MissingValues.fit(X, weight, indicates=not embeds, bounds=False)
     X = missing.columns(X)
-    embedding = start_embedding(settings, X, seed)
+    embedding = start_embedding(config, X, config.seed)
     if embeds:
         X = embedding.columns(X)
     task = np.zeros(len(X), int)
@@ -52,13 +47,14 @@ def train_alone(settings, structure, system, X, y, weight, classes, seed):
     else:
         targets = ClassCodec(classes)
     n_columns = len(features.mean)
-    network = make_network(settings, system, n_columns, targets, False, seed)
+    network = make_network(config, n_columns, targets, has_pooled=False)
     network.double()  # one small task: exact where it costs nothing
     learner = network.learner
     learner.set_adaptation(*learner.single_task_setting)
     state = MetaState(
-        network, structure, features, targets, None, missing, embedding, row_shape
-    )
+        config.problem, network, config.structure, features, targets, None, missing,
+        embedding, row_shape,
+    )  # fmt: skip
     if classes is not None and network.core().has_prior:
         rows = representatives(
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS

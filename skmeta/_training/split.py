@@ -1,23 +1,17 @@
-"""Where the tasks of meta-training come from, and which are held out."""
+"""Which tasks are trained on, fitted to, validated on and remembered."""
 
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
 
-from .._preprocessing.column_reduction import fit_features_of
-from .._preprocessing.missing_values import MissingValues
-from .._preprocessing.row_uncertainty import FeatureRange
-from .._preprocessing.task_mapping import map_features
-from .._preprocessing.wild_values import (
-    plausible_targets,
-    warn_of_wild_features,
-    within,
-)
+from .._preprocessing.wild_values import plausible_targets, within
 from ..tasks import LazyTasks, TaskCollection, TaskDistribution
-from ..tasks._column_names import check_columns
 from ..tasks._row_checks import refuse_text_tasks
 from ..tasks._task import VALIDATION, check_same_schema
+from .config import NWAY, REGRESSION
+from .nway.labels import split_single_task
 
 MAX_VALIDATION = 512
 """Tasks set aside by ``validation_fraction``, at most."""
@@ -25,10 +19,8 @@ MAX_VALIDATION = 512
 MAX_ROWS = 2_000_000
 """Rows of a collection above which it is treated as a lazy sequence is."""
 
-MAX_EXAMPLES = 1024
+MAX_FITTING = 1024
 """Tasks of a lazy sequence or a distribution that scalers and priors are fitted to."""
-
-CONTINUES = "the tasks have", "what warm_start=True continues from has"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,177 +29,167 @@ class MetaSplit:
 
     Attributes
     ----------
-    tasks : TaskCollection, LazyTasks or SampledTasks
+    train_tasks : TaskCollection, LazyTasks or TaskDistribution
         Drawn from at every step.
-    examples : TaskCollection
-        What scalers, the pooled estimator and the prior are fitted to: ``tasks``
+    fitting_tasks : TaskCollection
+        What scalers, the pooled estimator and the prior are fitted to: ``train_tasks``
         themselves, or others where those are lazy, endless or very many.
-    held_out : TaskCollection
-        Judged on; never learned from.
-    memory : TaskCollection or LazyTasks
-        All that `meta_fit` was given to learn from, held-out tasks included where
-        these were set aside; of a distribution, the examples.
-    probability : ndarray of shape (n_tasks,) or None
-        How often each of ``tasks`` is drawn, where they are in memory; None draws all
-        alike.
-    example_places, held_out_places : ndarray of int
-        Positions in ``memory`` of ``examples`` and ``validation``; -1 for those that
-        are
-        not in it.
+    val_tasks : TaskCollection
+        What is selected by their loss; never trained on.
+    memory_tasks : TaskCollection or LazyTasks
+        All that `meta_fit` was given to learn from, validation tasks included where
+        these were set aside; of a distribution, the fitting tasks.
+    fitting_index, val_index : ndarray of int
+        Positions in ``memory_tasks`` of ``fitting_tasks`` and ``val_tasks``; -1 for
+        those that are not in it.
+    classes : ndarray of shape (n_classes,) or None
+        The sorted labels, where all tasks share them.
     """
 
-    tasks: TaskCollection | LazyTasks | TaskDistribution
-    examples: TaskCollection
-    validation: TaskCollection
-    memory: TaskCollection | LazyTasks
-    example_places: np.ndarray
-    held_out_places: np.ndarray
-    probability: np.ndarray | None = None
+    train_tasks: TaskCollection | LazyTasks | TaskDistribution
+    fitting_tasks: TaskCollection
+    val_tasks: TaskCollection
+    memory_tasks: TaskCollection | LazyTasks
+    fitting_index: np.ndarray
+    val_index: np.ndarray
+    classes: np.ndarray | None = None
 
-    @classmethod
-    def split(cls, tasks, validation_tasks, fraction, rng, *, embeds=False, least=2,
-              numbers=False):  # fmt: skip
-        """Set ``fraction`` of the tasks aside, unless ``validation_tasks`` are given.
-
-        Parameters
-        ----------
-        tasks, validation_tasks : as `check_tasks` gives them, or None for the second
-        fraction : float
-        rng : numpy.random.Generator
-        embeds : bool
-            Whether rows may be of any shape.
-        least : int
-            Tasks that must be there to learn from.
-        numbers : bool
-            Whether targets are numbers. Rows whose targets are wild are then left out.
-        """
-        given = tasks, validation_tasks
-        in_memory = all(isinstance(t, TaskCollection | None) for t in given)
-        if numbers and in_memory:
-            tasks, validation_tasks, *_ = plausible_targets(*given)
-        sources = cls._split(tasks, validation_tasks, fraction, rng, least)
-        sources._check(embeds)
-        return sources if in_memory or not numbers else sources._plausible()
-
-    def _plausible(self):
-        """The same without rows whose targets are wild, of tasks that are loaded."""
-        *_, low, high = plausible_targets(self.examples, self.validation)
-        return self.map(lambda some: within(some, low, high))
-
-    @classmethod
-    def _split(cls, tasks, validation_tasks, fraction, rng, least):
-        if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
-            tasks = LazyTasks(tasks)
-        if isinstance(tasks, TaskDistribution):
-            examples = _in_memory(tasks, MAX_EXAMPLES, rng)
-            validation = tasks if validation_tasks is None else validation_tasks
-            validation = _in_memory(validation, MAX_VALIDATION, rng)
-            places = np.arange(len(examples)), np.full(len(validation), -1)
-            return cls(tasks, examples, validation, examples, *places)
-        memory, places, set_aside = tasks, np.arange(len(tasks)), None
-        if validation_tasks is None:
-            n = min(max(1, round(fraction * len(tasks))), MAX_VALIDATION)
-            if len(tasks) - n < least:
-                raise ValueError(
-                    f"meta_fit got {len(tasks)} tasks and sets {n} aside as held-out "
-                    f"tasks (validation_fraction={fraction}); at least {least} must "
-                    "remain to learn from. Give more tasks, or validation_tasks."
-                )
-            order = rng.permutation(len(tasks))
-            set_aside, places = order[:n], np.sort(order[n:])
-            validation_tasks, tasks = tasks[set_aside], tasks[places]
-        elif len(tasks) < least:
-            raise ValueError(
-                f"meta_fit got {len(tasks)} task; it needs at least {least} to learn "
-                "from."
-            )
-        validation = _in_memory(validation_tasks, MAX_VALIDATION, rng)
-        examples = tasks
-        if isinstance(tasks, LazyTasks):
-            order = rng.permutation(len(tasks))
-            n = min(MAX_EXAMPLES, math.ceil(len(tasks) / 2))
-            examples, places = tasks.take(order[:n]), places[order[:n]]
-            tasks = tasks[order[n:]]
-        if set_aside is None:
-            set_aside = np.full(len(validation), -1)
-        return cls(tasks, examples, validation, memory, places, set_aside)
-
-    def _check(self, embeds):
-        """Refuse rows that are no vectors, and held-out tasks of another kind."""
-        shape = self.examples.X.shape[1:]
-        if len(shape) != 1 and not embeds:
-            raise ValueError(
-                f"Each row of the tasks has the shape {shape}; it must be a vector of "
-                "features. Flatten the rows first, or give an embedding, a torch "
-                "module that turns such rows into vectors."
-            )
-        check_same_schema(self.validation._kind, self.examples._kind, VALIDATION)
-
-    def check_numbers(self):
-        """Refuse targets that are no numbers."""
-        refuse_text_tasks(self.examples)
+    @property
+    def in_memory(self):
+        """Whether the tasks trained on are all in memory."""
+        return self.train_tasks is self.fitting_tasks
 
     def map(self, change):
-        """The same with ``change`` applied to all tasks, each kind of them once."""
+        """The same with ``change`` applied to all tasks, each source of them once."""
         changed = {}
-        for name in ("examples", "validation", "tasks", "memory"):
+        for name in ("fitting_tasks", "val_tasks", "train_tasks", "memory_tasks"):
             tasks = getattr(self, name)
             same = (n for n in changed if getattr(self, n) is tasks)
             known = next(same, None)
             changed[name] = change(tasks) if known is None else changed[known]
         return replace(self, **changed)
 
-    def filled(self, previous, embeds):
-        """What takes the place of missing values, and the same with it.
-
-        It is fitted, unless a `MetaState` is gone on from; where ``embeds``, nothing
-        says in columns of its own where they were.
-
-        Returns
-        -------
-        missing : MissingValues
-        seen : FeatureRange or None
-            Where the rows lie; None where ``embeds``.
-        sources : Sources
-
-        Raises
-        ------
-        ValueError
-            If what training continues from has learned of other columns.
-        """
-        if previous is None:
-            missing = MissingValues.fit(self.examples.X, indicates=not embeds)
-            if missing.low is not None:
-                marked = missing.marked(self.examples.X)
-                warn_of_wild_features(self.examples, marked)
-        else:
-            check_columns(
-                self.examples._kind, previous, CONTINUES,
-                otherwise=", or set warm_start=False to start anew",
-            )  # fmt: skip
-            missing = previous.missing
-        filled, seen = self.map(lambda some: map_features(some, missing)), None
-        if not embeds:
-            seen = FeatureRange.fit(filled.examples.X[:, : len(missing.fill)])
-        return missing, seen, filled
-
-    def fit_features(self, classes):
-        """What standardises the columns of the examples; see `fit_features`."""
-        return fit_features_of(self.examples, classes, self.examples.row_weights())
-
-    def attended(self, attention, held_out_attention):
-        """The tasks in memory with an attention of at least a half, drawn by it."""
-        kept, kept_out = attention >= 0.5, held_out_attention >= 0.5
-        tasks = self.tasks[kept]
+    def weighted(self, weights, val_weights):
+        """The tasks in memory with weights of at least a half, which they then have."""
+        kept, kept_val = weights >= 0.5, val_weights >= 0.5
+        tasks = _reweighted(self.train_tasks[kept], weights[kept])
         return replace(
             self,
-            tasks=tasks,
-            examples=tasks,
-            validation=self.validation[kept_out],
-            example_places=self.example_places[kept],
-            held_out_places=self.held_out_places[kept_out],
-            probability=attention[kept] / attention[kept].sum(),
+            train_tasks=tasks,
+            fitting_tasks=tasks,
+            val_tasks=self.val_tasks[kept_val],
+            fitting_index=self.fitting_index[kept],
+            val_index=self.val_index[kept_val],
         )
+
+
+def split_tasks(tasks, validation_tasks, config, rng):
+    """Set ``validation_fraction`` of the tasks aside, unless others are given for it.
+
+    Of regression, rows whose targets are outliers are left out, with a warning.
+
+    Parameters
+    ----------
+    tasks, validation_tasks : as `check_tasks` gives them, or None for the second
+    config : MetaConfig
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    split : MetaSplit
+
+    Raises
+    ------
+    ValueError
+        If there are too few tasks, rows are no vectors and there is no embedding,
+        or targets are not what the problem needs.
+    """
+    regression = config.problem == REGRESSION
+    in_memory = all(
+        isinstance(t, TaskCollection | None) for t in (tasks, validation_tasks)
+    )
+    if regression and in_memory:
+        tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
+    least = 2
+    if config.problem == NWAY:
+        least = 1
+        tasks, validation_tasks = split_single_task(
+            tasks, validation_tasks, config.validation_fraction, rng
+        )
+    split = _split(tasks, validation_tasks, config.validation_fraction, rng, least)
+    _check_rows(split, config)
+    if regression and not in_memory:
+        *_, low, high = plausible_targets(split.fitting_tasks, split.val_tasks)
+        split = split.map(lambda some: within(some, low, high))
+    if regression:
+        refuse_text_tasks(split.fitting_tasks)
+        return split
+    if config.problem == NWAY:
+        for some in (split.fitting_tasks, split.val_tasks):
+            check_classification_targets(some.y)
+        return split
+    return replace(split, classes=_labels(split))
+
+
+def _split(tasks, validation_tasks, fraction, rng, least):
+    if isinstance(tasks, TaskCollection) and len(tasks.y) > MAX_ROWS:
+        tasks = LazyTasks(tasks)
+    if isinstance(tasks, TaskDistribution):
+        fitting = _in_memory(tasks, MAX_FITTING, rng)
+        val = tasks if validation_tasks is None else validation_tasks
+        val = _in_memory(val, MAX_VALIDATION, rng)
+        index = np.arange(len(fitting)), np.full(len(val), -1)
+        return MetaSplit(tasks, fitting, val, fitting, *index)
+    memory, index, set_aside = tasks, np.arange(len(tasks)), None
+    if validation_tasks is None:
+        n = min(max(1, round(fraction * len(tasks))), MAX_VALIDATION)
+        if len(tasks) - n < least:
+            raise ValueError(
+                f"meta_fit got {len(tasks)} tasks and sets {n} aside as validation "
+                f"tasks (validation_fraction={fraction}); at least {least} must "
+                "remain to learn from. Give more tasks, or validation_tasks."
+            )
+        order = rng.permutation(len(tasks))
+        set_aside, index = order[:n], np.sort(order[n:])
+        validation_tasks, tasks = tasks[set_aside], tasks[index]
+    elif len(tasks) < least:
+        raise ValueError(
+            f"meta_fit got {len(tasks)} task; it needs at least {least} to learn from."
+        )
+    val = _in_memory(validation_tasks, MAX_VALIDATION, rng)
+    fitting = tasks
+    if isinstance(tasks, LazyTasks):
+        order = rng.permutation(len(tasks))
+        n = min(MAX_FITTING, math.ceil(len(tasks) / 2))
+        fitting, index = tasks.take(order[:n]), index[order[:n]]
+        tasks = tasks[order[n:]]
+    if set_aside is None:
+        set_aside = np.full(len(val), -1)
+    return MetaSplit(tasks, fitting, val, memory, index, set_aside)
+
+
+def _check_rows(split, config):
+    """Refuse rows that are no vectors, and validation tasks of another schema."""
+    shape = split.fitting_tasks.X.shape[1:]
+    if len(shape) != 1 and config.embedding is None:
+        raise ValueError(
+            f"Each row of the tasks has the shape {shape}; it must be a vector of "
+            "features. Flatten the rows first, or give an embedding, a torch "
+            "module that turns such rows into vectors."
+        )
+    check_same_schema(split.val_tasks._kind, split.fitting_tasks._kind, VALIDATION)
+
+
+def _labels(split, chunk=256):
+    """The sorted labels of all tasks; of a distribution, of the fitting tasks."""
+    labels = [split.fitting_tasks.y, split.val_tasks.y]
+    if isinstance(split.train_tasks, LazyTasks):
+        n = len(split.train_tasks)
+        some = (range(i, min(i + chunk, n)) for i in range(0, n, chunk))
+        labels += [np.unique(split.train_tasks.take(at).y) for at in some]
+    for y in labels:
+        check_classification_targets(y)
+    return np.unique(np.concatenate(labels))
 
 
 def drop_zero_weight(tasks):
@@ -227,6 +209,14 @@ def drop_zero_weight(tasks):
         return tasks
     flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
     return TaskCollection._of(*flat)
+
+
+def _reweighted(tasks, weights):
+    """Tasks in memory whose weights are multiplied by ``weights`` (n_tasks,)."""
+    if tasks.weights is not None:
+        weights = weights * tasks.weights
+    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
+    return TaskCollection._of(*flat, weights)
 
 
 def _in_memory(tasks, n, rng):

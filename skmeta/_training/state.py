@@ -1,7 +1,8 @@
-"""What meta-training learned: one immutable holder."""
+"""What meta-training learned, and how it adapts to a task."""
 
 import copy
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ import torch
 
 from .._classical.pooled import PooledPredictor
 from .._episodes.batch import Rows
+from .._networks.learners.sklearn_estimator import train_estimator
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.row_uncertainty import FeatureRange
 from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
+from .._utils.torch_state import own_torch
+from .adapted import Adapted
+from .config import NWAY
 from .support_certainty import certainty
 
 
@@ -24,13 +29,14 @@ class MetaState:
 
     Attributes
     ----------
-    network : MetaNetwork
+    problem : {"regression", "shared_classes", "nway"}
+    network : MetaNetwork or ClassNetwork
         On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
         Structural parameters of the estimator that it was trained with.
     features : FeatureScaler or ReducedScaler
-    targets : TargetScaler, LabelEncoder or None
-        None where every task has classes of its own.
+    targets : TargetScaler, ClassCodec or None
+        None where every task has labels of its own.
     pooled : PooledPredictor or None
     missing : MissingValues
         What takes the place of missing values in the rows that it is given.
@@ -46,12 +52,13 @@ class MetaState:
     history : list of dict
         One entry an epoch of meta-training.
     tasks : tuple of TaskCollection or lazy sequence
-        The tasks in the order of their names, where rows are borrowed from them.
+        The tasks in the order of their names, where `fit` needs their rows.
     seen : FeatureRange or None
         Where the rows of meta-training lie. None with an embedding, and where one task
         is learned alone.
     """
 
+    problem: str
     network: torch.nn.Module = field(repr=False)
     parameters: dict[str, Any]
     features: FeatureScaler | ReducedScaler
@@ -71,6 +78,10 @@ class MetaState:
     def __post_init__(self):
         self._freeze()
 
+    def __getstate__(self):
+        """All but the copies on devices, which are made again on first use."""
+        return {k: v for k, v in vars(self).items() if k != "_on_devices"}
+
     def __setstate__(self, state):
         vars(self).update(state)
         self._freeze()
@@ -82,20 +93,77 @@ class MetaState:
         for array in (self.task_names, self.task_embeddings, self.task_attention):
             if array is not None:
                 array.flags.writeable = False
+        vars(self)["_on_devices"] = {}
 
     def having(self, **changes):
         """The same with other values of some fields, without freezing it all again."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), **changes)
+        if "network" in changes:
+            vars(other)["_on_devices"] = {}
         return other
 
-    def to(self, device):
-        """The same on a device."""
-        moved = (copy.deepcopy(part) for part in (self.network, self.embedding))
-        network, embedding = (
-            part if part is None else part.to(device) for part in moved
-        )
-        return replace(self, network=network, embedding=embedding)
+    def on(self, device):
+        """The same on a device, which keeps its copy of the networks."""
+        if device.type == "cpu":
+            return self
+        if device not in self._on_devices:
+            parts = (copy.deepcopy(part) for part in (self.network, self.embedding))
+            moved = tuple(None if part is None else part.to(device) for part in parts)
+            self._on_devices[device] = moved
+        network, embedding = self._on_devices[device]
+        return self.having(network=network, embedding=embedding)
+
+    def running(self, grad=False) -> AbstractContextManager:
+        """Torch as it is run here, on one thread where there is no embedding."""
+        return own_torch(grad=grad, one_thread=self.embedding is None)
+
+    def adapt(self, X, y, weight, device, base_learner=None, seed=0):
+        """Adapt to one task.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_support, ...)
+        y : ndarray of shape (n_support,)
+        weight : ndarray of shape (n_support,)
+        device : torch.device
+        base_learner : estimator, optional
+            Trained for the task, to predict together with the network.
+        seed : int
+            Of its training.
+
+        Returns
+        -------
+        adapted : Adapted
+        """
+        located = self.on(device)
+        with self.running():
+            adaptation = located.network.adapt(
+                located.support(X, weight), located.encoded(y)
+            )
+            model = None
+            if base_learner is not None and len(X):
+                model = train_estimator(
+                    base_learner, located, adaptation, X, y, weight, seed
+                )
+        return Adapted(located, adaptation, X, model)
+
+    def for_task(self, y):
+        """The same for a task with targets ``y`` (n_support,), which say its classes.
+
+        Raises
+        ------
+        ValueError
+            If the task has labels of its own, and there are none.
+        """
+        if self.problem != NWAY:
+            return self
+        if len(y) == 0:
+            raise ValueError(
+                "Every task has labels of its own here, and a task is known by its "
+                "rows alone. Give at least one row of a positive weight."
+            )
+        return self.having(targets=ClassCodec(np.unique(y)))
 
     def rows(self, X, weight=None):
         """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
@@ -115,7 +183,7 @@ class MetaState:
         meta-training: what was, the network knows of.
         """
         certain = np.ones(len(X))
-        if self.seen is None or self.network.has_task_specific_labels:
+        if self.seen is None or self.problem == NWAY:
             return certain
         X = self.missing.marked(X)
         unknown = np.isnan(X)

@@ -1,6 +1,5 @@
 """The three states of a baseline: new, meta-fitted, adapted."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +8,11 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
+from .._estimators.states import MetaFitted
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.task_mapping import map_features
 from .._preprocessing.wild_values import plausible_targets, warn_of_wild_features
 from .._utils.torch_state import own_torch
-from .._utils.versioning import Versioned
-from ..exceptions import NotMetaFittedWarning
 from ..tasks import LazyTasks, TaskDistribution, check_tasks
 from ..tasks._not_tasks import takes_tasks
 from ..tasks._row_checks import (
@@ -30,42 +28,46 @@ N_SAMPLED_TASKS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class MetaState:
+class BaselineState:
     """What `meta_fit` learned; shared by clones and never changed.
 
     Attributes
     ----------
     prior : object
         What is known of a task before its first row; it belongs to the estimator.
-    params : dict
-        The parameters that `meta_fit` was called with, as they print; random states
-        are left out.
+    parameters : dict
+        The parameters that `meta_fit` was called with.
     n_features : int
     feature_names : tuple of str or None
     known : MissingValues or None
         What takes the place of wild values, where there are any.
-    row_shape : tuple of int
     """
 
     prior: Any
-    params: dict
+    parameters: dict
     n_features: int
     feature_names: tuple | None
     known: MissingValues | None = None
 
     @property
     def row_shape(self):
+        """Shape of the rows it takes."""
         return (self.n_features,)
 
 
-class Baseline(Versioned):
+class Baseline(MetaFitted):
     """Learns from many tasks, then from one.
 
     A subclass provides `_check_params()`, `_learn(tasks, validation_tasks)` and
-    `_learn_alone(X, y)`, which return a prior, `_publish(prior)`, which sets fitted
-    attributes, and `_condition(prior, X, y)`, which returns what the rows of a task,
-    possibly none, say about it.
+    `_learn_alone(X, y)`, which return a prior, `_publish_prior(prior)`, which sets
+    fitted attributes, and `_condition(prior, X, y)`, which returns what the rows of a
+    task, possibly none, say about it.
     """
+
+    _adaptation = ("_prior", "_task")
+
+    def _structure(self):
+        return self.get_params(deep=False)
 
     @takes_tasks
     def meta_fit(self, tasks, *, validation_tasks=None):
@@ -119,7 +121,8 @@ class Baseline(Versioned):
         with own_torch(grad=True):
             prior = self._learn(tasks, validation_tasks)
         self._forget()
-        self._take(MetaState(prior, self._printed(), *columns, known))
+        parameters = self._parametrized_clone().get_params(deep=False)
+        self._take_over(BaselineState(prior, parameters, *columns, known))
         self._warn_of_classes()
         return self
 
@@ -147,40 +150,24 @@ class Baseline(Versioned):
             If a parameter was changed after `meta_fit`.
         """
         self._check_params()
-        meta_fitted = hasattr(self, "meta_state_")
+        meta_fitted = self._is_meta_fitted()
         if meta_fitted:
             self._check_unchanged()
         X, y = self._validated(X, y, reset=not meta_fitted)
         if not meta_fitted:
-            warnings.warn(
-                f"{type(self).__name__} was not meta-fitted and learns from these "
-                f"{len(y)} rows alone. Call meta_fit(tasks) first to learn from more.",
-                NotMetaFittedWarning,
-                stacklevel=2,
-            )
+            self._warn_not_meta_fitted()
             self._prior = self._learn_alone(X, y)
-            self._publish(self._prior)
+            self._publish_prior(self._prior)
         with own_torch():
             self._task = self._condition(self._prior, self._plausible(X), y)
         return self
 
     def __sklearn_is_fitted__(self):
-        return hasattr(self, "_task")
+        return "_task" in vars(self)
 
-    def __sklearn_clone__(self):
-        copy = super().__sklearn_clone__()
-        if hasattr(self, "meta_state_"):
-            copy._take(self.meta_state_)
-        return copy
-
-    def _take(self, meta_state):
-        self.meta_state_ = meta_state
-        self.n_features_in_ = meta_state.n_features
-        if meta_state.feature_names is not None:
-            names = np.array(meta_state.feature_names, dtype=object)
-            self.feature_names_in_ = names
-        self._prior = meta_state.prior
-        self._publish(self._prior)
+    def _publish(self, state):
+        self._prior = state.prior
+        self._publish_prior(state.prior)
 
     def _refuse_missing(self, tasks):
         """Say which task has a missing value, where one has."""
@@ -197,42 +184,18 @@ class Baseline(Versioned):
 
     def _plausible(self, X):
         """Rows with the mean of meta-training in place of wild values."""
-        known = getattr(getattr(self, "meta_state_", None), "known", None)
-        return X if known is None else known.columns(X)
-
-    def _forget(self):
-        learned = [name for name in vars(self) if name.endswith("_")]
-        for name in [*learned, "_prior", "_task"]:
-            vars(self).pop(name, None)
-
-    def _printed(self):
-        """Parameters as they print, less random states, which ensembles set freely."""
-        seedless = super().__sklearn_clone__()
-        names = seedless.get_params(deep=True)
-        unset = {k: None for k in names if k.split("__")[-1] == "random_state"}
-        params = seedless.set_params(**unset).get_params(deep=False)
-        return {k: repr(v) for k, v in params.items()}
-
-    def _check_unchanged(self):
-        then = self.meta_state_.params
-        changed = {k: v for k, v in self._printed().items() if v != then[k]}
-        if changed:
-            name = type(self).__name__
-            was = ", ".join(f"{k}={then[k]}" for k in changed)
-            now = ", ".join(f"{k}={v}" for k, v in changed.items())
-            raise ValueError(
-                f"{name} was meta-fitted with {was} and has {now} now. Call meta_fit "
-                f"again, or set_params({was})."
-            )
+        if not self._is_meta_fitted() or self.meta_state_.known is None:
+            return X
+        return self.meta_state_.known.columns(X)
 
     def _current(self, X):
         """Return the checked rows, the prior and what is known of the task."""
-        if not hasattr(self, "_prior"):
+        if "_prior" not in vars(self):
             check_is_fitted(
                 self, msg="This %(name)s is new: call meta_fit, or fit, first."
             )
         X = validate_rows(self, X, dtype=np.float64)
-        task = getattr(self, "_task", None)
+        task = vars(self).get("_task")
         if task is None:
             task = self._condition(self._prior, X[:0], np.empty(0))
         return self._plausible(X), self._prior, task
@@ -316,7 +279,7 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
         check_classification_targets(tasks.y)
 
     def _warn_of_classes(self):
-        warn_of_one_class(self, self.classes_, stacklevel=5)
+        warn_of_one_class(self, self.classes_)
 
     def _validated(self, X, y, reset):
         X, y = validate_rows(self, X, y, reset=reset, dtype=np.float64)

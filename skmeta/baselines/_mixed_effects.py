@@ -81,7 +81,7 @@ class _MixedEffects:
             "tol": self.tol,
         }
 
-    def _publish(self, prior):
+    def _publish_prior(self, prior):
         fixed = prior.in_units() @ prior.model.coef
         fixed[0] += prior.targets.inverse_transform(0.0)
         self.intercept_, self.coef_ = float(fixed[0]), fixed[1:]
@@ -230,8 +230,8 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
         model = LinearMixedModel(coef, np.empty((0, 0)), noise, np.empty(0))
         return self._prior_of(scaler, targets, np.empty(0, dtype=int), model)
 
-    def _publish(self, prior):
-        super()._publish(prior)
+    def _publish_prior(self, prior):
+        super()._publish_prior(prior)
         self.noise_variance_ = prior.y_scale**2 * float(prior.model.noise_variance)
 
     def _condition(self, prior, X, y):
@@ -362,8 +362,8 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
         columns, offsets = np.empty(0, dtype=int), np.array([0, len(y)])
         return self._fit_model(scaler, design_matrix(X, scaler), columns, y, offsets)
 
-    def _publish(self, prior):
-        super()._publish(prior)
+    def _publish_prior(self, prior):
+        super()._publish_prior(prior)
         self.classes_ = prior.classes
 
     def _condition(self, prior, X, y):

@@ -189,7 +189,7 @@ class PooledRegressor(RegressorBaseline):
         columns = np.empty(0, dtype=int)
         return _Prior(pooled, FeatureScaler.fit(X), columns, model, targets)
 
-    def _publish(self, prior):
+    def _publish_prior(self, prior):
         self.pooled_estimator_ = prior.pooled.estimator
         self.target_offset_ = prior.targets.offset
 
@@ -323,7 +323,7 @@ class PooledClassifier(ClassifierBaseline):
         )
         return _Prior(pooled, FeatureScaler.fit(X), np.empty(0, dtype=int), None)
 
-    def _publish(self, prior):
+    def _publish_prior(self, prior):
         self.pooled_estimator_ = prior.pooled.estimator
         self.classes_ = prior.pooled.classes
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import (
     check_X_y,
 )
 
+from .._utils.warnings import level_of_caller
 from ._array_likes import labels, numbers
 from ._column_names import column_names
 from ._input_checks import check_finite
@@ -133,7 +134,7 @@ def check_label_type(y, known):
         )
 
 
-def warn_of_one_class(estimator, classes, stacklevel):
+def warn_of_one_class(estimator, classes):
     """Warn of a meta-training that has seen one class."""
     if len(classes) == 1:
         warnings.warn(
@@ -141,5 +142,5 @@ def warn_of_one_class(estimator, classes, stacklevel):
             f"{type(estimator).__name__} has nothing to distinguish, and predicts it "
             "with probability 1 for every row. Give tasks that show other classes too.",
             UserWarning,
-            stacklevel=stacklevel,
+            stacklevel=level_of_caller(),
         )

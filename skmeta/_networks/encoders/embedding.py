@@ -89,12 +89,12 @@ def as_tensor(X):
     return torch.from_numpy(np.require(X, np.float32, ["C", "W"]))
 
 
-def start_embedding(settings, X, seed, previous=None):
+def start_embedding(config, X, seed, previous=None):
     """The `Embedding` that an estimator's parameters ask for, or None.
 
     Parameters
     ----------
-    settings : dict
+    config : MetaConfig
     X : ndarray of shape (n_rows, ...)
         Rows that its columns are standardised by.
     seed : int
@@ -103,11 +103,11 @@ def start_embedding(settings, X, seed, previous=None):
     """
     if previous is not None:
         return _resumed(previous)
-    if settings["embedding"] is None:
+    if config.embedding is None:
         return None
     embedding = make_embedding(
-        settings["embedding"], settings["embedding_parameters"],
-        settings["embedding_trainable"], X.shape[1:], seed,
+        config.embedding, config.embedding_parameters, config.embedding_trainable,
+        X.shape[1:], seed,
     )  # fmt: skip
     some = np.random.default_rng(seed).permutation(len(X))[:MAX_STANDARDISED]
     embedding.fit_norm(X[np.sort(some)])

@@ -1,7 +1,5 @@
 """What is meta-trained: a task encoder, and the base learner that it conditions."""
 
-import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 from torch import nn
@@ -22,21 +20,16 @@ Labels never say all of a function, so that of classes it has nothing to add.
 
 
 class Architecture(NamedTuple):
-    """What tells one meta-learner from another.
+    """What tells the networks of one meta-learner from those of another.
 
-    ``encoder`` the class of its task encoder; ``relations`` the class of what relates
-    a task to those remembered, or None; ``row_decoder`` the class of the learner that
-    decodes each query row, or None; ``kernel_averaging`` what makes a learner reckon
-    with
-    functions of other kinds than those of meta-training, or None; ``nway`` the
-    class of its learner where every task has classes of its own.
+    ``encoder`` the class of its task encoder; ``relations`` the class that relates a
+    task to those in memory, or None; ``row_decoder`` the class of the learner that
+    decodes each query row, or None. With task-specific labels all have one network.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
-    kernel_averaging: Callable | None = None
-    nway: type | None = None
 
 
 class MetaNetwork(nn.Module):
@@ -48,15 +41,7 @@ class MetaNetwork(nn.Module):
         ``encoder(rows, target)`` gives a `TaskEncoding`.
     learner : module
         A base learner.
-
-    Attributes
-    ----------
-    is_compiled : bool
-        Whether the encoder is run as `torch.compile` made it.
     """
-
-    is_compiled = False
-    has_task_specific_labels = False
 
     def __init__(self, encoder, learner):
         super().__init__()
@@ -77,23 +62,9 @@ class MetaNetwork(nn.Module):
         """The base learner, without what is around it."""
         return unwrap(self.learner)[0]
 
-    def compile_encoder(self):
-        """Compile the encoder where that works; copies are not compiled."""
-        try:
-            self.encoder.compile()
-            self.is_compiled = True
-        except Exception as error:  # whatever a compiler is missing
-            _warn_of_compilation(error)
-
-    def uncompile(self, error):
-        """Run the encoder as it is from now on, and say why."""
-        self.is_compiled = False
-        _warn_of_compilation(error)
-
     def adapt(self, support, y):
         """Encode the support of each task and train the base learner on it."""
-        encode = self.encoder if self.is_compiled else self.encoder.forward
-        encoding = encode(support, self.learner.targets(support, y))
+        encoding = self.encoder(support, self.learner.targets(support, y))
         return self.learner.adapt(support, y, encoding)
 
     def forward(self, x_support, offset_support, weight_support, y_support,
@@ -105,36 +76,23 @@ class MetaNetwork(nn.Module):
         return self.learner.predict(self.adapt(support, y_support), query)
 
 
-def _warn_of_compilation(error):
-    why = f"{type(error).__name__}: {error}".splitlines()[0]
-    warnings.warn(
-        f"torch.compile failed ({why}); meta-training goes on without it. It needs a "
-        "C++ compiler, or Triton on a GPU.",
-        UserWarning,
-        stacklevel=3,
-    )
-
-
-def make_network(settings, system, n_features, targets, has_pooled, seed):
+def make_network(config, n_features, targets, has_pooled):
     """Build a network whose base learner its encoder does not move yet.
 
     Parameters
     ----------
-    settings : dict
-        The estimator's parameters.
-    system : System
+    config : MetaConfig
     n_features : int
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler or ClassCodec
     has_pooled : bool
-    seed : int
     """
+    seed, architecture = config.seed, config.architecture
     n_outputs = targets.n_outputs
-    n_offset = n_outputs if has_pooled else 0
     classification = isinstance(targets, ClassCodec)
-    sizes = {"embed_dim": settings["embed_dim"], "column_dim": COLUMN_DIM}
-    layers = {"n_heads": settings["n_heads"], "n_layers": settings["n_layers"]}
+    sizes = {"embed_dim": config.embed_dim, "column_dim": COLUMN_DIM}
+    layers = {"n_heads": config.n_heads, "n_layers": config.n_layers}
     with seeded(seed):
-        encoder = system.encoder(
+        encoder = architecture.encoder(
             n_features=n_features,
             n_offset=n_outputs,
             n_targets=n_outputs,
@@ -143,23 +101,23 @@ def make_network(settings, system, n_features, targets, has_pooled, seed):
             **sizes,
         )
     learner = make_base_learner(
-        base_learner_name(settings["base_learner"]),
+        base_learner_name(config.base_learner),
         classification=classification,
         seed=seed,
         n_features=n_features,
-        n_offset=n_offset,
+        n_offset=n_outputs if has_pooled else 0,
         n_outputs=n_outputs,
         **sizes,
     )
     if learner.has_prior and not classification:
         learner.prior.rbf_dropout = RBFDropout(RBF_DROPOUT, seed)
-    if system.row_decoder is not None:
+    if architecture.row_decoder is not None:
         with seeded(seed):
-            learner = system.row_decoder(
+            learner = architecture.row_decoder(
                 learner,
                 n_inputs=n_features + n_outputs,
                 n_base_outputs=n_outputs if classification else 2,
-                embed_dim=settings["embed_dim"],
+                embed_dim=config.embed_dim,
                 **layers,
             )
     return MetaNetwork(encoder, learner)

@@ -109,7 +109,7 @@ def extra_inputs_of(state):
     """
     if state.tasks:
         return "gp"
-    return "features" if state.network.has_task_specific_labels else None
+    return "features" if state.problem == "nway" else None
 
 
 @torch.no_grad()

@@ -1,178 +1,189 @@
-"""Behind `meta_fit` where every task has classes of its own."""
+"""Behind `meta_fit` if labels are task-specific (N-way classification).
+
+The steps are those of `meta_train`, with another initialization and network.
+"""
 
 import copy
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.utils.multiclass import check_classification_targets
 
-from ..._episodes.sampler import as_range
-from ..._episodes.shared_rows import (
-    EpisodeGroupBatches,
-    EpisodeGroupStream,
-    NWaySampler,
-)
-from ..._networks.encoders.embedding import as_tensor, start_embedding
-from ..._networks.learners.factory import base_learner_name
-from ..._networks.learners.wrapper import unwrap
-from ..._networks.nway.network import ClassNetwork
-from ..._networks.nway.relations import remember_classes
+from ..._episodes.shared_rows import GroupBatches, NWaySampler
+from ..._networks.encoders.embedding import Embedding, as_tensor
+from ..._networks.nway.network import NWayNetwork, make_nway_learner
+from ..._networks.nway.similarity import embed_tasks
+from ..._preprocessing.column_reduction import fit_features_of
 from ..._preprocessing.scaling import CLIP, FeatureScaler
-from ..._preprocessing.task_mapping import map_features
-from ..._utils.random import seeded
 from ...exceptions import NonFiniteLossError
+from ..config import NWAY
 from ..embedding_pretraining import EMBEDDED_LESS
-from ..loop import QueryLoss, train
+from ..loop import QueryLoss, fit_network
+from ..preprocessing import trains_embedding
 from ..shared_rows_network import SharedRowsNetwork
-from ..split import MetaSplit
 from ..state import MetaState
 from ..validation import interpolate_to_init
 from .auxiliary_classifier import AuxiliaryLoss, auxiliary_classifier
-from .calibration import calibrate, choose_steps
-from .labels import by_classes
-from .lda_init import choose_discriminants
+from .calibration import calibrate, select_adaptation
+from .lda_init import Discriminants, select_discriminants
 
 
-def meta_train_classes(settings, structure, system, tasks, validation_tasks, *,
-                       seed, device, previous=None):  # fmt: skip
-    """Learn across tasks that have classes of their own.
+class Initialization(NamedTuple):
+    """What the network starts from: column scales and the prior of PLDA.
 
-    Arguments and results are those of `meta_train`.
+    ``embedding`` is the one trained with the network; None if columns are final.
+    ``discriminants`` is None if the columns are not known yet.
     """
-    rng, embeds = np.random.default_rng(seed), settings["embedding"] is not None
-    fraction = settings["validation_fraction"]
-    sources = _sources(tasks, validation_tasks, fraction, rng, embeds)
-    row_shape = sources.examples.X.shape[1:]
-    names = sources.examples.feature_names
-    missing, seen, sources = sources.filled(previous, embeds)
-    embedding = start_embedding(settings, sources.examples.X, seed, previous)
-    learned = embedding is not None and (
-        embedding.trainable or settings["augmentation"] is not None
-    )
+
+    features: FeatureScaler
+    embedding: Embedding | None
+    discriminants: Discriminants | None = None
+
+    def columns(self, rows):
+        """Columns (n_rows, n_columns) of rows as the learner takes them."""
+        if self.embedding is not None:
+            rows = self.embedding.columns(rows)
+        return self.features.transform(rows).clip(-CLIP, CLIP)
+
+    def sampler(self, tasks, config):
+        """The `NWaySampler` of tasks, with rows as the network takes them."""
+        if self.embedding is None:
+            rows = torch.from_numpy(self.columns(tasks.X))
+        else:
+            rows = as_tensor(tasks.X)
+        return NWaySampler(tasks, rows, config.n_way, config.n_support, config.n_query)
+
+
+def meta_train_nway(split, preprocessing, config, previous, rng):
+    """Meta-train on tasks with task-specific labels.
+
+    All architectures have the same network.
+
+    Parameters
+    ----------
+    split : MetaSplit
+    preprocessing : Preprocessing
+    config : MetaConfig
+    previous : MetaState or None
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    state : MetaState
+    failure : NonFiniteLossError or None
+    """
+    embedding = preprocessing.embedding
+    trains_rows = trains_embedding(embedding, config)
     if embedding is not None:
-        embedding.to(device)
-    if embedding is not None and not learned:
-        sources = sources.map(lambda some: map_features(some, embedding))
-    features = _scaler(sources, embedding if learned else None, previous)
-
-    def columns(rows):
-        """Columns of rows as the learner takes them."""
-        rows = features.transform(embedding.columns(rows) if learned else rows)
-        return rows.clip(-CLIP, CLIP)
-
-    learner = _learner(settings, system, sources, features, columns, seed, previous)
-    network = SharedRowsNetwork(
-        learner, embedding if learned else None, settings["augmentation"],
-        auxiliary_classifier(sources, embedding), seed,
-    ).to(device)  # fmt: skip
-
-    def pools(some):
-        """Pools of tasks whose rows the network takes."""
-        rows = as_tensor(some.X) if learned else torch.from_numpy(columns(some.X))
-        sizes = (as_range(settings[name]) for name in ("n_way", "n_support"))
-        return NWaySampler(some, rows, *sizes, settings["n_query"])
-
-    batch_size = settings["batch_size"]
-    if learned:
-        batch_size = max(1, batch_size // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(sources, pools, batch_size, rng)
-    returns = not learned or not embedding.trainable
-    history, failure = _train(
-        network, stream, settings, len(sources.validation) if returns else None, device
-    )
-    learner = network.cpu().eval().learner.double()
+        embedding.to(config.device)
+    init = initialize(split, embedding if trains_rows else None, config, previous)
+    network = build_network(split, init, config, previous)
+    history, failure = fit(network, split, init, config, rng)
     if embedding is not None:
         embedding.cpu().eval()
     state = MetaState(
-        network=ClassNetwork(learner),
-        parameters=structure,
-        features=features,
+        problem=NWAY,
+        network=NWayNetwork(network.cpu().eval().learner.double()),
+        parameters=config.structure,
+        features=init.features,
         targets=None,
         pooled=None,
-        missing=missing,
+        missing=preprocessing.missing,
         embedding=embedding,
-        row_shape=row_shape,
-        feature_names=names,
+        row_shape=preprocessing.row_shape,
+        feature_names=preprocessing.feature_names,
         history=history,
-        seen=seen,
+        seen=preprocessing.seen,
     )
-    return remember_classes(state, system, sources, embeds=learned, seed=seed), failure
+    read = state.rows if trains_rows else state.embedded_rows
+    return remember(state, read, split.memory_tasks, config.seed), failure
 
 
-def _sources(tasks, validation_tasks, fraction, rng, embeds):
-    """Tasks to learn from and tasks held out, their classes checked."""
-    tasks, validation_tasks = by_classes(tasks, validation_tasks, fraction, rng)
-    sources = MetaSplit.split(
-        tasks, validation_tasks, fraction, rng, embeds=embeds, least=1
+def initialize(split, embedding, config, previous):
+    """Scales of the columns, and the linear discriminants of the training classes.
+
+    ``embedding`` is the one trained with the network, or None.
+
+    Returns
+    -------
+    init : Initialization
+    """
+    if previous is not None:
+        return Initialization(previous.features, embedding)
+    tasks = split.fitting_tasks
+    if embedding is None:
+        features = fit_features_of(tasks, "own", tasks.row_weights())
+    else:  # learned columns have one scale already
+        n = embedding.n_columns
+        features = FeatureScaler(np.zeros(n), np.ones(n))
+    init = Initialization(features, embedding)
+    if embedding is not None and embedding.trainable:
+        return init
+    found = select_discriminants(tasks, init.columns, features.scale, config.seed)
+    return init._replace(discriminants=found)
+
+
+def build_network(split, init, config, previous):
+    """The `SharedRowsNetwork` to train, with a new learner or the previous one."""
+    if previous is not None:
+        learner = copy.deepcopy(previous.network.learner).float().requires_grad_(True)
+    else:
+        n_columns = n_features = len(init.features.mean)
+        if init.discriminants is not None:
+            n_features = len(init.discriminants.between)
+        learner = make_nway_learner(config, n_columns, n_features)
+        if init.discriminants is not None:
+            learner.start_from(init.discriminants)
+    auxiliary = auxiliary_classifier(split, init.embedding)
+    return SharedRowsNetwork(
+        learner, init.embedding, config.augmentation, auxiliary, config.seed
     )
-    for some in (sources.examples, sources.validation):
-        check_classification_targets(some.y)
-    return sources
 
 
-def _train(network, stream, settings, n_returned, device):
-    """Train a network, from its temperature to its temperature.
+def fit(network, split, init, config, rng):
+    """Calibrate, train, select the adaptation, and calibrate again.
 
-    ``n_returned`` is the number of held-out tasks that say how far it then goes back to
-    its start, or None where that start is nothing to go back to.
+    A network whose columns are final is interpolated towards its initialization.
 
     Returns
     -------
     history : list of dict
     failure : NonFiniteLossError or None
     """
-    calibrate(network, stream.validation, device)
+    device, embedding, batch_size = config.device, init.embedding, config.batch_size
+    if embedding is not None:
+        batch_size = max(1, batch_size // EMBEDDED_LESS)
+    batches = GroupBatches(
+        split, lambda tasks: init.sampler(tasks, config), batch_size,
+        config.steps_per_epoch, rng,
+    )  # fmt: skip
+    validation = batches.validation
+    calibrate(network.to(device), validation, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
-    loop = ("max_epochs", "patience", "lr", "callbacks", "fit_tasks", "verbose")
-    batches = EpisodeGroupBatches(stream, settings["steps_per_epoch"])
-    judged = stream.validation[::2]  # all of them would take a tenth of the time
+    criterion = QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
+    some = validation[::2]  # all of them would take a tenth of the time
     try:
-        history = train(
-            network, batches, judged, device=device,
-            criterion=(
-                QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
-            ),
-            **{name: settings[name] for name in loop},
-        )  # fmt: skip
+        history = fit_network(network, batches, some, config, criterion)
     except NonFiniteLossError as error:
         failure, history = error, error.history
-    if n_returned is not None:
-        interpolate_to_init(network, untrained, stream.validation, n_returned, device)
-    choose_steps(network, stream.validation, device)
-    calibrate(network, stream.validation, device)
+    if embedding is None or not embedding.trainable:
+        n_val = len(split.val_tasks)
+        interpolate_to_init(network, untrained, validation, n_val, device)
+    select_adaptation(network, validation, device)
+    calibrate(network, validation, device)
     return history, failure
 
 
-def _scaler(sources, embedding, previous):
-    """What scales the columns; those that are learned have one scale already."""
-    if previous is not None:
-        return previous.features
-    if embedding is not None:
-        n = embedding.n_columns
-        return FeatureScaler(np.zeros(n), np.ones(n))
-    return sources.fit_features("own")
+def remember(state, read, tasks, seed):
+    """The same state with the embeddings of the meta-training tasks.
 
-
-def _learner(settings, system, sources, features, columns, seed, previous):
-    """The learner at its start: the closed form, where columns are known."""
-    if previous is not None:
-        learner = copy.deepcopy(unwrap(previous.network.learner)[0])
-        return learner.float().requires_grad_(True)
-    n_columns = len(features.mean)
-    discriminants, n_features = None, n_columns
-    if settings["embedding"] is None or not settings["embedding_trainable"]:
-        discriminants = choose_discriminants(
-            sources.examples, columns, features.scale, seed
-        )
-        n_features = len(discriminants.between)
-    kind = base_learner_name(settings["base_learner"])
-    with seeded(seed):
-        learner = system.nway(
-            n_columns, n_features,
-            **{name: settings[name] for name in ("embed_dim", "n_heads", "n_layers")},
-            linear_only=kind == "linear", by_gradient=kind == "mlp",
-            seed=seed,
-        )  # fmt: skip
-    if discriminants is not None:
-        learner.start_from(discriminants)
-    return learner
+    ``read`` turns rows of the tasks into `Rows`.
+    """
+    embeddings, names = embed_tasks(state.network.learner, read, tasks, seed)
+    return replace(
+        state,
+        task_names=np.fromiter(names, object, len(names)),
+        task_embeddings=embeddings,
+        task_attention=np.ones(len(names)),
+    )

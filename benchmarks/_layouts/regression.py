@@ -1,0 +1,247 @@
+"""Scores of regression, and of the collections of shared classes."""
+
+from .parts import SYSTEMS, Part, Table, each, figures, texts
+
+K = (3, 5, 10, 20)
+NUMBERS = (
+    "suzuki", "nox", "vietnam", "baseball", "milk", "nlswork", "gapminder", "spruce",
+    "hsb",
+)  # fmt: skip
+CLASSES = ("train_choice", "verbagg", "migraine", "ome")
+ONE_SPLIT = "real_collections-seeds-0"
+
+
+def by_collection(file, system, names):
+    """Scores of a system at each K, with their reliability and cost."""
+    scores = {}
+    for k in K:
+        both = f"{{score_{k}:.3f}}, {{to_best_baseline_{k}:+.3f}}"
+        scores[f"K = {k}"] = [f"{both}, {{to_attention_{k}:+.3f}}", both]
+    columns = texts(
+        {
+            **scores,
+            "coverage of 90% intervals": "{coverage_90:.0%}",
+            "calibration error": "{calibration_min:.3f} to {calibration_max:.3f}",
+            "CPU seconds of `meta_fit`": "{seconds:.0f}",
+        }
+    )
+    return Table(each("collection", names), columns, {"file": file, "system": system})
+
+
+def ablation(file, parts):
+    rows, columns = each("left_out", parts), each("collection", NUMBERS[:4])
+    where = {"file": file, "seed": 0}
+    return Table(rows, columns, where, "{difference:+.3f}", "without")
+
+
+PARTS_OF_ATTENTION = {
+    "attention on the task": "attention on the task",
+    "feature attention": "feature attention",
+    "learned features": "learned features",
+    "learned mean": "learned mean",
+    "pooled estimator": "pooled estimator",
+    "task attention": "task attention",
+    "training on the support": "training on the support",
+    "tasks drawn from the prior": "tasks sampled from the prior",
+    "noise with long tails": "Student-t noise",
+    "start at the mixed model": "initialisation at the mixed model",
+    "return to the start": "interpolation to the initialisation",
+}
+PARTS_OF_TRANSFORMER = {
+    "relations": "relations",
+    "decoded relations": "relation decoder",
+    "row decoder": "row decoder",
+    "other kinds": "kernel averaging",
+    "Transformer": "Transformer (encoder of the first system, no row decoder)",
+    "closed-form base learner": "closed-form base learner",
+    "attention on the task": "attention on the task",
+}
+PARTS_OF_SELF_ATTENTION = {
+    "whole": "nothing",
+    "relations": "relations",
+    "self-attention among rows": "self-attention among rows",
+}
+
+
+def ablation_self_attention():
+    formats = {f"K = {k}": f"{{r2_{k}:.3f}}" for k in K}
+    columns = texts({**formats, "mean difference": "{difference:+.3f}"})
+    rows = each("left_out", PARTS_OF_SELF_ATTENTION)
+    file = "ablation-system-self-attention"
+    where = {"file": file, "collection": "suzuki", "seed": 0}
+    return Table(rows, columns, where, corner="without")
+
+
+def clusters():
+    formats = {
+        "RMSE relative to the mixed-effects model's": "{rmse_ratio:.3f}",
+        "by evidence alone": "{rmse_ratio_evidence_alone:.3f}",
+        "by representation alone": "{rmse_ratio_representation_alone:.3f}",
+        "without relations": "{rmse_ratio_no_relations:.3f}",
+        "AUC of relations for tasks of the same cluster": "{auc:.3f}",
+        "coverage of 90% intervals": "{coverage_90:.3f}",
+    }
+    columns = each("K", {k: f"K = {k}" for k in K})
+    where = {"file": "task_relations", "part": "clusters"}
+    return Table(texts(formats), columns, where)
+
+
+def relations():
+    file = {"file": "task_relations"}
+    removed = {**file, "part": "deletion", "split": "all"}
+    memory = {**file, "part": "memory", "n_memory_tasks": 100_000}
+    return figures(
+        (
+            "tasks of one cluster: RMSE relative to the mixed-effects model's, "
+            "K from 0 to 20",
+            {**file, "part": "one_cluster", "K": "all"},
+            "{rmse_ratio_min:.3f} to {rmse_ratio_max:.3f}",
+        ),
+        (
+            "AUC of `familiarity_` for linear tasks against sine waves, K = 5",
+            {**file, "part": "familiarity"},
+            "{auc:.3f}",
+        ),
+        ("suzuki, K = 5: MSE with all tasks in memory", removed, "{mse:.5f}"),
+        ("without the five most related", removed, "{mse_without_related:.5f}"),
+        ("without five at random", removed, "{mse_without_random:.5f}"),
+        ("with one task alone", removed, "{mse_one_alone:.5f}"),
+        (
+            "five most related against five at random",
+            removed,
+            "{related_minus_random:.6f} ± {related_minus_random_se:.6f}",
+        ),
+        (
+            "the same on each of the three splits",
+            {**removed, "split": (0, 1, 2)},
+            "{related_minus_random:.6f}",
+        ),
+        (
+            "one `fit` with 100,000 tasks in memory relative to one with 1,000",
+            memory,
+            ["{fit_ratio_min:.2f} to {fit_ratio_max:.2f}", "{fit_ratio:.2f}"],
+        ),
+        ("memory of a task of 10 features", memory, "{bytes_per_task:.0f} bytes"),
+    )
+
+
+def any_estimator():
+    names = (
+        "Ridge", "SVR", "KNeighborsRegressor", "RandomForestRegressor",
+        "HistGradientBoostingRegressor",
+    )  # fmt: skip
+    columns = each("collection", ("suzuki", "nox", "vietnam"))
+    text = "{r2_base_learner:.3f}; {r2_alone:.3f}, {r2_pooled:.3f}, {r2_shifted:.3f}"
+    return Table(each("estimator", names), columns, {"file": "any_estimator"}, text)
+
+
+def few_tasks():
+    text = "{r2:.3f}, {difference:+.3f} ± {difference_se:.3f}"
+    columns = each("size", {3: "3 tasks", 10: "10", 30: "30", 100: "100"})
+    columns += [Part("all, up to 200", {"size": 200}, text + " ({n_tasks})")]
+    rows = each("collection", ("vietnam", "nox", "suzuki"))
+    return Table(rows, columns, {"file": "few_tasks"}, text)
+
+
+def sinusoids():
+    files = {
+        "attention": "sinusoids",
+        "self-attention": "sinusoids-system-self-attention",
+        "self-attention, squared loss": "sinusoids-system-self-attention-earlier",
+        "Transformer": "sinusoids-system-transformer",
+        "Transformer, squared loss": "sinusoids-system-transformer-earlier",
+    }
+    seconds = {"CPU seconds of `meta_fit`": "{meta_fit_seconds:.0f}"}
+    columns = texts({"epochs": "{n_epochs}", **seconds}, K=5)
+    for k in (5, 10):
+        formats = {
+            f"MSE, K = {k}": "{mse:.3s}",
+            "median over tasks": "{median_mse:.2s}",
+            "MSE of a GP per task": "{mse_per_task_gp:.2s}",
+        }
+        columns += texts(formats, K=k)
+    return Table([Part(name, {"file": file}) for name, file in files.items()], columns)
+
+
+def neural_processes():
+    formats = {
+        "ours": "{ours:.3f} ± {ours_se:.3f}",
+        "true kernel": "{oracle:.3f} ± {oracle_se:.3f}",
+        "difference": "{difference:+.3f} ± {difference_se:.3f}",
+        "GP per task": "{per_task_gp:.3f} ± {per_task_gp_se:.3f}",
+        "epochs": "{n_epochs}",
+        "CPU seconds of `meta_fit`": "{meta_fit_seconds:.0f}",
+    }
+    kernels = {"rbf": "RBF", "matern": "Matern 5/2", "periodic": "periodic"}
+    where = {"file": "neural_processes-n-tasks-2000"}
+    return Table(each("kernel", kernels), texts(formats), where, corner="kernel")
+
+
+def attention():
+    shuffled = {"file": "task_attention", "tasks": "40% shuffled"}
+    faster = {"file": "task_attention", "tasks": "30% of three times the frequency"}
+    features = {"file": "feature_attention"}
+    return figures(
+        ("40% of 400 tasks shuffled: AUC of `task_attention_`", shuffled, "{auc:.3f}"),
+        ("MSE with task attention", shuffled, "{mse:.4f}"),
+        ("MSE from the clean tasks alone", shuffled, "{mse_clean_tasks:.4f}"),
+        ("MSE without task attention", shuffled, "{mse_without_attention:.4f}"),
+        (
+            "30% of three times the frequency: their attention relative to the others'",
+            faster,
+            "{attention_ratio:.3f}",
+        ),
+        (
+            "two of ten features matter: share of tasks where these have the largest "
+            "attention, from 20 rows",
+            features,
+            "{share_on_top:.3f}",
+        ),
+        ("by absolute correlation", features, "{correlation_share_on_top:.3f}"),
+    )
+
+
+def missing_values():
+    files = {
+        "nox": "missing_values-splits-0",
+        "vietnam": "missing_values-splits-0-1-2",
+        "baseball": "missing_values-splits-0",
+    }
+    rows = [
+        Part(name, {"file": file, "collection": name, "split": "mean"})
+        for name, file in files.items()
+    ]
+    columns = []
+    for k in (5, 10):
+        columns += [
+            Part(f"R2, K = {k}", {"side": "as they are"}, f"{{r2_{k}:.3f}}"),
+            Part("imputed", {"side": "imputed"}, f"{{r2_{k}:.3f}}"),
+            Part("difference", {"side": "difference"}, f"{{r2_{k}:+.3f}}"),
+        ]
+    return Table(rows, columns)
+
+
+REGRESSION = {
+    "real_collections": by_collection("real_collections", "attention", NUMBERS),
+    "real_collections_classes": by_collection("real_collections", "attention", CLASSES),
+    **{
+        f"one_split_{system.replace('-', '_')}{kind}": by_collection(
+            ONE_SPLIT, system, names
+        )
+        for system in SYSTEMS
+        for kind, names in (("", NUMBERS), ("_classes", CLASSES))
+    },
+    "ablation_attention": ablation("ablation", PARTS_OF_ATTENTION),
+    "ablation_self_attention": ablation_self_attention(),
+    "ablation_transformer": ablation(
+        "ablation-system-transformer", PARTS_OF_TRANSFORMER
+    ),
+    "clusters": clusters(),
+    "relations": relations(),
+    "any_estimator": any_estimator(),
+    "few_tasks": few_tasks(),
+    "sinusoids": sinusoids(),
+    "neural_processes": neural_processes(),
+    "attention": attention(),
+    "missing_values": missing_values(),
+}

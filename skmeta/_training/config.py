@@ -1,0 +1,77 @@
+"""What a meta-training is asked to do."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .._networks.learners.factory import base_learner_name
+from .._networks.learners.network import Architecture
+
+REGRESSION, SHARED_CLASSES, NWAY = "regression", "shared_classes", "nway"
+"""The problems: numbers; classes that mean the same in every task; labels that each
+task has for itself."""
+
+
+@dataclass(frozen=True, eq=False)
+class MetaConfig:
+    """The settings of one meta-training, made once by the estimator.
+
+    Attributes
+    ----------
+    problem : {"regression", "shared_classes", "nway"}
+    architecture : Architecture
+    structure : dict
+        Parameters of the estimator that what is learned depends on; see
+        `MetaState.parameters`.
+    seed : int
+    device : torch.device
+        What training runs on.
+    embedding_parameters : dict
+        What the embedding is made with.
+    n_support, n_way : (int, int)
+        Ranges. ``n_way`` is used by the problem "nway" alone.
+    monitor : FitTasks or None
+        What scikit-learn's callbacks see of the training.
+
+    The others are the estimator's parameters of these names.
+    """
+
+    problem: str
+    architecture: Architecture
+    structure: dict[str, Any]
+    seed: int
+    device: torch.device
+    base_learner: Any
+    pooled_estimator: Any
+    task_attention: bool | str
+    embedding: Any
+    embedding_parameters: dict[str, Any]
+    embedding_trainable: bool
+    augmentation: Any
+    embed_dim: int
+    n_heads: int
+    n_layers: int
+    n_support: tuple[int, int]
+    n_query: int
+    max_epochs: int
+    steps_per_epoch: int
+    batch_size: int
+    lr: float
+    validation_fraction: float
+    patience: int
+    callbacks: Any
+    verbose: int
+    n_way: tuple[int, int] = (2, 20)
+    kernel_averaging: bool = False
+    monitor: Any = None
+
+    @property
+    def base_learner_name(self):
+        """Which of the base learners of the package is meta-trained."""
+        return base_learner_name(self.base_learner)
+
+    @property
+    def keeps_tasks(self):
+        """Whether `fit` needs the rows of the tasks: to train an estimator with."""
+        return self.problem != NWAY and not isinstance(self.base_learner, str)
