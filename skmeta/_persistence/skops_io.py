@@ -14,16 +14,13 @@ from io import BytesIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
-from sklearn.ensemble._forest import BaseForest
-from sklearn.ensemble._gb import BaseGradientBoosting
-from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import (
-    BaseHistGradientBoosting,
-)
-from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 from sklearn.gaussian_process import kernels
-from sklearn.tree._tree import Tree
 
+from .._utils.sklearn_private import ensemble_types, tree_types
 from ..exceptions import SavedFileError
+
+Tree, TreePredictor = tree_types()
+BaseForest, BaseGradientBoosting, BaseHistGradientBoosting = ensemble_types()
 
 TRUSTED = (
     "sklearn.calibration._CalibratedClassifier",
