@@ -164,7 +164,7 @@ def test_the_report_says_all_there_is_to_say(made):
         "Next steps",
         "The same in Python",
         "'row' numbers the rows and was left out.",
-        "'school' (task): 12 tasks, \"school 0\" say",
+        "'school' (task): 12 tasks, e.g. \"school 0\"",
         "'sex' (text): 2 values, ",
         "4 of 109 rows without",
         "gain over best rival",
@@ -173,8 +173,8 @@ def test_the_report_says_all_there_is_to_say(made):
         assert part in text
     assert NASTY in text  # as text, that is, escaped
     lines = {line.split()[0]: line for line in printed.splitlines() if line.split()}
-    assert lines["school"].endswith('12 tasks, "school 0" say')
-    assert re.fullmatch(r"  sex +text +2 values, \"\w\" say", lines["sex"])
+    assert lines["school"].endswith('12 tasks, e.g. "school 0"')
+    assert re.fullmatch(r"  sex +text +2 values, e.g. \"\w\"", lines["sex"])
     assert lines["age"].index("number") == lines["sex"].index("text")
     assert f"Report: {printed.split('Report: ')[1].strip()}" in printed
     assert "familiar tasks" not in text  # none is more or less so than others

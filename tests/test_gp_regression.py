@@ -488,7 +488,7 @@ def test_what_is_expected_is_so_before_the_support_trains(learner, encoding, sup
     learner.set_adaptation(0.0)
     untrained = learner.adapt(rows._replace(weight=weight), y, encoding)
     learner.set_adaptation(1.0, 4.0)
-    squares, n_rows = learner.expected(rows, y, encoding, weight)
+    squares, n_rows = learner.prior_distance(rows, y, encoding, weight)
     assert_close(squares, learner.squared_distance(untrained))
     assert_close(n_rows, [4.5, 4.5])
 

@@ -6,12 +6,12 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.exceptions import NotFittedError
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from .._preprocessing.row_uncertainty import sharpness
 from .._training.config import NWAY, SHARED_CLASSES
+from .._utils.sklearn_private import Interval, StrOptions
 from ..tasks._label_sharing import has_task_specific_labels
 from ..tasks._row_checks import check_label_type, warn_of_one_class
 from .prediction import QueryLearner

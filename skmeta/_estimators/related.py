@@ -16,8 +16,8 @@ from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
 from .._training.config import NWAY
 from ..tasks import TaskDistribution, check_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned
-from ..tasks._not_tasks import takes_tasks
 from .classifier import MetaClassifier
 from .regressor import MetaRegressor
 
@@ -121,7 +121,7 @@ class RelatedTasks:
                 "A task distribution has no end, and cannot be related or remembered. "
                 "Draw tasks from it by sample(n_tasks, random_state), and give these."
             )
-        check_learned(tasks._kind, self.meta_state_, self)
+        check_learned(tasks._schema, self.meta_state_, self)
         return tasks
 
     def _chunks(self, tasks):

@@ -7,8 +7,8 @@ from sklearn.utils import check_consistent_length
 from .._estimators.pipelines import known_columns
 from .._utils.drawing import MAX_LABELS, draw_bars, plain
 from ..tasks import check_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned
-from ..tasks._not_tasks import takes_tasks
 
 MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
 
@@ -251,5 +251,5 @@ def feature_attention(estimator, tasks):
     attention : list of ndarray of shape (n_features,), of length n_tasks
     """
     tasks = check_tasks(tasks)
-    check_learned(tasks._kind, known_columns(estimator), estimator)
+    check_learned(tasks._schema, known_columns(estimator), estimator)
     return [clone(estimator).fit(task.X, task.y).feature_attention_ for task in tasks]

@@ -8,7 +8,7 @@ from sklearn.utils import check_consistent_length
 
 from .._utils.drawing import MAX_LABELS, draw_bars, write_some_names
 from ..tasks import check_tasks
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 
 
 class TaskRelationDisplay:

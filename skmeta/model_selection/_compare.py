@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from .._estimators.pipelines import learns_across_tasks, meta_fit_in_place
 from .._utils.threads import single_pool_thread
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._label_sharing import has_task_specific_labels
-from ..tasks._not_tasks import takes_tasks
 from ._compare_inputs import (
     MIN_TASKS,
     has_class_targets,

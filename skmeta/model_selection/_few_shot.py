@@ -8,19 +8,20 @@ from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils import check_random_state
 
 from .._estimators.base import MetaLearner
 from .._estimators.classifier import learned_task_specific_labels
 from .._estimators.pipelines import known_columns, learner_of, learns_across_tasks
+from .._utils.sklearn_private import safe_indexing
 from .._utils.threads import single_pool_thread
 from ..baselines._base import Baseline
 from ..exceptions import NotMetaFittedWarning
 from ..tasks import LazyTasks, TaskDistribution, check_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned
 from ..tasks._given_tasks import columns_of, given_tasks
 from ..tasks._label_sharing import has_task_specific_labels
-from ..tasks._not_tasks import takes_tasks
 from ._n_support import check_count, check_enough_rows, check_n_support, row_groups
 from ._scores import FewShotScores
 from ._scoring import already_predicted, check_scoring
@@ -229,8 +230,8 @@ def _score_task(estimator, task, position, draw, scorer):
         try:
             model = clone(estimator)
             if len(support):
-                model.fit(_safe_indexing(task.X, support), task.y[support])
-            scores[at] = scorer(model, _safe_indexing(task.X, query), task.y[query])
+                model.fit(safe_indexing(task.X, support), task.y[support])
+            scores[at] = scorer(model, safe_indexing(task.X, query), task.y[query])
         except Exception as error:
             failures.append((task.name, len(support), error))
     return task.name, draw.largest_group(task.y), scores, failures

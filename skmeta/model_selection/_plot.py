@@ -6,7 +6,7 @@ from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Affine2D, ScaledTranslation
 
 from .._utils.drawing import RowNumbers, plain, short
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 from ._curve_styles import HIGHLIGHTED, curve_styles
 from ._few_shot import few_shot_scores
 from ._name_placement import GAP, PlaceForNames

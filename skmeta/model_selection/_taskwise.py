@@ -7,7 +7,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.callbacks import CallbackSupportMixin, with_callbacks
 from .._estimators.pipelines import learner_of, learns_across_tasks, meta_fit_in_place
-from ..tasks._not_tasks import refuse_table, refuse_targets
+from ..tasks._argument_checks import refuse_table, refuse_targets
 from ._few_shot import few_shot_scores
 
 

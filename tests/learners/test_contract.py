@@ -167,8 +167,8 @@ def no_grad():
 def case(name, setting, gp, monkeypatch):
     """A random learner, its support and query rows, and what encodes a support."""
     # all supports are searched for periods, as few of them as are quick
-    monkeypatch.setattr(kernel_averaging, "UNEXPECTED", 1.0)
-    monkeypatch.setattr("skmeta._networks.learners.kernel_grid.MAX_CYCLES", 4)
+    monkeypatch.setattr(kernel_averaging, "SIGNIFICANCE", 1.0)
+    monkeypatch.setattr("skmeta._networks.learners.kernel_grid.MAX_FREQUENCY", 4)
     n_outputs, make, _ = CASES[name]
     learner = make(gp).eval().requires_grad_(False)
     learner.set_adaptation(*setting)

@@ -164,7 +164,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         _, occam = torch.linalg.slogdet(identity + variance * information)
         return self.log_evidence(adapted) - 0.5 * (moved / variance + occam)
 
-    def expected(self, support, y, encoding, weight):
+    def prior_distance(self, support, y, encoding, weight):
         """How far each support is from what is expected before it trains anything.
 
         Returns

@@ -121,3 +121,20 @@ def make_network(config, n_features, targets, has_pooled):
                 **layers,
             )
     return MetaNetwork(encoder, learner)
+
+
+def make_unconditioned_gp(config, n_features, targets, has_pooled):
+    """Build the GP that all tasks share, which reads no encoding of a task.
+
+    Parameters are those of `make_network`.
+    """
+    return make_base_learner(
+        "linear" if config.base_learner_name == "linear" else "gp",
+        classification=isinstance(targets, ClassCodec),
+        n_features=n_features,
+        n_offset=targets.n_outputs if has_pooled else 0,
+        n_outputs=targets.n_outputs,
+        embed_dim=1,
+        column_dim=1,
+        seed=config.seed,
+    )

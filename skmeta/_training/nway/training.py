@@ -43,7 +43,7 @@ class Initialization(NamedTuple):
     def columns(self, rows):
         """Columns (n_rows, n_columns) of rows as the learner takes them."""
         if self.embedding is not None:
-            rows = self.embedding.columns(rows)
+            rows = self.embedding.transform(rows)
         return self.features.transform(rows).clip(-CLIP, CLIP)
 
     def sampler(self, tasks, config):
