@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from scipy.special import erf
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_limits
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -71,7 +72,9 @@ ESTIMATORS = {
 
 
 def pytest_configure():
+    """One thread a process: two of them share two cores."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")
@@ -85,10 +88,11 @@ def trained_small():
     """Meta-training looks at little, where it does not matter how good it gets."""
     few_batches = partial(validation_batches, n_episodes=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
-        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
+        for module in ("initialization", "meta_training"):
+            name = f"skmeta._training.{module}.validation_batches"
+            patch.setattr(name, few_batches)
         few_steps = partial(fit_prior, n_steps=EVAL_EVERY)
-        patch.setattr("skmeta._training.empirical_bayes.fit_prior", few_steps)
+        patch.setattr("skmeta._training.initialization.fit_prior", few_steps)
         for name, value in {
             "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
             "similarity.N_STEPS": 2, "relations.N_TRIAL_STEPS": 1,
