@@ -17,6 +17,7 @@ from .._networks.relations.memory import (
 )
 from .._networks.relations.relations import RelatedLearner, Relations
 from .._utils.random import seeded
+from .config import REGRESSION
 from .mixture_weights import adapt_episodes, fit_weights_of
 from .similarity import fit_similarity
 
