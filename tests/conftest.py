@@ -1,5 +1,6 @@
 """Meta-fitted estimators that tests share, and formulas that they compare with."""
 
+import json
 import os
 import pickle
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from scipy.special import erf
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -25,6 +28,7 @@ from skmeta import (
 from skmeta._episodes.batch import Rows
 from skmeta._networks.encoders.task_encoder import TaskEncoding
 from skmeta._networks.learners.gp_prior import GaussianProcessPrior
+from skmeta._persistence.files import digest
 from skmeta._training.empirical_bayes import EVAL_EVERY, fit_prior
 from skmeta._training.validation import validation_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
@@ -402,3 +406,23 @@ def in_file(tmp_path):
 
     read.line = line
     return read
+
+
+@pytest.fixture(scope="session")
+def saved_parts():
+    """Reads and writes files of `save` as arrays, JSON and metadata."""
+
+    def read(path):
+        with safe_open(path, "numpy") as file:
+            names, metadata = file.keys(), file.metadata()
+            arrays = {name: file.get_tensor(name).copy() for name in names}
+        return arrays, json.loads(metadata["estimator"]), metadata
+
+    def write(path, arrays, node, metadata):
+        """As whoever means harm would: the digest is right."""
+        metadata = metadata | {"estimator": json.dumps(node)}
+        del metadata["sha256"]
+        metadata["sha256"] = digest(metadata, arrays)
+        save_file(arrays, path, metadata)
+
+    return SimpleNamespace(read=read, write=write)

@@ -348,7 +348,7 @@ def test_columns_are_standardised():
     embedding = make_embedding(nn.Linear, {"in_features": 6, "out_features": 3}, True,
                                (6,), seed=0)  # fmt: skip
     embedding.fit_norm(X)
-    columns = embedding.columns(X)
+    columns = embedding.transform(X)
     np.testing.assert_allclose(columns.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(columns.std(0), 1, rtol=1e-3)
     assert isinstance(embedding, Embedding)

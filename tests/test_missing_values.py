@@ -98,7 +98,7 @@ def test_columns_by_hand(linear_tasks):
     X = np.concatenate([X for X, _ in linear_tasks])
     missing = MissingValues.fit(X)
     np.testing.assert_allclose(missing.fill, np.nanmean(X, 0))
-    np.testing.assert_array_equal(missing.columns(X), by_hand(X, missing.fill))
+    np.testing.assert_array_equal(missing.transform(X), by_hand(X, missing.fill))
     assert missing.by_feature(np.arange(1.0, 6.0)).tolist() == [1 + 4, 2, 3 + 5]
 
 
@@ -113,21 +113,22 @@ def test_weight_is_repetition():
 def test_where_nothing_is_missing_nothing_is_copied():
     X = np.arange(6.0).reshape(3, 2)
     missing = MissingValues.fit(X)
-    assert missing.columns(X) is X
-    later = missing.columns(np.array([[np.nan, 3.0]]))
+    assert missing.transform(X) is X
+    later = missing.transform(np.array([[np.nan, 3.0]]))
     assert later.tolist() == [[2.0, 3.0]]
 
 
 def test_column_without_any_value():
     X = np.array([[1.0, np.nan], [2.0, np.nan]])
-    assert MissingValues.fit(X).columns(X).tolist() == [[1, 0, 1], [2, 0, 1]]
+    assert MissingValues.fit(X).transform(X).tolist() == [[1, 0, 1], [2, 0, 1]]
 
 
 def test_pictures_are_filled_and_keep_their_shape():
     X = np.ones((4, 3, 2))
     X[0, 1, 1] = np.nan
     assert (
-        MissingValues.fit(X, indicates=False).columns(X).tolist() == [[[1] * 2] * 3] * 4
+        MissingValues.fit(X, indicates=False).transform(X).tolist()
+        == [[[1] * 2] * 3] * 4
     )
 
 

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skmeta._classical import pooled_candidates as pooled_estimators
-from skmeta._classical.pooled import PooledPredictor, fit_alone, fit_pooled
+from skmeta._classical.pooled import PooledPredictor, fit_pooled, fit_single_task
 from skmeta._classical.pooled_candidates import polynomial_ridge, tuned_boosting
 from skmeta.tasks import TaskCollection
 
@@ -148,12 +148,12 @@ def test_predict_of_no_rows(regression_tasks, three_class_tasks):
     assert pooled.predict(np.empty((0, 2))).shape == (0, 3)
 
 
-def test_fit_alone_has_no_out_of_fold():
-    pooled = fit_alone(Ridge(), np.eye(2), np.ones(2), task_type="regression")
+def test_fit_single_task_has_no_out_of_fold():
+    pooled = fit_single_task(Ridge(), np.eye(2), np.ones(2), task_type="regression")
     assert isinstance(pooled, PooledPredictor)
     assert pooled.out_of_fold is None
     np.testing.assert_allclose(pooled.predict(np.eye(2)), 1)
-    pooled = fit_alone(None, np.eye(2), ["u", "u"], task_type="classification")
+    pooled = fit_single_task(None, np.eye(2), ["u", "u"], task_type="classification")
     assert pooled.classes.tolist() == ["u"]
 
 

@@ -627,7 +627,7 @@ def test_warm_start_goes_on_from_the_weights(name, meta_fitted):
     estimator.set_params(warm_start=True, lr=1e-9, task_attention=False)
     estimator.meta_fit(tasks)
     for key, array in weights_of(estimator).items():
-        if key != "learner.spread":  # chosen anew
+        if key != "learner.hyperprior_sd":  # chosen anew
             np.testing.assert_allclose(array, before[key], atol=1e-5)
     estimator.set_params(lr=1e-2, random_state=3).meta_fit(tasks)
     moved = weights_of(estimator)

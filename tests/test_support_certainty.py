@@ -176,7 +176,7 @@ def test_a_row_counts_its_own_weight_times_that(fitted):
     np.testing.assert_array_equal(parts.predict(X), model.predict(X))
 
 
-def test_wild_values_are_missing_values(tiny):
+def test_outliers_are_missing_values(tiny):
     tasks = [(X.copy(), y) for X, y in TASKS[:40]]
     for X, _ in tasks[::4]:
         X[0, 1] = -9999.0

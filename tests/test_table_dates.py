@@ -99,7 +99,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_by_name(read, in_file):
     table = read({"d": FIRSTS.strftime("%d/%m/%Y")})
     assert table.kinds == {"x": "number"}
     assert in_file.line(table, "d") == (
-        "'d' was left out: it can be read in two ways: 40 dates, \"01/02/2021\" say, "
+        "'d' was left out: it can be read in two ways: 40 dates, e.g. \"01/02/2021\", "
         "which is 1 February 2021 or 2 January 2021. Say --day-first or --no-day-first "
         "(day_first= in Python)."
     )
@@ -182,7 +182,7 @@ def test_numbers_of_eight_digits_are_dates_if_each_is_one(read, in_file):
     np.testing.assert_array_equal(read({"y": numbers}, ".parquet").tasks.y, numbers)
     table = read({"d": ["-", "NA", *numbers[2:].astype(str)]})
     assert in_file.line(table, "d") == (
-        '\'d\' (date): "20210103" as 3 January 2021; 2 are marked as missing, "-" say'
+        '\'d\' (date): "20210103" as 3 January 2021; 2 are marked as missing, e.g. "-"'
     )
 
 
@@ -197,7 +197,7 @@ def test_values_that_are_no_dates_are_missing_and_counted(read, in_file):
     table = read({"d": dates})
     assert in_file.line(table, "d") == (
         "'d' (date): \"04.01.2021\" as 4 January 2021, day first; 1 is marked as "
-        'missing, "unknown" say; 2 are no dates and missing, "31.02.2021" say'
+        'missing, e.g. "unknown"; 2 are no dates and missing, e.g. "31.02.2021"'
     )
     with pytest.warns(UserWarning, match="2 of 40 values are no date"):
         X = table.columns(read_table(in_file.path))
@@ -238,7 +238,9 @@ def test_new_rows_are_read_as_the_table_was(read):
     mixed = pd.Series([pd.Timestamp("2021-03-01"), "01.03.2021", None], dtype=object)
     X = table.columns(pd.DataFrame({"x": 1.0, "d": mixed}))
     np.testing.assert_array_equal(X["d (day)"], [march, march, np.nan])
-    with pytest.warns(UserWarning, match=r"'d': 1 of 1 values are no date, \"2021-03"):
+    with pytest.warns(
+        UserWarning, match=r"'d': 1 of 1 values are no date, e.g. \"2021-03"
+    ):
         X = table.columns(pd.DataFrame({"x": [1.0], "d": ["2021-03-01"]}))
     assert X["d (day)"].isna().all()
 
@@ -289,7 +291,7 @@ def test_dates_beyond_the_calendar_are_missing(dtype, far, shown, tmp_path):
     parquet.write_table(table, tmp_path / "a.parquet")
     read = read_tasks(tmp_path / "a.parquet", task="task", target="y")
     (said,) = (note for note in read.notes if note.startswith("'d'"))
-    assert '2 are no dates and missing, "' + shown in said
+    assert '2 are no dates and missing, e.g. "' + shown in said
     with pytest.warns(UserWarning, match="2 of 40 values are no date"):
         X = read.columns(read_table(tmp_path / "a.parquet"))
     expected = [np.nan, np.nan, *since_2000(DAYS[: N - 2])]
@@ -309,11 +311,11 @@ def test_zones_that_are_not_known_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("texts", "said"),
     [
-        (["10 Jan", "24 Dec"], '"10 Jan" say, their year is missing'),
-        (["10 Jan", "11 Jan"], '"10 Jan" say, their year is missing'),
-        (["Jan 1st", "Sept. 2"], '"Jan 1st" say, their year is missing'),
-        (["1.2.21", "24.12.21"], '"1.2.21" say, they are not written as those'),
-        (["2021-01-31 22.00", "2021-01-30 7.00"], '"2021-01-31 22.00" say, they are'),
+        (["10 Jan", "24 Dec"], 'e.g. "10 Jan", their year is missing'),
+        (["10 Jan", "11 Jan"], 'e.g. "10 Jan", their year is missing'),
+        (["Jan 1st", "Sept. 2"], 'e.g. "Jan 1st", their year is missing'),
+        (["1.2.21", "24.12.21"], 'e.g. "1.2.21", they are not written as those'),
+        (["2021-01-31 22.00", "2021-01-30 7.00"], 'e.g. "2021-01-31 22.00", they are'),
     ],
 )  # fmt: skip
 def test_what_may_be_a_date_that_is_not_read_is_said(read, in_file, texts, said):

@@ -179,7 +179,7 @@ def test_names_of_rows_move_no_column(name, tmp_path):
     with pytest.raises(
         ValueError,
         match=r"every row has 5 fields, more than the 4 of the header.* two ways: rows "
-        r"end in a separator, or begin with a name, .* say, and have nothing in 'y'. ",
+        r"end in a separator, or begin with a name, e.g. .*, and have nothing in 'y'. ",
     ):
         read_table(path)
 

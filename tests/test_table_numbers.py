@@ -75,7 +75,7 @@ def test_codes_are_said_to_be_codes(in_file):
     assert 'Digits such as "007" are codes' in notes
     assert "--number 'c'" in notes
     notes = " ".join(in_file({"c": cycle("5 kg", "500 g")}).notes)
-    assert 'different units, "5 kg" and "500 g" say' in notes
+    assert 'different units, e.g. "5 kg" and "500 g"' in notes
 
 
 AMBIGUOUS = cycle("2.566", "1.582", "882", "992")
@@ -90,7 +90,7 @@ def test_numbers_that_can_be_read_in_two_ways_are_left_out_by_name(in_file):
     assert table.kinds == {"z": "number"}
     said = in_file.line(table, "c")
     assert said.startswith("'c' was left out: it can be read in two ways: 40 numbers")
-    assert '"2.566" say, which is 2.566 or 2566.' in said
+    assert 'e.g. "2.566", which is 2.566 or 2566.' in said
     assert "--decimal, --thousands" in said
 
 
@@ -185,10 +185,11 @@ def test_the_user_overrules(in_file, options, numbers):
 def test_few_values_of_another_way_of_writing_are_missing(in_file):
     ints = [str(i) for i in range(38)]
     table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("0,5", "7")}, separator=";")
-    assert 'is no number and missing, "1.5" say' in in_file.line(table, "c")
+    assert 'is no number and missing, e.g. "1.5"' in in_file.line(table, "c")
     table = in_file({"c": ["1.5", "2,5", *ints], "z": cycle("1", "2")}, separator=";")
-    assert 'two ways: 40 numbers, "1.5" say, which is 1.5 or no number' in in_file.line(
-        table, "c"
+    assert (
+        'two ways: 40 numbers, e.g. "1.5", which is 1.5 or no number'
+        in in_file.line(table, "c")
     )
 
 
@@ -209,35 +210,37 @@ def test_a_mark_that_is_both_decides_nothing(in_file):
     assert table.kinds["c"] == "text"
     few_commas = ["1,5"] + 35 * ["1.5", "2.25"][:1] + ["1,234"] + 3 * ["2.25"]
     table = in_file({"c": few_commas})
-    with pytest.warns(UserWarning, match=r"2 of 40 values are no number, \"1,5\" say"):
+    with pytest.warns(UserWarning, match=r"2 of 40 values are no number, e.g. \"1,5\""):
         X = table.columns(read_table(in_file.path)).c
     assert np.flatnonzero(X.isna()).tolist() == [0, 36]
-    assert '2 are no numbers and missing, "1,5" say' in in_file.line(table, "c")
+    assert '2 are no numbers and missing, e.g. "1,5"' in in_file.line(table, "c")
 
 
 def test_some_values_that_are_no_numbers_are_missing_and_counted(in_file):
     values = [f"{i / 7:.2f}" for i in range(N)]
     table = in_file({"c": ["n.d.", "n.d.", *values[2:]]})
-    assert in_file.line(table, "c").endswith('; 2 are marked as missing, "n.d." say')
+    assert in_file.line(table, "c").endswith('; 2 are marked as missing, e.g. "n.d."')
     assert table.notes[0].startswith("2 values are missing")
     X = table.columns(read_table(in_file.path)).c
     np.testing.assert_array_equal(X, [np.nan, np.nan, *map(float, values[2:])])
     table = in_file({"c": ["<0.1", "<0.1", *values[2:]]})
     assert in_file.line(table, "c").endswith(
-        '; 2 are no numbers and missing, "<0.1" say'
+        '; 2 are no numbers and missing, e.g. "<0.1"'
     )
-    with pytest.warns(UserWarning, match=r"2 of 40 values are no number, \"<0.1\" say"):
+    with pytest.warns(
+        UserWarning, match=r"2 of 40 values are no number, e.g. \"<0.1\""
+    ):
         X = table.columns(read_table(in_file.path)).c
     np.testing.assert_array_equal(X, [np.nan, np.nan, *map(float, values[2:])])
     half = in_file({"c": [v if i % 2 else "NA" for i, v in enumerate(values)]})
-    assert '20 are marked as missing, "NA" say' in in_file.line(half, "c")
+    assert '20 are marked as missing, e.g. "NA"' in in_file.line(half, "c")
 
 
 def test_a_column_that_is_neither_is_left_out_with_both_counts(in_file):
     values = [f"{i / 7:.2f}" if i % 2 else f"w{i}" for i in range(N)]
     table = in_file({"c": values, "z": cycle("1", "2", "low")})
     assert (
-        '20 values are numbers, "0.14" say, and 20 are not, "w0" say'
+        '20 values are numbers, e.g. "0.14", and 20 are not, e.g. "w0"'
         in in_file.line(table, "c")
     )
     assert table.kinds == {"z": "text"}
@@ -252,7 +255,7 @@ def test_codes_are_numbers_if_the_user_says_so(in_file):
     np.testing.assert_array_equal(
         table.columns(read_table(in_file.path)).c, cycle(7, 12, 7)
     )
-    with pytest.raises(ValueError, match=r"'y' holds codes, \"007\" say"):
+    with pytest.raises(ValueError, match=r"'y' holds codes, e.g. \"007\""):
         in_file({"c": cycle("1", "2"), "y": cycle("007", "12")})
     table = in_file({"c": cycle("1", "2"), "y": cycle("007", "12")}, number=["y"])
     np.testing.assert_array_equal(table.tasks.y, cycle(7, 12))
@@ -320,10 +323,10 @@ def test_types_of_a_file_are_believed(in_file):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (cycle(True, False), "true and false, True say. If it is a class, add --cl"),
-        (pd.date_range("2021-01-01", periods=N), "dates, 2021-01-01"),
+        (cycle(True, False), "true and false, e.g. True. If it is a class, add --cl"),
+        (pd.date_range("2021-01-01", periods=N), "dates, e.g. 2021-01-01"),
         ([datetime.timedelta(hours=i) for i in range(N)], "durations"),
-        ([[i] for i in range(N)], r"type list<element: int64>, \[0\] say"),
+        ([[i] for i in range(N)], r"type list<element: int64>, e.g. \[0\]"),
     ],
 )  # fmt: skip
 def test_targets_that_are_no_numbers_are_refused(in_file, values, said):
@@ -334,11 +337,14 @@ def test_targets_that_are_no_numbers_are_refused(in_file, values, said):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (cycle("true", "false"), '40 of 40 rows, "true" say. If it is a class, add'),
-        (cycle("1", "2", "low", "3"), '10 of 40 rows, "low" say'),
-        (cycle("0.5", "1.5", "<0.1"), '13 of 40 rows, "<0.1" say'),
-        (cycle("2021-01-01", "2021-01-02"), '40 of 40 rows, "2021-01-01" say'),
-        (cycle("5 kg", "500 g"), '40 of 40 rows, "5 kg" say'),
+        (
+            cycle("true", "false"),
+            '40 of 40 rows, e.g. "true". If it is a class, add',
+        ),
+        (cycle("1", "2", "low", "3"), '10 of 40 rows, e.g. "low"'),
+        (cycle("0.5", "1.5", "<0.1"), '13 of 40 rows, e.g. "<0.1"'),
+        (cycle("2021-01-01", "2021-01-02"), '40 of 40 rows, e.g. "2021-01-01"'),
+        (cycle("5 kg", "500 g"), '40 of 40 rows, e.g. "5 kg"'),
     ],
 )
 def test_targets_of_text_that_are_no_numbers_are_refused(in_file, values, said):
@@ -351,7 +357,7 @@ def test_marks_of_missing_targets_leave_their_rows_out(in_file, suffix):
     y = ["NA", "?", None, *(f"{i},5" for i in range(3, N))]
     table = in_file({"c": cycle("1", "2", "3"), "y": y}, suffix=suffix)
     assert table.notes[0] == "3 of 40 rows without 'shop' or 'y' were left out."
-    assert in_file.line(table, "y").endswith('2 are marked as missing, "NA" say')
+    assert in_file.line(table, "y").endswith('2 are marked as missing, e.g. "NA"')
     np.testing.assert_array_equal(table.tasks.y, np.arange(3, N) + 0.5)
 
 
@@ -361,6 +367,6 @@ def test_large_numbers_are_said_in_short(in_file):
     with pytest.raises(ValueError, match="never changes: 1e\\+300"):
         in_file({"c": cycle("1", "2"), "y": cycle("1e300")})
     table = in_file({"c": cycle(1e300, 123456789012.0)}, ".parquet")
-    assert in_file.line(table, "c") == "'c' (number): 1e+300 say"
+    assert in_file.line(table, "c") == "'c' (number): e.g. 1e+300"
     table = in_file({"c": cycle(123456789012.0, 1e300)}, ".parquet")
-    assert in_file.line(table, "c") == "'c' (number): 123456789012 say"
+    assert in_file.line(table, "c") == "'c' (number): e.g. 123456789012"

@@ -25,7 +25,7 @@ def test_new_rows_are_read_as_the_table_was(in_file):
     rows = {"c": ["2.566", "7,25"], "u": ["8 kg", "9"], "code": ["01", "new"],
             "day": ["20210201", "?"], "i": ["5", "5,5"]}  # fmt: skip
     with pytest.warns(
-        UserWarning, match=r"'u': 1 of 2 values are no number, \"9\" say"
+        UserWarning, match=r"'u': 1 of 2 values are no number, e.g. \"9\""
     ):
         X = table.columns(pd.DataFrame(rows))
     np.testing.assert_array_equal(X.c, [2566, 7.25])
@@ -63,10 +63,10 @@ def test_new_rows_are_read_as_the_table_was(in_file):
             {"c": pd.date_range("2021", periods=2)},
             "'c' was read as numbers .* hold dates",
         ),
-        ({"c": [[1], {"a": 1}]}, r"'c' .* hold a type that is not read, \[1\] say"),
+        ({"c": [[1], {"a": 1}]}, r"'c' .* hold a type that is not read, e.g. \[1\]"),
         (
             {"day": [1.5, 2.5]},
-            "'day' was read as dates from text, .* hold numbers, 1.5",
+            "'day' was read as dates from text, .* hold numbers, e.g. 1.5",
         ),
     ],
 )
@@ -91,7 +91,7 @@ def test_new_targets_are_read_as_the_table_was(in_file):
 
     np.testing.assert_array_equal(targets("2.566", "7,25"), [2566, 7.25])
     np.testing.assert_array_equal(targets(2.5, 7), [2.5, 7])
-    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, \"7.25\" say"):
+    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, e.g. \"7.25\""):
         targets("2.566", "7.25")
     with pytest.raises(ValueError, match="missing in 1 of the rows"):
         targets("n.d.", "7,25")
@@ -178,19 +178,20 @@ def test_infinite_numbers_are_no_numbers(in_file):
     many = np.arange(N) / 4
     many[[3, 5]] = np.inf, -np.inf
     with pytest.raises(
-        ValueError, match=r"'y' holds what is no number in 2 of 40 rows, \"inf\" say\."
+        ValueError,
+        match=r"'y' holds what is no number in 2 of 40 rows, e.g. \"inf\"\.",
     ):
         in_file({"c": cycle(1, 2), "y": many}, ".parquet")
     table = in_file({"c": many}, ".parquet")
-    assert in_file.line(table, "c").endswith('2 are no numbers and missing, "inf" say')
-    with pytest.warns(UserWarning, match=r"2 of 40 values are no number, \"inf\""):
+    assert in_file.line(table, "c").endswith('2 are no numbers and missing, e.g. "inf"')
+    with pytest.warns(UserWarning, match=r"2 of 40 values are no number, e.g. \"inf\""):
         X = table.columns(pd.DataFrame({"c": many}))
     np.testing.assert_array_equal(X.c, np.where(np.isinf(many), np.nan, many))
-    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, \"inf\" say"):
+    with pytest.raises(ValueError, match=r"no number in 1 of 2 rows, e.g. \"inf\""):
         table.targets(pd.DataFrame({"y": [np.inf, 1]}))
     table = in_file({"c": cycle(np.inf, None), "z": cycle(1, 2, 3)}, ".parquet")
     assert in_file.line(table, "c") == (
-        "'c' was left out: it has no numbers that can be read: 20 values, \"inf\" say."
+        "'c' was left out: it has no numbers that can be read: 20 values, e.g. \"inf\"."
     )
 
 

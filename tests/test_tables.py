@@ -107,7 +107,7 @@ def test_names_that_are_not_utf8(frame, tmp_path):
 def test_new_rows_with_values_never_seen(frame, tmp_path):
     table = read(frame, tmp_path / "a.csv")
     new = frame.head(2).assign(grade=["new", "low"], x=[np.inf, None], day=["?", None])
-    with pytest.warns(UserWarning, match=r"1 of 2 values are no number, \"inf\" say"):
+    with pytest.warns(UserWarning, match=r"1 of 2 values are no number, e.g. \"inf\""):
         X = table.columns(new[::-1])
     assert X.x.isna().all()
     assert X.filter(like="day").isna().all(axis=None)
@@ -273,8 +273,8 @@ def test_tasks_and_classes_are_what_their_cells_say(name, tmp_path):
         same = frame[frame.task == task.name]
         np.testing.assert_array_equal(task.X[:, 0], same.x)
         np.testing.assert_array_equal(task.y, same.label)
-    assert "'task' (task): 14 tasks, \"NA\" say" in table.notes
-    assert "'label' (target, classes): 7 values, \"NA\" say" in table.notes
+    assert "'task' (task): 14 tasks, e.g. \"NA\"" in table.notes
+    assert "'label' (target, classes): 7 values, e.g. \"NA\"" in table.notes
     np.testing.assert_array_equal(table.targets(read_table(path)), frame.label)
 
 
@@ -304,8 +304,9 @@ def test_tasks_of_files_with_types(cells, names, tmp_path):
 
 @pytest.mark.parametrize(
     ("cells", "said"),
-    [([[1], [2]], "type list"), ([b"a", b"b"], "binary, b'a' say"),
-     ([time(10), time(11)], "time64"), ([timedelta(1), timedelta(2)], "durations, 1 d"),
+    [([[1], [2]], "type list"), ([b"a", b"b"], "binary, e.g. b'a'"),
+     ([time(10), time(11)], "time64"),
+     ([timedelta(1), timedelta(2)], "durations, e.g. 1 d"),
      ([None, None], "'task', the task, has no value"),
      (["a\0", "a"], "ends in a null character")],
 )  # fmt: skip
@@ -330,7 +331,7 @@ def test_tasks_of_one_row_are_left_out(frame, tmp_path):
     assert table.tasks.names == ("2", "3")
     assert table.notes[:2] == [
         "19 of 60 rows without 'task' or 'y' were left out.",
-        '3 of 5 tasks have one row alone and were left out, "1" say.',
+        '3 of 5 tasks have one row alone and were left out, e.g. "1".',
     ]
     with pytest.raises(ValueError, match="Every row has a 'task' of its own"):
         read(frame.drop_duplicates("task"), tmp_path / "a.csv")

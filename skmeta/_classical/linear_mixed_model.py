@@ -1,12 +1,11 @@
-"""The linear mixed model: effects shared by all tasks, and random effects of each.
+"""The linear mixed model: fixed effects, and random effects of each task.
 
 For task g, with fixed effects b and random effects u_g ~ N(0, S)::
 
     y_g ~ N(X_g b + Z_g u_g, s2 I).
 
-It is fitted by EM, and a new task's random effects then have their posterior in closed
-form. Rows of all tasks lie one after the other; task g has the rows
-``offsets[g]:offsets[g + 1]``. Either matrix may have no columns.
+It is fitted by EM; the posterior of the random effects of a new task has a closed form.
+Task g has the rows ``offsets[g]:offsets[g + 1]``. Either matrix may have no columns.
 """
 
 import warnings
@@ -17,8 +16,8 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 MAX_FULL_EXPANSION = 30
-"""Random effects up to which EM is expanded by a full matrix, of their number squared
-unknowns; by a stretch of each random effect above."""
+"""Random effects up to which PX-EM is expanded by a full matrix (of the square of their
+number of unknowns); above, by a diagonal matrix."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +37,7 @@ class RandomEffects:
     noise_variance: float = 0.0
 
     def predict(self, Z):
-        """Return mean and variance of the task's departure at each row of `Z`.
+        """Mean and variance of the task-specific deviation at each row of `Z`.
 
         Parameters
         ----------
@@ -71,10 +70,10 @@ class LinearMixedModel:
     log_likelihoods: np.ndarray
 
     def posterior(self, Z, residual):
-        """Condition the random effects of a new task on some of its rows.
+        """Posterior of the random effects of a new task, given some of its rows.
 
-        With no rows, the posterior is the prior N(0, `random_cov`). Bishop (2006),
-        Pattern Recognition and Machine Learning, equations 3.50 and 3.51.
+        With no rows it is the prior N(0, `random_cov`). Bishop (2006), Pattern
+        Recognition and Machine Learning, equations 3.50 and 3.51.
 
         Parameters
         ----------
@@ -86,6 +85,7 @@ class LinearMixedModel:
         -------
         effects : RandomEffects
         """
+        # Bishop 3.51 and 3.50, with the prior covariance `random_cov`
         cov = posterior_cov(self.random_cov, Z.T @ Z / self.noise_variance)
         mean = cov @ (Z.T @ residual) / self.noise_variance
         return RandomEffects(mean, cov, self.noise_variance)
@@ -122,8 +122,8 @@ def fit_linear_mixed_model(
     tol : float, default=1e-8
         EM stops when an iteration raises the objective by less than this per row.
     warns : bool, default=True
-        Whether to warn if EM has not stopped; filters of warnings are the process's,
-        and not to be changed where other threads run.
+        Whether to warn if EM has not stopped. (Filters of warnings are shared by all
+        threads, and must not be changed here.)
 
     Returns
     -------
@@ -164,12 +164,13 @@ def fit_linear_mixed_model(
     def expectation(random_cov, noise):
         cov = posterior_cov(random_cov, ZZ / noise)
         covZX = cov @ ZX
+        # generalised least squares: the CM-step of ECME for the fixed effects
         coef = solve_normal(
             XX + noise * ridge - np.tensordot(ZX, covZX, ([0, 1], [0, 1])) / noise,
             Xy - np.einsum("gpq,gp->q", covZX, Zy) / noise,
         )
         Zr = Zy - ZX @ coef
-        effects = np.einsum("gpq,gq->gp", cov, Zr) / noise
+        effects = np.einsum("gpq,gq->gp", cov, Zr) / noise  # E-step
         squares = yy - 2 * coef @ Xy + coef @ XX @ coef
         logdet = np.linalg.slogdet(np.eye(n_random) + random_cov @ ZZ / noise)[1].sum()
         objective = -0.5 * (
@@ -181,6 +182,7 @@ def fit_linear_mixed_model(
         return coef, effects, cov, Zr, squares, objective
 
     def maximisation(effects, cov, Zr, squares):
+        # PX-EM: the M-step of the expanded model, then reduction to A = I
         A, explained = expansion(effects, cov, ZZ, Zr, diagonal)
         random_cov = A @ second_moment(effects, cov, diagonal) @ A.T
         return random_cov, max((squares - explained) / n_rows, smallest_noise)
@@ -202,7 +204,7 @@ def fit_linear_mixed_model(
 
 
 def _model_of_zeros(n_fixed, n_random):
-    """No effects, and the noise of rounding a number of order one."""
+    """The model of targets that are all zero: no effects, noise of rounding errors."""
     random_cov, noise = np.zeros((n_random, n_random)), np.finfo(float).eps ** 2
     return LinearMixedModel(np.zeros(n_fixed), random_cov, noise, np.empty(0))
 
@@ -232,7 +234,7 @@ def expansion(effects, cov, ZZ, Zr, diagonal):
     ZZ, Zr : ndarray of shape (n_tasks, p, p) and (n_tasks, p)
         Products of Z with itself and with y - X b, weighted if the rows are.
     diagonal : bool
-        Whether A only stretches; so it does with very many effects, too.
+        Whether A is diagonal, which it also is with very many effects.
 
     Returns
     -------
@@ -263,12 +265,12 @@ def second_moment(effects, cov, diagonal):
 
 
 def first_variances(n_random):
-    """Where EM starts: more variance for the first effect, the intercept."""
+    """Initial variances of EM, with more for the first effect, the intercept."""
     return np.diag(np.r_[0.5, np.full(n_random, 0.1)][:n_random])
 
 
 def varying_columns(design, offsets):
-    """Columns that vary within more than a fifth of the tasks: they may have slopes."""
+    """Columns that vary within more than a fifth of the tasks, so may have slopes."""
     std = [design[start:end].std(axis=0) for start, end in pairwise(offsets)]
     return np.flatnonzero((np.array(std) > 1e-6).mean(axis=0) > 0.2)
 
@@ -284,7 +286,7 @@ def solve_normal(gram, moment):
 
 
 def warn_not_converged(max_iter, tol):
-    """Say that EM ran out of iterations."""
+    """Warn that EM has not converged."""
     warnings.warn(
         f"EM has not converged to tol={tol} after max_iter={max_iter} iterations. "
         "Increase max_iter or tol.",

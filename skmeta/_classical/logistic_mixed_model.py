@@ -1,11 +1,11 @@
-"""The logistic mixed model: log-odds shared by all tasks, and departures of each.
+"""The logistic mixed model: fixed effects, and random effects of each task.
 
 For task g, with fixed effects b and random effects u_g ~ N(0, S)::
 
     y_g ~ Bernoulli(sigmoid(logit_g + X_g b + Z_g u_g)).
 
 Fitted by EM, with Laplace's approximation of the posterior of the random effects. Rows
-are laid out as in `mixed_model`.
+are arranged as in `linear_mixed_model`.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from .linear_mixed_model import (
 
 MAX_NEWTON_STEPS = 25
 MAX_NEWTON_STEP = 3.0
-"""Longest Newton step, on the scale of log-odds, of the logistic model's modes."""
+"""Longest Newton step, in log-odds."""
 
 SMALLEST_WEIGHT = 1e-4
 SMALLEST_VARIANCE = 1e-5
@@ -49,10 +49,10 @@ class LogisticMixedModel:
     log_likelihoods: np.ndarray
 
     def posterior(self, Z, y, logit):
-        """Condition the random effects of a new task on some of its rows.
+        """Laplace approximation of the posterior of the random effects of a new task.
 
-        With no rows, the posterior is the prior N(0, `random_cov`). Bishop (2006),
-        Pattern Recognition and Machine Learning, equation 4.143.
+        With no rows it is the prior N(0, `random_cov`). Bishop (2006), Pattern
+        Recognition and Machine Learning, equation 4.143.
 
         Parameters
         ----------
@@ -100,7 +100,7 @@ def fit_logistic_mixed_model(
     y : ndarray of shape (n_rows,)
         0 or 1.
     logit : ndarray of shape (n_rows,)
-        Known part of the log-odds.
+        Known offset of the log-odds.
 
     Returns
     -------
@@ -174,7 +174,7 @@ def _laplace(X, Z, y, logit, offsets, random_cov, penalty, coef, effects):
         slope_b = X.T @ (y - probability) - ridge @ coef
         score_u = per_task(Z, y - probability, offsets)
         slope_u = score_u - effects @ precision
-        # the Schur complement of the blocks of random effects
+        # Newton step, by the Schur complement of the blocks of random effects
         step_b = solve_normal(
             X.T @ wX + ridge - np.tensordot(ZwX, covZwX, ([0, 1], [0, 1])),
             slope_b - np.einsum("gpq,gp->q", covZwX, slope_u),
@@ -185,6 +185,7 @@ def _laplace(X, Z, y, logit, offsets, random_cov, penalty, coef, effects):
             break
         coef = coef + _shortened(step_b)
         effects = effects + _shortened(step_u)
+    # Laplace approximation of the marginal likelihood (Bishop 2006, eq. 4.137)
     logdet = np.linalg.slogdet(np.eye(n_random) + random_cov @ ZwZ)[1].sum()
     log_likelihood = (
         log_expit(np.where(y > 0.5, eta, -eta)).sum()

@@ -1,10 +1,9 @@
-"""The pooled estimator: the prior mean before the learned one.
+"""The pooled estimator: a scikit-learn estimator fitted to all meta-training rows.
 
-One scikit-learn estimator is fitted on the rows of all meta-training tasks. What it
-predicts is where every task starts, and a meta-learner only has to learn how a task
-departs from there. On its own training rows the pooled estimator is over-confident, so
-the departures are measured on out-of-fold predictions, with folds over tasks: no task
-is predicted by a model that has seen any of its rows.
+Its predictions are the offset of every task; the meta-learner learns the task-specific
+residuals. On its training rows the pooled estimator is over-confident, so the residuals
+are those of out-of-fold predictions, with folds over tasks: no task is predicted by a
+model that has seen any of its rows.
 """
 
 from dataclasses import dataclass, field
@@ -40,7 +39,7 @@ class PooledPredictor:
         The classes that the output columns stand for; None for regression.
     out_of_fold : ndarray of shape (n_rows, n_outputs) or None
         Output for each meta-training row from a model fitted on other tasks; None
-        from :func:`fit_alone`.
+        from :func:`fit_single_task`.
     """
 
     estimator: BaseEstimator
@@ -59,10 +58,10 @@ class PooledPredictor:
         Returns
         -------
         output : ndarray of shape (n_rows, n_outputs)
-            For regression the prediction, in one column, less the offset that was
-            taken off the targets. For classification the centred log-probabilities
+            For regression the prediction, in one column, minus the offset of the
+            targets. For classification the centred log-probabilities
             over `classes`, in float32: each row sums to zero, and for two classes the
-            second column less the first is the log-odds.
+            second column minus the first is the log-odds.
         """
         if len(X) == 0:  # scikit-learn's estimators refuse it
             n_outputs = 1 if self.classes is None else len(self.classes)
@@ -92,7 +91,7 @@ def fit_pooled(
         The meta-training tasks.
     validation_tasks : TaskCollection, default=None
         Tasks on which the boosting is tuned where `estimator` is None; without them a
-        fifth of `tasks` is held out for it.
+        fifth of `tasks` is set aside for validation.
     task_type : {"regression", "classification"}
         What to predict.
     classes : array-like of shape (n_classes,), default=None
@@ -103,7 +102,7 @@ def fit_pooled(
     n_folds : int, default=3
         Folds over tasks, at most one for each task.
     offset : float, default=0.0
-        Taken off the targets of regression first, see `offset_of`.
+        Subtracted from the targets of regression, see `offset_of`.
 
     Returns
     -------
@@ -170,7 +169,7 @@ def fit_pooled(
 
 
 def _counted_rows(chosen, weight, rng):
-    """What selects the chosen rows, each about as often as it weighs.
+    """Indices of the chosen rows, resampled in proportion to their weight.
 
     Few estimators, and no pipeline, take weights of rows.
     """
@@ -180,14 +179,14 @@ def _counted_rows(chosen, weight, rng):
     return rows[resampled(weight[rows], rng)]
 
 
-def fit_alone(estimator, X, y, *, task_type, random_state=None):
-    """Fit one estimator on the rows of one task: no other task is known.
+def fit_single_task(estimator, X, y, *, task_type, random_state=None):
+    """Fit one estimator on the rows of one task.
 
     Parameters
     ----------
     estimator : estimator or None
         Unfitted scikit-learn estimator; it is cloned, never changed. None takes a
-        histogram gradient boosting with settings that nothing has tuned.
+        histogram gradient boosting with settings that are not tuned.
     X : ndarray of shape (n_rows, n_features)
         Rows of the task.
     y : ndarray of shape (n_rows,)
@@ -210,9 +209,9 @@ def fit_alone(estimator, X, y, *, task_type, random_state=None):
     Examples
     --------
     >>> from sklearn.linear_model import Ridge
-    >>> from skmeta._classical.pooled import fit_alone
-    >>> alone = fit_alone(Ridge(), [[0.0], [1.0]], [2.0, 2.0], task_type="regression")
-    >>> alone.predict([[3.0]])
+    >>> from skmeta._classical.pooled import fit_single_task
+    >>> X, y = [[0.0], [1.0]], [2.0, 2.0]
+    >>> fit_single_task(Ridge(), X, y, task_type="regression").predict([[3.0]])
     array([[2.]])
     """
     rng = check_random_state(random_state)
@@ -239,7 +238,7 @@ def _check_outputs(estimator, task_type):
 
 
 def seeded_clone(estimator, rng):
-    """Clone, with every random state that is unset drawn from ``rng``."""
+    """Clone, and draw every random state that is unset from ``rng``."""
     estimator = clone(estimator)
     unset = {
         name: draw_seed(rng)
@@ -250,14 +249,14 @@ def seeded_clone(estimator, rng):
 
 
 def resampled(weight, rng):
-    """Systematic resampling: rows each about as often as they weigh, one at least."""
+    """Systematic resampling of rows in proportion to their weight; at least one."""
     ends = np.floor(np.cumsum(weight) + rng.uniform()).astype(int)
     drawn = np.repeat(np.arange(len(weight)), np.diff(ends, prepend=0))
     return drawn if len(drawn) else np.array([np.argmax(weight)])
 
 
 def fitted(estimator, X, y, classes=None, **weights):
-    """Fit a clone; with ``classes``, one that also does where there is but one."""
+    """Fit a clone; with ``classes``, a dummy if there is only one."""
     if classes is not None and len(np.unique(y)) == 1:
         return DummyClassifier().fit(X, y)  # many classifiers refuse a single class
     return clone(estimator).fit(X, y, **weights)

@@ -1,7 +1,7 @@
-"""Which estimator to pool: the two candidates that the package itself tries.
+"""Candidates of ``pooled_estimator="auto"``.
 
-Gradient boosting, tuned on other tasks, and a ridge on second-order polynomials, which
-is better where the pooled signal is smooth and the rows are few.
+Gradient boosting, tuned on validation tasks, and a ridge on second-order polynomials,
+which is better if the pooled signal is smooth and the rows are few.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from .._preprocessing.column_reduction import MAX_COLUMNS, association
 from .._preprocessing.scaling import FeatureScaler, TargetScaler
 
 MAX_TUNING_ROWS = 100_000
-"""Rows that `tuned_boosting` looks at; above it, whole tasks are left out at random."""
+"""Rows that `tuned_boosting` uses; above it, random tasks are left out."""
 
 MAX_BOOSTING_ITERATIONS = 300
 MAX_BOOSTING_TREES = 3000
@@ -32,12 +32,12 @@ MAX_POLYNOMIAL_COLUMNS = 8
 def tuned_boosting(
     task_type, tasks, validation_tasks=None, *, classes=None, random_state=None
 ):
-    """Choose a histogram gradient boosting by its loss on other tasks.
+    """Choose a histogram gradient boosting by its loss on validation tasks.
 
-    Of very many columns it sees those that tell most of the targets, one by one.
+    Of very many columns it sees those with the strongest association with the targets.
     Leaves per tree (4, 10 or 31) and the number of iterations are those with the lowest
     squared error, or log loss, on the rows of the validation tasks; the number of
-    iterations is read off the staged predictions of one fit.
+    iterations is that with the lowest loss of the staged predictions of one fit.
 
     Parameters
     ----------
@@ -46,23 +46,22 @@ def tuned_boosting(
     tasks : TaskCollection
         Tasks to fit on. Above `MAX_TUNING_ROWS` rows, whole tasks are left out.
     validation_tasks : TaskCollection, default=None
-        Tasks to judge on; None holds out a fifth of `tasks`, at least one.
+        None sets aside a fifth of `tasks`, at least one.
     classes : array-like of shape (n_classes,), default=None
         All classes, by default the labels of `tasks` and `validation_tasks`.
     random_state : int, RandomState instance or None, default=None
-        Draws the tasks that are left out or held out, and the estimator's seed.
+        Draws the tasks that are left out or set aside, and the seed of the estimator.
 
     Returns
     -------
     estimator : HistGradientBoostingRegressor or HistGradientBoostingClassifier
-        Unfitted. Of more columns than `MAX_COLUMNS` a pipeline
-        of what selects them and of it.
+        Unfitted. With more columns than `MAX_COLUMNS`, a pipeline with their selection.
 
     Raises
     ------
     ValueError
-        If there is one task only and no validation task to judge on, or if a label
-        is not in `classes`.
+        If there is only one task and no validation task, or if a label is not in
+        `classes`.
 
     Examples
     --------
@@ -80,13 +79,13 @@ def tuned_boosting(
         if len(tasks) < 2:
             raise ValueError(
                 "Tuning the pooled boosting needs at least 2 tasks, one to fit on and "
-                f"one to judge on, got {len(tasks)}. Give validation_tasks, or a "
+                f"one for validation, got {len(tasks)}. Give validation_tasks, or a "
                 "pooled estimator of your own."
             )
         order = rng.permutation(len(tasks))
-        n_held_out = max(1, len(tasks) // 5)
-        validation_tasks = tasks[order[:n_held_out]]
-        tasks = tasks[order[n_held_out:]]
+        n_validation = max(1, len(tasks) // 5)
+        validation_tasks = tasks[order[:n_validation]]
+        tasks = tasks[order[n_validation:]]
     tasks, validation_tasks = (
         _capped_rows(some, rng) for some in (tasks, validation_tasks)
     )
@@ -104,7 +103,7 @@ def tuned_boosting(
 
     kept = None
     if X.shape[1] > MAX_COLUMNS:
-        kept = _telling_columns(tasks, task_type)
+        kept = _relevant_columns(tasks, task_type)
         X, X_val = X[:, kept], X_val[:, kept]
     best = (np.inf, None, None)
     for max_leaf_nodes in (4, 10, 31):
@@ -120,17 +119,17 @@ def tuned_boosting(
     return make_pipeline(selection, boosting)
 
 
-def _telling_columns(tasks, task_type):
-    """Those of very many columns that tell most of the targets, in order."""
+def _relevant_columns(tasks, task_type):
+    """Columns with the strongest association with the targets, in order."""
     x = FeatureScaler.fit(tasks.X).transform(tasks.X)
     task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
     classes = "shared" if task_type == "classification" else None
-    told = association(x, tasks.y, task, classes)
-    return np.sort(np.argsort(-told, kind="stable")[:MAX_COLUMNS])
+    strength = association(x, tasks.y, task, classes)
+    return np.sort(np.argsort(-strength, kind="stable")[:MAX_COLUMNS])
 
 
 def untuned_boosting(task_type, *, random_state=None):
-    """Return an unfitted histogram gradient boosting, small steps and no more.
+    """Return an unfitted histogram gradient boosting with fixed settings.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ def untuned_boosting(task_type, *, random_state=None):
 
 
 def on_any_scale(estimator):
-    """Return an estimator that sees standardised targets, where it predicts numbers."""
+    """Return an estimator that standardises the targets, if it is a regressor."""
     if is_classifier(estimator):
         return estimator
     return TransformedTargetRegressor(estimator, transformer=StandardScaler())
@@ -174,7 +173,7 @@ def polynomial_ridge(task_type, X):
     task_type : {"regression", "classification"}
         What to predict.
     X : array-like of shape (n_rows, n_features)
-        Rows to tell the binary columns by.
+        Rows that show which columns are binary.
 
     Returns
     -------
@@ -213,7 +212,7 @@ def polynomial_ridge(task_type, X):
 
 
 def checked_classes(y, classes):
-    """Return `classes`, by default those of `y`; every label of `y` must be there."""
+    """Return `classes`, by default those of `y`; raise if `y` has other labels."""
     if classes is None:
         return np.unique(y)
     classes = np.asarray(classes)

@@ -82,7 +82,7 @@ class Episodes:
     ----------
     tasks : TaskCollection
     features : FeatureScaler
-    targets : TargetScaler or LabelEncoder
+    targets : TargetScaler or ClassCodec
     offset : ndarray of shape (n_rows, n_outputs) or None
         What the pooled estimator says of each row of ``tasks``.
     """

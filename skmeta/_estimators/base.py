@@ -9,14 +9,14 @@ from sklearn.base import (
 )
 from sklearn.exceptions import NotFittedError
 
-from .._preprocessing.wild_values import warn_of_far_rows
+from .._preprocessing.outliers import warn_unusual_rows
 from .._training.meta_training import meta_train
 from .._training.single_task import train_on_single_task
 from .._training.split import drop_zero_weight
 from .._utils.threads import single_pool_thread
 from .._utils.torch_state import own_torch
 from ..tasks import check_tasks
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._row_checks import (
     NO_TARGETS,
     check_label_type,
@@ -185,7 +185,9 @@ class MetaLearner(
             X, y, weight = (np.concatenate(pair) for pair in support)
         if meta_fitted:
             state = self.meta_state_.for_task(y)
-            warn_of_far_rows(state.missing.marked(X), state.seen, y, state.targets)
+            warn_unusual_rows(
+                state.missing.mask_outliers(X), state.seen, y, state.targets
+            )
         else:
             state = self._single_task_state(X, y, weight, classes)
         adapted = self._adapt(state, X, y, weight, self._trainable())
@@ -217,7 +219,8 @@ class MetaLearner(
 
     def _adapt(self, state, X, y, weight, base_learner=None):
         device = self._usable_device()
-        return state.adapt(X, y, weight, device, base_learner, self._seed())
+        seed = 0 if base_learner is None else self._seed()  # draws from random_state
+        return state.adapt(X, y, weight, device, base_learner, seed)
 
     def _trainable(self):
         """The estimator that `fit` trains for the task, if there is one."""

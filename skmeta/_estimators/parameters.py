@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from sklearn.base import clone, is_classifier
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from skorch.callbacks import Callback
 
 from .._episodes.sampler import as_range
 from .._networks.learners.factory import BASE_LEARNERS
 from .._training.config import MetaConfig
+from .._utils.sklearn_private import HasMethods, Interval, StrOptions
 from .states import MetaFitted
 
 EMBEDDING_PREFIX = "embedding__"

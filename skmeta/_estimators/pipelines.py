@@ -8,15 +8,15 @@ from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
-from sklearn.utils import _safe_indexing
 
 from .._preprocessing.task_mapping import map_features
 from .._training.split import MAX_FITTING
+from .._utils.sklearn_private import safe_indexing
 from ..tasks import Task, TaskCollection, TaskDistribution
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._array_likes import is_frame
 from ..tasks._column_names import Columns, check_columns
 from ..tasks._given_tasks import columns_of, framed, given_tasks
-from ..tasks._not_tasks import takes_tasks
 from ..tasks._task import VALIDATION
 
 SKIPPED = (None, "passthrough")
@@ -248,7 +248,7 @@ def _with_rows(tasks, X):
     spans = itertools.pairwise([0, *ends.tolist()])
     return TaskCollection(
         [
-            Task(_safe_indexing(X, slice(i, j)), task.y, task.name, task.weight)
+            Task(safe_indexing(X, slice(i, j)), task.y, task.name, task.weight)
             for task, (i, j) in zip(tasks, spans, strict=True)
         ]
     )
@@ -279,6 +279,6 @@ class _Loaded(NamedTuple):
     reader: _Reader
     feature_names: tuple | None
 
-    def columns(self, X):
+    def transform(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` of a task."""
         return np.asarray(self.reader.transformed(framed(X, self.feature_names)))

@@ -1,1 +1,1 @@
-"""From rows as users have them to rows on the scale of the model."""
+"""Preprocessing: imputation, scaling and reduction of columns, and its inverse."""

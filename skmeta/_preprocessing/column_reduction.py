@@ -1,9 +1,9 @@
-"""Very many columns become few: those that matter most, and what all have in common.
+"""Reduction of very many columns to few: the most relevant, and principal components.
 
-A network that weighs columns, and a covariance of their slopes, cost the square of
-their number. Where there are more than `MAX_COLUMNS`, half as many of them are kept as
-they are, those that tell most of the targets one by one (sure independence screening,
-Fan and Lv 2008), and as many principal components stand for them all.
+Column attention and the covariance of slopes cost the square of the number of columns.
+Of more than `MAX_COLUMNS`, those with the strongest marginal association with the
+targets are kept (sure independence screening, Fan and Lv 2008), along with principal
+components of all.
 """
 
 from dataclasses import dataclass, replace
@@ -17,25 +17,25 @@ MAX_COLUMNS = 64
 N_KEPT, N_COMPONENTS = 32, 32
 
 MAX_ROWS = 5_000
-"""Rows that are looked at, at most."""
+"""Rows that associations and components are computed from, at most."""
 
 ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class ReducedScaler:
-    """Standardised columns that stand for very many; used as a `FeatureScaler` is.
+    """Standardises and reduces very many columns; used as `FeatureScaler`.
 
     Attributes
     ----------
     many : FeatureScaler
-        Standardises the many.
+        Standardises all columns.
     kept : ndarray of int, shape (n_kept,)
-        Those that are kept.
+        Columns that are kept.
     components : ndarray of shape (n_components, n_many)
         Orthonormal directions in the standardised columns.
     few : FeatureScaler
-        Standardises those that are kept, and the components behind them.
+        Standardises the kept columns and the components.
     """
 
     many: FeatureScaler
@@ -46,12 +46,12 @@ class ReducedScaler:
 
     @property
     def mean(self):
-        """Of the columns that there are in the end, as `FeatureScaler` has it."""
+        """Of the reduced columns, as in `FeatureScaler`."""
         return self.few.mean
 
     @property
     def scale(self):
-        """Of the columns that there are in the end, as `FeatureScaler` has it."""
+        """Of the reduced columns, as in `FeatureScaler`."""
         return self.few.scale
 
     def transform(self, X, dtype=np.float32):
@@ -64,7 +64,7 @@ class ReducedScaler:
         return np.concatenate(chunks).reshape(*X.shape[:-1], len(self.mean))
 
     def affine(self):
-        """As `FeatureScaler` has it: A (n_columns, n_many) and b (n_columns,)."""
+        """As `FeatureScaler.affine`: A (n_columns, n_many) and b (n_columns,)."""
         to_few, offset = self.few.affine()
         kept = np.zeros((len(self.kept), len(self.many.mean)))
         kept[np.arange(len(kept)), self.kept] = 1.0
@@ -72,7 +72,7 @@ class ReducedScaler:
         return matrix, offset - matrix @ self.many.mean
 
     def by_feature(self, relevance):
-        """Relevance of each of the many columns, from that of each that there is."""
+        """Relevance of each of the many columns, from that of each reduced column."""
         n = len(self.kept)
         total = relevance[n : n + len(self.components)] @ self.components**2
         total[self.kept] += relevance[:n]
@@ -86,16 +86,16 @@ def fit_features_of(tasks, classes, weight=None):
 
 
 def fit_features(X, y, task, classes, weight=None):
-    """What standardises columns, and makes few of very many.
+    """Fit a scaler of columns, which also reduces very many.
 
     Parameters
     ----------
     X : ndarray of shape (n_rows, n_columns)
         Without missing values.
     y, task : ndarray of shape (n_rows,)
-        The target of each row, and its task, numbered in order.
+        The target of each row, and the number of its task.
     classes : {"shared", "own"} or None
-        Whether targets are classes, and whether tasks share them.
+        Whether targets are classes, shared by tasks or task-specific.
     weight : ndarray of shape (n_rows,), default=None
         How often each row counts in means and deviations.
 
@@ -116,7 +116,7 @@ def fit_features(X, y, task, classes, weight=None):
 
 
 def _components(x):
-    """Principal directions (n_components, n_many) of rows, of one row alone too."""
+    """Principal directions (n_components, n_many) of one or more rows."""
     n = min(N_COMPONENTS, *x.shape)
     left, _, right = randomized_svd(x - x.mean(0), n, random_state=0, flip_sign=False)
     return svd_flip(left, right, u_based_decision=False)[1]
@@ -129,11 +129,11 @@ def _few(reduced, rows):
 
 
 def association(x, y, task, classes):
-    """How much each column tells of the targets, (n_columns,).
+    """Association of each column with the targets, (n_columns,).
 
-    The share of the variance of targets (of columns, where targets are classes) that
-    they explain: in all tasks alike, or in each task in a way of its own, whichever is
-    more, less what chance would explain.
+    The share of explained variance of the targets (of the column, if targets are
+    classes), by an effect common to all tasks, or by task-specific effects, whichever
+    is more, minus what is expected by chance.
 
     Parameters
     ----------
@@ -146,20 +146,22 @@ def association(x, y, task, classes):
     within = x - _means(x, task)[task]
     if classes is None:
         y = (y - y.mean()) / (y.std() or 1.0)
-        alike = (x.T @ y / n) ** 2
+        common = (x.T @ y / n) ** 2
         y = y - _means(y[:, None], task)[task, 0]
         slopes = _sums(within * y[:, None], task)
         squares = np.maximum(_sums(within**2, task), 1e-12)
-        own = (slopes**2 / squares).sum(0) / max(float(y @ y), 1e-12)
-        return np.maximum(alike - 1 / n, own - n_tasks / max(n - n_tasks, 1))
+        specific = (slopes**2 / squares).sum(0) / max(float(y @ y), 1e-12)
+        return np.maximum(common - 1 / n, specific - n_tasks / max(n - n_tasks, 1))
     _, label = np.unique(y, return_inverse=True)
     _, of_task = np.unique(task * (label.max() + 1) + label, return_inverse=True)
-    own = _explained(within, of_task, n_tasks)
-    return own if classes == "own" else np.maximum(_explained(x, label, 1), own)
+    specific = _explained(within, of_task, n_tasks)
+    if classes == "own":
+        return specific
+    return np.maximum(_explained(x, label, 1), specific)
 
 
 def _explained(x, group, n_means):
-    """Share of the variance of columns between groups, less that of chance."""
+    """Share of the variance of columns between groups, minus that due to chance."""
     means = _means(x, group)
     total = np.maximum((x**2).sum(0), 1e-12)
     between = (np.bincount(group)[:, None] * means**2).sum(0) / total

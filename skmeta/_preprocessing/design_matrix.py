@@ -6,7 +6,7 @@ from .column_reduction import fit_features_of
 
 
 def fit_design(tasks, classes):
-    """What standardises the columns (see `fit_features`), and the design matrix."""
+    """The fitted scaler of columns (see `fit_features`), and the design matrix."""
     scaler = fit_features_of(tasks, classes)
     return scaler, design_matrix(tasks.X, scaler)
 

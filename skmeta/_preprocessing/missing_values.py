@@ -1,25 +1,28 @@
-"""What takes the place of values that are missing, or wild."""
+"""Imputation of missing values and outliers."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .wild_values import plausible_ranges
+from .outliers import inlier_ranges
 
 
 @dataclass(frozen=True, eq=False)
 class MissingValues:
-    """Fills in missing values, and says in columns of their own where they were.
+    """Imputes missing values by the mean, and adds indicator columns.
+
+    As scikit-learn's `SimpleImputer` with ``add_indicator=True``, but with weights of
+    rows, rows of any shape, and outliers that count as missing.
 
     Attributes
     ----------
     fill : ndarray of shape (n_features,), or that of a row
-        What a missing value becomes: the mean of those there are.
+        What a missing value becomes: the mean of those present.
     indicated : ndarray of int, shape (n_indicators,)
-        Features of which values were missing when this was fitted. Each has a column
-        after those of the features, 1 where its value is missing.
+        Features with missing values in `fit`. Each has an indicator column after those
+        of the features, 1 where its value is missing.
     low, high : ndarray of shape (n_features,) or None
-        Values beyond them are wild, and as if missing. None where there are none.
+        Values beyond them are outliers, and count as missing. None if there are none.
     """
 
     fill: np.ndarray
@@ -29,40 +32,42 @@ class MissingValues:
 
     @classmethod
     def fit(cls, X, weight=None, *, indicates=True, bounds=True):
-        """Learn from ``X`` (n_rows, ...).
+        """Learn from rows.
 
-        ``weight`` (n_rows,) says how often each row counts; ``indicates``, whether
-        there are columns that say where values were missing, for which rows must be
-        vectors; ``bounds``, whether wild values of such are looked for.
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, ...)
+        weight : ndarray of shape (n_rows,), default=None
+            How often each row counts.
+        indicates : bool, default=True
+            Whether to add indicator columns; rows must then be vectors.
+        bounds : bool, default=True
+            Whether to look for outliers, where rows are vectors.
         """
         if bounds and X.ndim == 2:
-            low, high = plausible_ranges(X)
+            low, high = inlier_ranges(X)
             if low is not None:
-                some = cls(np.empty(0), np.empty(0, int), low, high)
-                of_rest = cls.fit(
-                    some.marked(X), weight, indicates=indicates, bounds=False
-                )
-                return replace(of_rest, low=low, high=high)
+                X = _mask(X, low, high)
+                fitted = cls.fit(X, weight, indicates=indicates, bounds=False)
+                return replace(fitted, low=low, high=high)
         weight = np.ones(len(X)) if weight is None else weight
-        nothing = np.empty(0, int)
         if not _has_missing(X):
-            return cls(np.tensordot(weight, X, 1) / weight.sum(), nothing)
+            mean = np.tensordot(weight, X, 1) / weight.sum()
+            return cls(mean, np.empty(0, int))
         absent = np.isnan(X)
         total = np.tensordot(weight, ~absent, 1)
         fill = np.tensordot(weight, np.where(absent, 0, X), 1)
         fill = fill / np.where(total == 0, 1, total)
-        return cls(fill, np.flatnonzero(absent.any(0)) if indicates else nothing)
+        indicated = np.flatnonzero(absent.any(0)) if indicates else np.empty(0, int)
+        return cls(fill, indicated)
 
-    def marked(self, X):
-        """Rows ``X`` (n_rows, ...) with NaN in place of wild values."""
-        if self.low is None:
-            return X
-        wild = (self.low > X) | (self.high < X)
-        return np.where(wild, np.nan, X).astype(X.dtype) if wild.any() else X
+    def mask_outliers(self, X):
+        """Rows ``X`` (n_rows, ...) with NaN in place of outliers."""
+        return X if self.low is None else _mask(X, self.low, self.high)
 
-    def columns(self, X):
-        """Columns (n_rows, n_features + n_indicators) of rows ``X`` (n_rows, ...)."""
-        X = self.marked(X)
+    def transform(self, X):
+        """Impute rows ``X`` (n_rows, ...): (n_rows, n_features + n_indicators)."""
+        X = self.mask_outliers(X)
         if len(self.indicated) == 0 and not _has_missing(X):
             return X
         absent = np.isnan(X)
@@ -79,7 +84,12 @@ class MissingValues:
         return total
 
 
+def _mask(X, low, high):
+    outlying = (low > X) | (high < X)
+    return np.where(outlying, np.nan, X).astype(X.dtype) if outlying.any() else X
+
+
 def _has_missing(X):
-    """Whether there is NaN among finite numbers, without an array as large."""
+    """Whether there is NaN among finite numbers, without a temporary array."""
     with np.errstate(over="ignore"):
         return bool(np.isnan(np.sum(X)))

@@ -1,14 +1,12 @@
-"""How unsure a prediction is where its row is not like those of meta-training.
+"""Uncertainty of predictions for rows with missing values, or outside of the range.
 
-A row may lack a value, or lie beyond all rows of meta-training. What a learner predicts
-there depends on a value that was filled in, or on a function that no row was seen of,
-and its own variance knows neither. Both are read off the learner itself, at companions
-of the row: rows that have a value in place of the missing one, and rows from the end of
-a feature's range to its middle.
+The prediction then depends on an imputed value, or on extrapolation, which the variance
+of the learner does not include. Both are computed from its predictions at companions of
+the row: rows with other values in place of the missing one, and rows from the end of
+the range of a feature to its middle.
 
-A row that a learner adapts to, and that lacks a value, says less of the task: as much
-as a row of a lower weight. How much less is read off what is predicted of such
-companions before any row of the task is seen.
+A support row with a missing value carries less information about the task, as a row of
+lower weight. How much less follows from the prior predictions at its companions.
 """
 
 from dataclasses import dataclass, replace
@@ -22,26 +20,23 @@ N_STEPS = 4
 """Steps from the end of a feature's range to its middle."""
 
 MAX_ALONE = 16
-"""Features whose range a row leaves that are looked at one by one; others together."""
+"""Features outside of their range that are treated one by one; others together."""
 
 MAX_ROWS = 20_000
-"""Rows that ranges and levels are read off, at most, but for the ends."""
-
-"""Differences of logits above which probabilities are 0 and 1."""
+"""Rows that levels are computed from, at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureRange:
-    """Where the rows of meta-training lie.
+    """The ranges and quantiles of the features of meta-training rows.
 
     Attributes
     ----------
     low, high : ndarray of shape (n_features,)
         The least and the largest value of each feature.
     levels : ndarray of shape (n_levels, n_features)
-        Quantiles of each feature, in an order of its own, so that a row of levels is a
-        draw from all features as if independent (McKay, Beckman and Conover 1979, a
-        Latin hypercube).
+        Quantiles of each feature, each in another random order, so that a row is a draw
+        of independent features (a Latin hypercube, McKay, Beckman and Conover 1979).
     """
 
     low: np.ndarray
@@ -60,14 +55,14 @@ class FeatureRange:
         return cls(*ends, levels)
 
     def including(self, X):
-        """The same with the rows ``X`` (n_rows, n_features) of a task seen as well."""
+        """Extend the ranges to the rows ``X`` (n_rows, n_features) of a task."""
         if len(X) == 0:
             return self
         low, high = np.fmin(self.low, np.fmin.reduce(X)), np.fmax.reduce(X)
         return replace(self, low=low, high=np.fmax(self.high, high))
 
     def filled(self, X, missing):
-        """Rows ``X`` (n_rows, n_features) with each level in place of what is missing.
+        """Rows ``X`` (n_rows, n_features) with each level in place of missing values.
 
         ``missing`` is a mask of their shape; (n_levels, n_rows, n_features).
         """
@@ -76,8 +71,8 @@ class FeatureRange:
     def companions(self, X):
         """`Companions` of rows ``X`` (n_rows, n_features), or None if all are known.
 
-        Values may be missing (NaN). Of a row with another value of a feature that never
-        varied nothing is known, as if it missed all.
+        Values may be missing (NaN). A row with another value of a constant feature
+        counts as one without any value.
         """
         missing, inside = np.isnan(X), np.clip(X, self.low, self.high)
         half = (self.high - self.low) / 2
@@ -105,15 +100,15 @@ class FeatureRange:
 
 
 def _drift(distance):
-    """Deviation of a function whose slope is a random walk, of variance 1 a distance 1.
+    """Standard deviation of an integrated Wiener process at a distance.
 
-    The integrated Wiener process (Rasmussen and Williams 2006, eq. 6.28).
+    Its slope is a random walk (Rasmussen and Williams 2006, eq. 6.28).
     """
     return distance**1.5 / np.sqrt(3)
 
 
 def _one_by_one(outside, beyond):
-    """Groups of the features ``outside``: alone, but for those few rows leave."""
+    """Groups of the features ``outside``: one by one, but for the least frequent."""
     often = outside[np.argsort(-(beyond[:, outside] != 0).sum(0), kind="stable")]
     groups = [[j] for j in often[:MAX_ALONE]]
     rest = often[MAX_ALONE:]
@@ -122,18 +117,18 @@ def _one_by_one(outside, beyond):
 
 @dataclass(frozen=True, eq=False)
 class Companions:
-    """Rows to be predicted, and what is read off their predictions.
+    """Rows to be predicted, and the variance computed from their predictions.
 
     Attributes
     ----------
     n_rows : int
-        Rows whose companions they are.
+        Number of rows whose companions they are.
     holey : ndarray of int
         Those with missing values, of which there are `N_LEVELS` companions each.
     leaves : list of (ndarray of int, ndarray)
-        For features, or a group of them, the rows that leave their range, and by how
-        many slopes, in halves of that range, the function may have changed there, with
-        a sign; there are ``N_STEPS + 1`` companions each.
+        For each feature, or group of them, the rows outside of its range, and the
+        deviation of the function there, signed and in units of its slope per half of
+        the range; with ``N_STEPS + 1`` companions each.
     X : ndarray of shape (n_companions, n_features)
     """
 
@@ -143,9 +138,9 @@ class Companions:
     X: np.ndarray
 
     def independent(self, location):
-        """Variance (n_rows, n_outputs) that missing values make.
+        """Variance (n_rows, n_outputs) due to missing values.
 
-        ``location`` (n_companions, n_outputs) is predicted of the companions.
+        ``location`` (n_companions, n_outputs) is predicted for the companions.
         """
         variance = np.zeros((self.n_rows, location.shape[1]))
         n = N_LEVELS * len(self.holey)
@@ -154,10 +149,11 @@ class Companions:
         return variance
 
     def shared(self, location):
-        """Deviations (n_rows, n_outputs) that rows share, of each unknown slope.
+        """Deviations (n_rows, n_outputs) of extrapolation, one for each feature.
 
-        Beyond the range a slope drifts; over half of the range by as much as it is, in
-        quadratic mean, from the end of the range to its middle.
+        Rows share the deviation of a feature. Outside of the range its slope is a
+        random walk, scaled by the root mean square of the slope from the end of the
+        range to its middle.
         """
         start = N_LEVELS * len(self.holey)
         for at, far in self.leaves:
@@ -170,15 +166,15 @@ class Companions:
             start = stop
 
     def variance(self, location):
-        """All variance (n_rows, n_outputs) that a learner knows nothing of."""
+        """All variance (n_rows, n_outputs) that is not that of the learner."""
         shared = (deviation**2 for deviation in self.shared(location))
         return sum(shared, self.independent(location))
 
 
 def sharpness(variance):
-    """Squared factor (n_rows, 1) by which logits shrink that are not known exactly.
+    """Squared factor (n_rows, 1) by which uncertain logits shrink.
 
-    As the average over latents is approximated in `predict_logits`.
+    The approximation of the mean over latents in `predict_logits`.
 
     Parameters
     ----------

@@ -1,24 +1,24 @@
-"""Raw rows and targets to the scale that the networks see, and back."""
+"""Scaling of rows and targets for the networks, and its inverse."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 CLIP = 8.0
-"""Standard deviations from the mean beyond which networks see a feature no further."""
+"""Standard deviations from the mean at which features are clipped for networks."""
 
 FURTHEST, FURTHEST_OFFSET = 1e6, 1e9
-"""Standard deviations beyond which features, and pooled predictions, are cut off: the
-squares of larger ones would swallow all else in a covariance."""
+"""Standard deviations at which features, and pooled predictions, are clipped: in a
+covariance the squares of larger ones would leave no digits for all else."""
 
 MAX_TARGET = 1e15
-"""Scaled targets beyond which squares and their sums lose all meaning in float32."""
+"""Largest scaled target whose squares can be summed in float32."""
 
 FAR_FROM_ZERO = 2.0**16
-"""Targets whose mean is so many standard deviations from zero have an offset."""
+"""Standard deviations from zero from which targets have an offset."""
 
 NEGLIGIBLE = 1e-12
-"""Residuals of a pooled estimator, relative to the targets, that are rounding alone."""
+"""Residuals of a pooled estimator, relative to targets, that are rounding errors."""
 
 CHUNK = 100_000
 
@@ -30,12 +30,15 @@ NUMBERED = (
 
 @dataclass(frozen=True, eq=False)
 class FeatureScaler:
-    """Standardises features by the mean and sd of the meta-training rows.
+    """Standardises features by the mean and standard deviation of meta-training rows.
+
+    As scikit-learn's `StandardScaler`, but exact for columns of any size and at any
+    distance from zero.
 
     Attributes
     ----------
     mean, scale : ndarray of shape (n_features,)
-        ``scale`` is 1 for a column that never varies.
+        ``scale`` is 1 for a constant column.
     """
 
     mean: np.ndarray
@@ -44,7 +47,7 @@ class FeatureScaler:
 
     @classmethod
     def fit(cls, X, weight=None):
-        """Learn from ``X`` (n_rows, n_features), a chunk of rows at a time.
+        """Learn from ``X`` (n_rows, n_features), in chunks of rows.
 
         ``weight`` (n_rows,) says how often each row counts.
         """
@@ -83,7 +86,7 @@ class FeatureScaler:
 
 
 def power_of_two(size):
-    """Powers of two near sizes; to divide by them rounds nothing, and 0 is as 1."""
+    """Powers of two near sizes, 1 for 0: dividing by them is exact."""
     _, exponent = np.frexp(np.asarray(size, np.float64))
     return np.ldexp(1.0, np.clip(exponent, -1000, 1000))
 
@@ -98,11 +101,10 @@ class TargetScaler:
         Mean of the meta-training targets, less ``offset``.
     scale : float
         Standard deviation of the residuals of the pooled estimator (of the targets,
-        without one). Of targets that are all the same, their absolute value; of zeros,
-        1.
+        without one). For constant targets their absolute value; for zeros, 1.
     offset : float
-        Taken off all targets first, and exactly. It is 0 unless the targets lie so far
-        from zero (Unix time, coordinates) that rounding would blur them; then it is
+        Subtracted first from all targets, which is exact. It is 0 unless the targets
+        are so far from zero (Unix time, coordinates) that rounding matters; then it is
         one of them.
     """
 
@@ -114,7 +116,7 @@ class TargetScaler:
 
     @property
     def unit(self):
-        """What one unit of a scaled target is worth."""
+        """The size of one unit of a scaled target."""
         return self.scale
 
     @classmethod
@@ -142,7 +144,7 @@ class TargetScaler:
         Raises
         ------
         ValueError
-            If a target is out of all proportion to those of meta-training.
+            If a target is more than `MAX_TARGET` from those of meta-training.
         """
         with np.errstate(over="ignore"):
             scaled = (y - self.offset - self.mean) / self.scale
@@ -167,7 +169,7 @@ class TargetScaler:
 
 
 def offset_of(y):
-    """What is to be taken off targets (n_rows,) that lie far from zero; else 0."""
+    """The offset of targets (n_rows,) that are far from zero; else 0."""
     y = y.astype(np.float64, copy=False)
     one = float(np.partition(y, (len(y) - 1) // 2)[(len(y) - 1) // 2])  # as they are
     with np.errstate(over="ignore"):
@@ -176,7 +178,7 @@ def offset_of(y):
 
 
 def _root_mean_square(values, weight=None):
-    """Of any size: squares neither overflow nor vanish."""
+    """Root mean square without overflow or underflow."""
     unit = float(power_of_two(np.abs(values).max()))
     return float(np.sqrt(np.average(np.square(values / unit), weights=weight))) * unit
 
@@ -203,7 +205,7 @@ class ClassCodec:
         return len(self.classes)
 
     def transform(self, y, dtype=None):
-        """Encode labels (...) as integers, whatever ``dtype``.
+        """Encode labels (...) as integers; ``dtype`` is ignored.
 
         Raises
         ------
@@ -218,11 +220,11 @@ class ClassCodec:
             raise ValueError(
                 f"Labels {unknown} were not in the meta-training tasks, whose classes "
                 f"are {self.classes.tolist()}. Leave such rows out, or meta_fit with "
-                "tasks that have these labels; if every task has classes of its own, "
+                "tasks that have these labels; if classes are task-specific, "
                 "with shared_classes=False." + NUMBERED * numbered
             )
         return code
 
     def transform_offset(self, pooled):
-        """Pooled centred log-probabilities (..., n_classes), as they are."""
+        """Pooled centred log-probabilities (..., n_classes), unchanged."""
         return np.asarray(pooled, dtype=np.float32)

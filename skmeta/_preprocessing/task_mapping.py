@@ -1,60 +1,60 @@
-"""Tasks that are changed before anything learns from them, wherever they come from."""
+"""Apply a function to every task of a collection, a lazy sequence or a distribution."""
 
 from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 
 
-def changed(tasks, change):
-    """The same tasks, changed.
+def map_tasks(tasks, function):
+    """Apply a function to tasks; those not in memory when they are loaded.
 
     Parameters
     ----------
-    tasks : TaskCollection, LazyTasks or SampledTasks
-    change : callable
-        From a `TaskCollection` to one of as many tasks.
+    tasks : TaskCollection, LazyTasks or TaskDistribution
+    function : callable
+        From a `TaskCollection` to one with as many tasks.
 
     Returns
     -------
-    tasks : of the same kind
-        What is lazy or endless is changed when it is loaded.
+    tasks : TaskCollection, LazyTasks or TaskDistribution
+        Of the same type as ``tasks``.
     """
     if isinstance(tasks, TaskCollection):
-        return change(tasks)
-    kind = TaskDistribution if isinstance(tasks, TaskDistribution) else LazyTasks
-    return kind(_Changed(tasks, change))
+        return function(tasks)
+    source = TaskDistribution if isinstance(tasks, TaskDistribution) else LazyTasks
+    return source(_MappedTasks(tasks, function))
 
 
-def map_features(tasks, maker):
-    """The same tasks, with ``maker.columns(X)`` in place of their rows ``X``.
+def map_features(tasks, transformer):
+    """Replace the rows ``X`` of tasks with ``transformer.transform(X)``.
 
     Parameters
     ----------
-    tasks : TaskCollection, LazyTasks or SampledTasks
-    maker : MissingValues, Embedding or MetaState
+    tasks : TaskCollection, LazyTasks or TaskDistribution
+    transformer : object with ``transform(X)``
+        `MissingValues`, `Embedding` or `MetaState`.
 
     Returns
     -------
-    tasks : of the same kind
+    tasks : TaskCollection, LazyTasks or TaskDistribution
+        Of the same type as ``tasks``; without feature names.
     """
-
-    def change(some):
-        flat = some.y, some.offsets, some._names, None, some.weights
-        return TaskCollection._of(maker.columns(some.X), *flat)
-
-    return changed(tasks, change)
+    return map_tasks(
+        tasks,
+        lambda some: some._replace(X=transformer.transform(some.X), feature_names=None),
+    )
 
 
-class _Changed:
-    """Tasks of a lazy sequence or a distribution, changed when they are loaded."""
+class _MappedTasks:
+    """A lazy sequence, or a distribution, whose tasks are mapped when loaded."""
 
-    def __init__(self, tasks, change):
-        self.tasks, self.change = tasks, change
+    def __init__(self, tasks, function):
+        self.tasks, self.function = tasks, function
 
     def __len__(self):
         return len(self.tasks)
 
     def __getitem__(self, i):
-        return self.change(self.tasks.take([i]))[0]
+        return self.function(self.tasks.take([i]))[0]
 
     def sample(self, n_tasks, random_state):
         """Draw tasks from the distribution."""
-        return self.change(self.tasks.draw(n_tasks, random_state))
+        return self.function(self.tasks.draw(n_tasks, random_state))

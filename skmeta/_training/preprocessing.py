@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from .._networks.encoders.embedding import Embedding, start_embedding
 from .._preprocessing.missing_values import MissingValues
+from .._preprocessing.outliers import warn_feature_outliers
 from .._preprocessing.row_uncertainty import FeatureRange
 from .._preprocessing.task_mapping import map_features
-from .._preprocessing.wild_values import warn_of_wild_features
 from ..tasks._column_names import check_columns
 from .config import NWAY
 from .embedding_pretraining import pretrain_embedding
@@ -62,12 +62,12 @@ def fit_preprocessing(split, config, previous):
     ValueError
         If what training continues from has learned of other columns.
     """
-    columns, embeds = split.fitting_tasks._kind, config.embedding is not None
+    columns, embeds = split.fitting_tasks._schema, config.embedding is not None
     if previous is None:
         missing = MissingValues.fit(split.fitting_tasks.X, indicates=not embeds)
         if missing.low is not None:
-            marked = missing.marked(split.fitting_tasks.X)
-            warn_of_wild_features(split.fitting_tasks, marked)
+            marked = missing.mask_outliers(split.fitting_tasks.X)
+            warn_feature_outliers(split.fitting_tasks, marked)
     else:
         check_columns(
             columns, previous, CONTINUES,

@@ -36,10 +36,10 @@ def train_on_single_task(X, y, weight, classes, config):
     """
     row_shape, embeds = X.shape[1:], config.embedding is not None
     missing = MissingValues.fit(X, weight, indicates=not embeds, bounds=False)
-    X = missing.columns(X)
+    X = missing.transform(X)
     embedding = start_embedding(config, X, config.seed)
     if embeds:
-        X = embedding.columns(X)
+        X = embedding.transform(X)
     task = np.zeros(len(X), int)
     features = fit_features(X, y, task, None if classes is None else "shared", weight)
     if classes is None:

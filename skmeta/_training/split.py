@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
-from .._preprocessing.wild_values import plausible_targets, within
+from .._preprocessing.outliers import drop_target_outliers, restrict_targets
 from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 from ..tasks._row_checks import refuse_text_tasks
 from ..tasks._task import VALIDATION, check_same_schema
 from .config import NWAY, REGRESSION
-from .nway.labels import by_classes
+from .nway.labels import split_single_task
 
 MAX_VALIDATION = 512
 """Tasks set aside by ``validation_fraction``, at most."""
@@ -109,18 +109,18 @@ def split_tasks(tasks, validation_tasks, config, rng):
         isinstance(t, TaskCollection | None) for t in (tasks, validation_tasks)
     )
     if regression and in_memory:
-        tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
+        tasks, validation_tasks, *_ = drop_target_outliers(tasks, validation_tasks)
     least = 2
     if config.problem == NWAY:
         least = 1
-        tasks, validation_tasks = by_classes(
+        tasks, validation_tasks = split_single_task(
             tasks, validation_tasks, config.validation_fraction, rng
         )
     split = _split(tasks, validation_tasks, config.validation_fraction, rng, least)
     _check_rows(split, config)
     if regression and not in_memory:
-        *_, low, high = plausible_targets(split.fitting_tasks, split.val_tasks)
-        split = split.map(lambda some: within(some, low, high))
+        *_, low, high = drop_target_outliers(split.fitting_tasks, split.val_tasks)
+        split = split.map(lambda some: restrict_targets(some, low, high))
     if regression:
         refuse_text_tasks(split.fitting_tasks)
         return split
@@ -177,7 +177,7 @@ def _check_rows(split, config):
             "features. Flatten the rows first, or give an embedding, a torch "
             "module that turns such rows into vectors."
         )
-    check_same_schema(split.val_tasks._kind, split.fitting_tasks._kind, VALIDATION)
+    check_same_schema(split.val_tasks._schema, split.fitting_tasks._schema, VALIDATION)
 
 
 def _labels(split, chunk=256):
@@ -207,16 +207,14 @@ def drop_zero_weight(tasks):
     tasks = tasks[tasks.weights > 0]
     if np.ptp(tasks.weights) > 0:
         return tasks
-    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
-    return TaskCollection._of(*flat)
+    return tasks._replace(weights=None)
 
 
 def _reweighted(tasks, weights):
     """Tasks in memory whose weights are multiplied by ``weights`` (n_tasks,)."""
     if tasks.weights is not None:
         weights = weights * tasks.weights
-    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, tasks.feature_names
-    return TaskCollection._of(*flat, weights)
+    return tasks._replace(weights=weights)
 
 
 def _in_memory(tasks, n, rng):

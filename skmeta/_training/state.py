@@ -69,8 +69,8 @@ class MetaState:
     row_shape: tuple = ()
     feature_names: tuple | None = None
     task_names: np.ndarray = field(default_factory=lambda: np.empty(0, object))
-    task_embeddings: np.ndarray = field(default=None, repr=False)
-    task_attention: np.ndarray = field(default=None, repr=False)
+    task_embeddings: np.ndarray | None = field(default=None, repr=False)
+    task_attention: np.ndarray | None = field(default=None, repr=False)
     history: list = field(default_factory=list, repr=False)
     tasks: tuple = field(default=(), repr=False)
     seen: FeatureRange | None = field(default=None, repr=False)
@@ -167,7 +167,7 @@ class MetaState:
 
     def rows(self, X, weight=None):
         """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
-        return self.embedded_rows(self.columns(X), weight)
+        return self.embedded_rows(self.transform(X), weight)
 
     def support(self, X, weight):
         """Rows ``X`` (n_rows, ...) to adapt to, which count as far as they are known.
@@ -185,7 +185,7 @@ class MetaState:
         certain = np.ones(len(X))
         if self.seen is None or self.problem == NWAY:
             return certain
-        X = self.missing.marked(X)
+        X = self.missing.mask_outliers(X)
         unknown = np.isnan(X)
         unknown[:, self.missing.indicated] = False
         holey = np.flatnonzero(unknown.any(1))
@@ -194,10 +194,10 @@ class MetaState:
             certain[holey] = certainty(self, companions)
         return certain
 
-    def columns(self, X):
+    def transform(self, X):
         """Columns (n_rows, n_columns) of rows ``X`` (n_rows, ...)."""
-        X = self.missing.columns(X)
-        return X if self.embedding is None else self.embedding.columns(X)
+        X = self.missing.transform(X)
+        return X if self.embedding is None else self.embedding.transform(X)
 
     def companions(self, X, support):
         """What shows how unsure rows ``X`` make predictions, see `FeatureRange`.
@@ -206,8 +206,8 @@ class MetaState:
         """
         if self.seen is None:
             return None
-        seen = self.seen.including(self.missing.marked(support))
-        return seen.companions(self.missing.marked(X))
+        seen = self.seen.including(self.missing.mask_outliers(support))
+        return seen.companions(self.missing.mask_outliers(X))
 
     def by_feature(self, relevance):
         """Relevance of each feature, from that of each column (at least n_columns,).

@@ -10,11 +10,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.states import MetaFitted
 from .._preprocessing.missing_values import MissingValues
+from .._preprocessing.outliers import drop_target_outliers, warn_feature_outliers
 from .._preprocessing.task_mapping import map_features
-from .._preprocessing.wild_values import plausible_targets, warn_of_wild_features
 from .._utils.torch_state import own_torch
 from ..tasks import LazyTasks, TaskDistribution, check_tasks
-from ..tasks._not_tasks import takes_tasks
+from ..tasks._argument_checks import takes_tasks
 from ..tasks._row_checks import (
     check_label_type,
     refuse_text_tasks,
@@ -103,18 +103,18 @@ class Baseline(MetaFitted):
             )
         if validation_tasks is not None:
             validation_tasks = _collect(validation_tasks, seed=1)
-            check_same_schema(validation_tasks._kind, tasks._kind, VALIDATION)
+            check_same_schema(validation_tasks._schema, tasks._schema, VALIDATION)
         self._check_targets(tasks)
         for some in (tasks, validation_tasks):
             self._refuse_missing(some)
         columns = tasks.n_features, tasks.feature_names
         if isinstance(self, RegressorMixin):
-            tasks, validation_tasks, *_ = plausible_targets(tasks, validation_tasks)
+            tasks, validation_tasks, *_ = drop_target_outliers(tasks, validation_tasks)
         known = MissingValues.fit(tasks.X, indicates=False)
         if known.low is None:
             known = None
         else:
-            warn_of_wild_features(tasks, known.marked(tasks.X))
+            warn_feature_outliers(tasks, known.mask_outliers(tasks.X))
             tasks, validation_tasks = (
                 some and map_features(some, known) for some in (tasks, validation_tasks)
             )
@@ -186,7 +186,7 @@ class Baseline(MetaFitted):
         """Rows with the mean of meta-training in place of wild values."""
         if not self._is_meta_fitted() or self.meta_state_.known is None:
             return X
-        return self.meta_state_.known.columns(X)
+        return self.meta_state_.known.transform(X)
 
     def _current(self, X):
         """Return the checked rows, the prior and what is known of the task."""

@@ -15,7 +15,7 @@ from .._classical.logistic_mixed_model import (
     LogisticMixedModel,
     fit_logistic_mixed_model,
 )
-from .._classical.pooled import PooledPredictor, fit_alone, fit_pooled
+from .._classical.pooled import PooledPredictor, fit_pooled, fit_single_task
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.design_matrix import design_matrix, fit_design
 from .._preprocessing.scaling import FeatureScaler, TargetScaler, offset_of
@@ -174,7 +174,7 @@ class PooledRegressor(RegressorBaseline):
 
     def _learn_alone(self, X, y):
         offset = offset_of(y)
-        pooled = fit_alone(
+        pooled = fit_single_task(
             self.estimator,
             X,
             y - offset,
@@ -314,7 +314,7 @@ class PooledClassifier(ClassifierBaseline):
         return _Prior(pooled, scaler, columns, model)
 
     def _learn_alone(self, X, y):
-        pooled = fit_alone(
+        pooled = fit_single_task(
             self.estimator,
             X,
             y,

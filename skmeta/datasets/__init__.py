@@ -1,4 +1,4 @@
-"""Families of tasks to learn on: drawn at random, or measured.
+"""Collections of tasks: synthetic and real.
 
 Every ``make_*`` function gives the same tasks for the same `random_state`.
 """

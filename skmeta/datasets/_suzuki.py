@@ -1,4 +1,4 @@
-"""The real collection that comes with the package."""
+"""The real collection that is part of the package."""
 
 import csv
 import gzip
@@ -43,8 +43,8 @@ def load_suzuki_tasks():
     """Yields of Suzuki couplings: 180 tasks of 32 reactions, 12 features.
 
     A task is one pair of reactants with one ligand: predict the yield from the base
-    and the solvent. The 5,760 reactions are those of [1]_ and come with this package,
-    under the MIT licence (``skmeta/data/suzuki-LICENSE.txt``).
+    and the solvent. The 5,760 reactions are those of [1]_ and are part of this package,
+    under the MIT licence (``skmeta/datasets/data/suzuki-LICENSE.txt``).
 
     Returns
     -------
@@ -87,9 +87,7 @@ def load_suzuki_tasks():
         y.append(float(row["yield"]))
     names = {**BASES, **SOLVENTS}
     feature_names = tuple(f"{part}={names[smiles]}" for part, smiles in columns)
-    tasks = TaskCollection(tasks)
-    flat = tasks.X, tasks.y, tasks.offsets, tasks._names, feature_names
-    return TaskCollection._of(*flat)
+    return TaskCollection(tasks)._replace(feature_names=feature_names)
 
 
 def _codes(number, labels):

@@ -1,4 +1,4 @@
-"""Families of tasks to learn on: drawn at random, or measured.
+"""Synthetic collections of tasks.
 
 Every ``make_*`` function gives the same tasks for the same `random_state`.
 """
@@ -20,7 +20,7 @@ def make_sinusoid_tasks(
     x_range=(-5.0, 5.0),
     random_state=None,
 ):
-    """Sine waves, each task with an amplitude and a phase of its own.
+    """Sine waves with a task-specific amplitude and phase.
 
     ``y = A sin(frequency * x - phase) + noise * e``, where A, phase and x are uniform
     in their ranges and e is standard normal. The defaults are those of MAML [1]_.
@@ -160,7 +160,7 @@ def make_classification_tasks(
     flip=0.0,
     random_state=None,
 ):
-    """Classification tasks that share their classes, but not their boundaries.
+    """Classification tasks that share their classes, with task-specific boundaries.
 
     Labels are drawn from the softmax of linear scores. A task's coefficients are those
     of a common centre, standard normal, plus standard normal deviations; X is standard
@@ -206,22 +206,22 @@ def make_classification_tasks(
 
 
 def shuffle_targets(tasks, fraction, random_state=None):
-    """Permute the targets within some of the tasks, so that these teach nothing.
+    """Permute the targets within some of the tasks, so that these are uninformative.
 
-    A tool to study how much bad tasks in a collection hurt.
+    To study how much uninformative tasks in a collection hurt.
 
     Parameters
     ----------
     tasks : TaskCollection, or iterable or dict that makes one
         Left as it is.
     fraction : float
-        How many of the tasks to spoil, from 0 to 1; rounded to a whole number of them.
+        Share of the tasks to shuffle, from 0 to 1; rounded to a whole number of them.
     random_state : int, RandomState instance or None, default=None
 
     Returns
     -------
     tasks : TaskCollection
-        With the same X, which is not copied, and the same names.
+        With the same X, which is not copied, names and weights.
     shuffled : ndarray of shape (n_tasks,), dtype bool
         Which tasks were chosen.
 
@@ -242,8 +242,7 @@ def shuffle_targets(tasks, fraction, random_state=None):
     y = tasks.y.copy()
     for t in np.flatnonzero(shuffled):
         rng.shuffle(y[tasks.offsets[t] : tasks.offsets[t + 1]])
-    flat = tasks.X, y, tasks.offsets, tasks._names, tasks.feature_names
-    return TaskCollection._of(*flat), shuffled
+    return tasks._replace(y=y), shuffled
 
 
 def _collect(X, y):

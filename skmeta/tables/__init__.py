@@ -1,10 +1,10 @@
 """Tasks from a table in a file, whatever its columns hold.
 
-A table is read as it is. Each column is read in one way as a whole, as numbers, dates
-or text, decided from all of its rows; what cannot be read for certain is left out by
-name, or refused. The task and classes are what their cells say, to the character. Dates
-become numbers, and text one column for each of its values. What only names the
-rows is left out. Values are learned from all rows, targets aside.
+Each column is read as a whole, as numbers, dates or text, which is inferred from all of
+its rows. A column that can be read in two ways is left out, with a note, or refused if
+it is the target. Names of tasks and classes are the cells, to the character. Dates
+become numbers, and text is one-hot encoded. Row numbers and identifiers are left out.
+The categories are those of all rows; targets play no part.
 """
 
 from ._files import read_table

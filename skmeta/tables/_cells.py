@@ -1,4 +1,4 @@
-"""The cells of a column by what their type says: text, numbers, dates, or others."""
+"""The cells of a column by their type: text, numbers, dates and so on."""
 
 import re
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ NO_VALUE = frozenset([
     "<na>", "n/a", "na", "null", "nan", "none", "#div/0!", "#name?", "#null!", "#num!",
     "#ref!", "#value!", r"\n",
 ])
-"""What programs write for no value (pandas' list, and spreadsheets' errors)."""
+"""What programs write for a missing value (pandas' list, and spreadsheets' errors)."""
 
 MISSING_MARKS = NO_VALUE | {
     "-", "--", "---", "\u2013", "\u2014", ".", "..", "...", "?", "??", "*", "x", "/",
@@ -24,10 +24,10 @@ MISSING_MARKS = NO_VALUE | {
     "missing", "unknown", "not available", "not applicable", "no data", "nil", "void",
     "empty", "(none)", "(missing)", "(blank)",
 }
-"""Those, and what people write for it."""
+"""Those, and what people write for a missing value."""
 # fmt: on
 
-SORTS = {
+CELL_TYPES = {
     "text": "text",
     "number": "numbers",
     "truth": "true and false",
@@ -35,13 +35,23 @@ SORTS = {
     "duration": "durations",
     "other": "a type that is not read",
 }
+"""Types of cells, and what messages call them."""
+
+PYTHON_TYPES = (
+    ("text", str),
+    ("truth", (bool, np.bool_)),
+    ("date", (date, np.datetime64)),
+    ("duration", (timedelta, np.timedelta64)),
+    ("number", (Real, Decimal)),
+)
+"""Types of cells by the Python type of values; the first that fits counts."""
 
 FIRST_DAY, LAST_DAY = np.datetime64("0001-01-01"), np.datetime64("9999-12-31")
-"""Of the calendar; other dates are missing."""
+"""Of the calendar; dates beyond them count as missing."""
 
 WHOLE = re.compile(r"-?\d+")
 MOST_EXACT = 10**15
-"""Up to here, whole numbers and floats are the same."""
+"""Whole numbers below it are exact as floats."""
 
 MONTH = re.compile(
     r"(?<![a-z])(?:(jan)(?:uary)?|(feb)(?:ruary)?|(mar)(?:ch)?|(apr)(?:il)?|(may)|(jun)e?|"
@@ -60,71 +70,80 @@ def _no_text():
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Values of a column that are there, all of one sort.
+    """The cells of a column that have one type and are not missing.
 
-    ``sort`` is "text", "number", "truth", "date", "duration" or "other"; ``values`` is
-    a Series whose index says in which of the column's rows they are, and ``beyond`` one
-    of text: dates that are none of the calendar.
+    Attributes
+    ----------
+    type : str
+        A key of `CELL_TYPES`.
+    values : Series
+        Its index holds the positions of the cells in the column.
+    beyond : Series of str
+        Dates beyond the calendar.
     """
 
-    sort: str
+    type: str
     values: object
-    beyond: object = field(default_factory=_no_text)
+    beyond: object = field(default_factory=lambda: import_pandas().Series(dtype=object))
 
 
 def cells_of(column):
-    """Cells of a column, one `Cells` for each sort; the rows are counted from 0.
+    """Divide a column by the types of its cells: one `Cells` for each type.
 
-    Missing values, numbers that are none (NaN) and empty text are in none.
+    Missing values, NaN and empty text are left out.
 
     Raises
     ------
     ValueError
-        If times are of a zone that is not known.
+        If times have an unknown time zone.
     """
     pd = import_pandas()
     column = column.reset_index(drop=True)
     column = column[column.notna()]
-    sort = _sort_of_type(column.dtype)
-    if sort is None:
+    if column.dtype.type in (np.object_, pd.CategoricalDtype.type):
         column = column.astype(object)
-        column = column[column.notna()]  # a category may be none as well
-        found = pd.Series(map(_sort_of_value, column), index=column.index, dtype=object)
-        parts = [(s, column[found == s]) for s in found.unique()]
+        column = column[column.notna()]  # a category may be missing as well
+        types = pd.Series(
+            [_cell_type(type(value)) for value in column], column.index, dtype=object
+        )
+        parts = [(one, column[types == one]) for one in types.unique()]
     else:
-        parts = [(sort, column)]
-    cells = [_of_a_sort(*part) for part in parts]
+        parts = [(_cell_type(column.dtype.type), column)]
+    cells = [_of_type(*part) for part in parts]
     return [some for some in cells if len(some.values) + len(some.beyond)]
 
 
-def _of_a_sort(sort, values):
-    """Cells, of those values that say something."""
-    if sort == "text":
+def _cell_type(python_type):
+    for name, types in PYTHON_TYPES:
+        if issubclass(python_type, types):
+            return name
+    return "other"
+
+
+def _of_type(cell_type, values):
+    if cell_type == "text":
         values = values.astype(object)
         values = values[values != ""]
-    elif sort == "number":
+    elif cell_type == "number":
         numbers = values.to_numpy(dtype=float, na_value=np.nan)
         values = values[~np.isnan(numbers)]
-    elif sort == "date" and not _is_object(values):
-        return _of_the_calendar(values)
-    return Cells(sort, values)
+    elif cell_type == "date" and values.dtype != object:
+        return _split_dates(values)
+    return Cells(cell_type, values)
 
 
-def _is_object(values):
-    return import_pandas().api.types.is_object_dtype(values.dtype)
-
-
-def _of_the_calendar(values):
-    """Cells of dates of a type, as pandas' own time stamps."""
+def _split_dates(values):
+    """`Cells` of dates of a date type: pandas' time stamps, and dates beyond."""
     pd = import_pandas()
     if isinstance(values.dtype, pd.ArrowDtype):
         stamps, zone = _stamps_of_arrow(values)
     else:
         stamps, zone = values, values.dt.tz
         stamps = (stamps if zone is None else stamps.dt.tz_convert(None)).to_numpy()
-    known = _in_the_calendar(stamps, zone)
-    days = stamps[~known].astype("datetime64[D]").astype(str)
-    beyond = pd.Series(days, values.index[~known], dtype=object)
+    days = stamps.astype("datetime64[D]")
+    margin = 0 if zone is None else 1  # the clock of a zone may show another day
+    known = (days >= FIRST_DAY + margin) & (days <= LAST_DAY - margin)
+    beyond = pd.Series(days[~known].astype(str), values.index[~known], dtype=object)
     stamps = pd.Series(stamps[known], values.index[known], name=values.name)
     if zone is not None:
         try:
@@ -137,7 +156,7 @@ def _of_the_calendar(values):
 
 
 def _stamps_of_arrow(values):
-    """``(stamps, zone)``: of UTC where there is a zone, as numpy's datetime64."""
+    """``(stamps, zone)``: numpy's datetime64, in UTC if there is a zone."""
     import pyarrow as pa
 
     dtype, array = values.dtype.pyarrow_dtype, values.array.__arrow_array__()
@@ -149,65 +168,11 @@ def _stamps_of_arrow(values):
     return stamps, None if pa.types.is_date(dtype) else dtype.tz
 
 
-def _in_the_calendar(stamps, zone):
-    """Which stamps (n_values,) are of the calendar, by the clock of any zone."""
-    days = stamps.astype("datetime64[D]")
-    margin = 0 if zone is None else 1
-    return (days >= FIRST_DAY + margin) & (days <= LAST_DAY - margin)
-
-
-def _sort_of_type(dtype):
-    """The sort of cells of a type; None if each cell is of a type of its own."""
-    pd = import_pandas()
-    if isinstance(dtype, pd.ArrowDtype):
-        return _sort_of_arrow(dtype.pyarrow_dtype)
-    types = pd.api.types
-    if types.is_object_dtype(dtype) or isinstance(dtype, pd.CategoricalDtype):
-        return None
-    if types.is_bool_dtype(dtype):
-        return "truth"
-    if types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype):
-        return "number"
-    if types.is_datetime64_any_dtype(dtype):
-        return "date"
-    if types.is_timedelta64_dtype(dtype):
-        return "duration"
-    return "text" if types.is_string_dtype(dtype) else "other"
-
-
-def _sort_of_arrow(dtype):
-    from pyarrow import types
-
-    if types.is_dictionary(dtype):
-        return None
-    if types.is_string(dtype) or types.is_large_string(dtype):
-        return "text"
-    if types.is_boolean(dtype):
-        return "truth"
-    if types.is_integer(dtype) or types.is_floating(dtype) or types.is_decimal(dtype):
-        return "number"
-    if types.is_date(dtype) or types.is_timestamp(dtype):
-        return "date"
-    return "duration" if types.is_duration(dtype) else "other"
-
-
-def _sort_of_value(value):
-    if isinstance(value, str):
-        return "text"
-    if isinstance(value, bool | np.bool_):
-        return "truth"
-    if isinstance(value, date | np.datetime64):  # of which times of a day are some
-        return "date"
-    if isinstance(value, timedelta | np.timedelta64):
-        return "duration"
-    return "number" if isinstance(value, Real | Decimal) else "other"
-
-
 def as_numbers(cells):
-    """Numbers, truth and durations, in days, as a Series of float."""
+    """Numbers, booleans, and durations in days, as a Series of float."""
     pd = import_pandas()
     values = cells.values
-    if cells.sort == "duration":
+    if cells.type == "duration":
         values = pd.to_timedelta(values) / pd.Timedelta(days=1)
     numbers = values.to_numpy(dtype=float, na_value=np.nan)
     numbers = np.where(np.isfinite(numbers), numbers, np.nan)
@@ -215,19 +180,19 @@ def as_numbers(cells):
 
 
 def as_dates(cells, zone=None):
-    """Dates as a Series of time stamps without a zone, as the clock says.
+    """Dates as a Series of time stamps without a zone.
 
-    The clock is that of ``zone``, or of the zone that a date has of its own.
+    They are local times in ``zone``, or by default in the zone of each date.
     """
     pd = import_pandas()
-    if not _is_object(cells.values):
-        return _by_clock(cells.values.dt, zone).dt.as_unit("us")
-    dates = [_by_clock(pd.Timestamp(value), zone) for value in cells.values]
+    if cells.values.dtype != object:
+        return _local(cells.values.dt, zone).dt.as_unit("us")
+    dates = [_local(pd.Timestamp(value), zone) for value in cells.values]
     return pd.Series(dates, cells.values.index, dtype="datetime64[us]")
 
 
-def _by_clock(dates, zone):
-    """One time stamp, or many, without a zone."""
+def _local(dates, zone):
+    """A time stamp, or the ``dt`` of many, as local time without a zone."""
     if dates.tz is not None and zone is not None:
         dates = dates.tz_convert(zone)
         dates = getattr(dates, "dt", dates)
@@ -235,19 +200,19 @@ def _by_clock(dates, zone):
 
 
 def zone_of(cells):
-    """The zone of dates, which all have; None where they have none, or of their own."""
-    return None if _is_object(cells.values) else cells.values.dt.tz
+    """The common zone of dates; None if they have none, or differ."""
+    return None if cells.values.dtype == object else cells.values.dt.tz
 
 
 def as_known_numbers(cells, known):
-    """Numbers as text, those as the text of ``known`` which is the same number.
+    """Numbers as text: the text in ``known`` that is the same number, if there is one.
 
-    A column of whole numbers comes as one of floats where a row has none.
+    pandas makes floats of whole numbers if a row has none.
 
     Raises
     ------
     ValueError
-        If a number is none of ``known``, and cannot be as all of those are whole.
+        If all of ``known`` are whole numbers, and a number cannot be one.
     """
     of_number = {float(text): text for text in known}
     all_whole = all(WHOLE.fullmatch(text) for text in known)
@@ -270,13 +235,13 @@ def as_known_numbers(cells, known):
 
 
 def as_text(cells, with_time=False):
-    """Text, numbers, truth and dates as text, exactly as they are: a Series.
+    """Text, numbers, booleans and dates as text, exactly as they are: a Series.
 
-    Dates are without a time where all are at midnight, unless ``with_time`` is True.
+    Dates have no time if all are at midnight, unless ``with_time`` is True.
     """
     pd = import_pandas()
     values = cells.values
-    if cells.sort != "date":
+    if cells.type != "date":
         return as_strings(values)
     text = [pd.Timestamp(value).isoformat() for value in values]
     if not with_time and all(value.endswith(MIDNIGHT) for value in text):
@@ -285,21 +250,19 @@ def as_text(cells, with_time=False):
 
 
 def as_strings(values):
-    """What `str` makes of each value of a Series, a Series."""
+    """`str` of each value of a Series."""
     text = [str(value) for value in values.tolist()]
     return import_pandas().Series(text, index=values.index, dtype=object)
 
 
 def tally(text):
-    """Values of a Series of text without spaces around them, and how many of each."""
+    """Counts of the values of a Series of text, without spaces around them."""
     return text.str.strip().value_counts(sort=False).drop("", errors="ignore")
 
 
 def is_mark(text):
-    """Which of a Series of text are marks of missing values: a Series of bool."""
-    return text.map(lambda value: value.strip().casefold() in MISSING_MARKS).astype(
-        bool
-    )
+    """Which values of a Series of text are marks of missing values."""
+    return text.str.strip().str.casefold().isin(MISSING_MARKS)
 
 
 def shown(value):

@@ -1,4 +1,4 @@
-"""What `read_tasks` is given, checked: names of columns, the task and the target."""
+"""Checks of the arguments of `read_tasks`, and of the target that was read."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -14,7 +14,7 @@ from ._widths import HEADER
 
 @dataclass(frozen=True)
 class ReadingRules:
-    """How the user wants columns to be read, as in `read_tasks`."""
+    """How the user sets columns to be read; see the parameters of `read_tasks`."""
 
     text: tuple = ()
     number: tuple = ()
@@ -44,7 +44,7 @@ class ReadingRules:
 
 
 def check_names(**names):
-    """Whether names of columns are text."""
+    """Raise unless names of columns are text."""
     for option, given in names.items():
         if not isinstance(given, str):
             raise TypeError(
@@ -53,7 +53,7 @@ def check_names(**names):
 
 
 def check_lists(**names):
-    """Whether names of columns are in lists, and none in two of them."""
+    """Raise unless names of columns are in lists, and none in two of them."""
     for option, given in names.items():
         if isinstance(given, str):
             raise ValueError(
@@ -74,7 +74,7 @@ def check_lists(**names):
 
 
 def check_columns(frame, task, target, classes, drop, rules):
-    """Whether the columns that are named are there, and can be used so."""
+    """Raise unless the named columns exist, and can be used as asked for."""
     if frame.shape[1] < 2:
         raise ValueError(
             f"The table has one column alone, {frame.columns[0]!r}. In text files, "
@@ -115,7 +115,7 @@ def _absent(name, use, columns):
 
 
 def checked_frame(frame):
-    """Rows of a table as a DataFrame with rows; those of other libraries as well."""
+    """Rows of a table as a pandas DataFrame, from that of any library; not empty."""
     if not isinstance(frame, import_pandas().DataFrame):
         if not all(hasattr(frame, it) for it in ("__arrow_c_stream__", "columns")):
             raise TypeError(
@@ -129,15 +129,15 @@ def checked_frame(frame):
 
 
 def check_target(y, reading, remarks):
-    """Whether targets (n_rows,) can be predicted: they vary, and classes are few.
+    """Raise unless targets (n_rows,) vary, and classes are few.
 
-    ``remarks`` say what was left out.
+    ``remarks`` are added to the message.
     """
     n_values = y.nunique()
     if n_values < 2:
         said = f"The target {y.name!r} never changes: {shown(y.iloc[0])}."
         raise ValueError(" ".join([said, *remarks]))
-    if reading.kind == "number":
+    if reading.column_type == "number":
         return
     is_number = reading.source == "number"
     if reading.source == "text":
@@ -151,19 +151,19 @@ def check_target(y, reading, remarks):
 
 
 def exact_text(values):
-    """Text (n_values,) as an array of numpy's, which cannot hold all that text can."""
+    """Text (n_values,) as a numpy array; raise if numpy cannot hold it exactly."""
     text = values.to_numpy(dtype=str)
     lost = text != values.to_numpy(dtype=object)
     if lost.any():
         raise ValueError(
             f"{values.name!r} holds text that ends in a null character, "
-            f"{shown(values[lost].iloc[0])!r} say. Take it off."
+            f"e.g. {shown(values[lost].iloc[0])!r}. Take it off."
         )
     return text
 
 
 def check_distinct(names):
-    """Whether the columns that are made of a table have names of their own."""
+    """Raise if two features made of a table have the same name."""
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(

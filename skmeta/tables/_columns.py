@@ -1,10 +1,10 @@
-"""A column of a table, read in one way: of these rows, and of all that come after."""
+"""How a column of a table is read: in the table itself and in new rows."""
 
 from dataclasses import dataclass, field
 
 from ._cells import (
+    CELL_TYPES,
     MIDNIGHT,
-    SORTS,
     as_dates,
     as_known_numbers,
     as_numbers,
@@ -23,11 +23,11 @@ TAKES = {
     "date": ("text", "date"),
     "text": ("text", "number", "truth", "date"),
 }
-"""Sorts of cells that a reading takes, whatever those of the table were."""
+"""Types of cells that a column of each type takes, whatever those of the table were."""
 
 ISO = DateFormat("%Y-%m-%d")
 NONE = "(none)"
-"""What a missing value of a column of text is called."""
+"""The category of missing values of a column of text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,22 +38,22 @@ class ColumnReading:
     ----------
     name : str
         Of the column.
-    kind : {"number", "date", "text"}
+    column_type : {"number", "date", "text"}
     example : str
         How it is read, with a value of the table.
     source : str
-        The sort of its cells in the table, as `cells_of` says.
+        The type of its cells in the table, as in `Cells`.
     format : NumberFormat, TruthFormat, DateFormat or None
-        Of what is written as text.
+        Of numbers and dates that are written as text.
     known : frozenset of str
-        Values, where the kind is text.
+        The values of a column of text.
     zone : tzinfo, str or None
-        By whose clock dates are read that have a zone; None takes that of each date.
+        Time zone in which dates with a zone are read; None for that of each date.
     use : {"column", "task", "target"}
     """
 
     name: str
-    kind: str
+    column_type: str
     example: str
     source: str = "text"
     format: object = None
@@ -63,23 +63,24 @@ class ColumnReading:
 
     @property
     def label(self):
-        """What the column is, in a word or two."""
+        """Role and type of the column, in a word or two."""
         if self.use == "task":
             return "task"
         if self.use == "target":
-            return f"target, {'classes' if self.kind == 'text' else self.kind}"
-        return self.kind
+            is_class = self.column_type == "text"
+            return f"target, {'classes' if is_class else self.column_type}"
+        return self.column_type
 
     @property
     def _with_time(self):
-        """Whether text made of dates has a time, those at midnight too."""
+        """Whether dates as text have a time, even if all are at midnight."""
         return any(value.endswith(MIDNIGHT) for value in self.known)
 
     def __str__(self):
         return f"{self.name!r} ({self.label}): {self.example}"
 
     def read(self, column):
-        """Values of a column, of a table of the same kind.
+        """Read a column of the same table, or of new rows.
 
         Parameters
         ----------
@@ -90,12 +91,12 @@ class ColumnReading:
         values : Series of shape (n_rows,)
             Numbers, time stamps or text; missing where there is nothing to read.
         unread : Series of str
-            What is neither a number nor a date, where it has to be.
+            What is no number, or no date, in a column of these.
 
         Raises
         ------
         ValueError
-            If the cells are of another sort than those of the table.
+            If the cells have another type than those of the table.
         """
         pd = import_pandas()
         values, unread = [pd.Series(dtype=object)], [pd.Series(dtype=object)]
@@ -108,24 +109,32 @@ class ColumnReading:
         return values, pd.concat(unread[1:] or unread)
 
     def _values(self, cells):
-        """Cells as what they are read as."""
-        compact = self.format == DateFormat(COMPACT) and cells.sort == "number"
-        if cells.sort not in (*TAKES[self.kind], self.source) and not compact:
+        """Cells of one type as numbers, time stamps or text."""
+        compact = self.format == DateFormat(COMPACT) and cells.type == "number"
+        if cells.type not in (*TAKES[self.column_type], self.source) and not compact:
             self._refuse(cells)
-        if self.kind == "text" and cells.sort == self.source == "number" and self.known:
+        if (
+            self.column_type == "text"
+            and cells.type == self.source == "number"
+            and self.known
+        ):
             return self._numbers_as_text(cells)
-        if self.kind == "text":
+        if self.column_type == "text":
             text = as_text(cells, self._with_time)
-            if cells.sort != self.source and not self.known.issuperset(text):
+            if cells.type != self.source and not self.known.issuperset(text):
                 self._refuse(cells)
             return text
         if compact:
             return self.format.read(cells.values.map("{:.0f}".format))
-        if cells.sort == "text":
-            form = self.format or {"number": NumberFormat(), "date": ISO}[self.kind]
+        if cells.type == "text":
+            form = (
+                self.format or {"number": NumberFormat(), "date": ISO}[self.column_type]
+            )
             return form.read(cells.values)
         return (
-            as_numbers(cells) if self.kind == "number" else as_dates(cells, self.zone)
+            as_numbers(cells)
+            if self.column_type == "number"
+            else as_dates(cells, self.zone)
         )
 
     def _numbers_as_text(self, cells):
@@ -138,14 +147,16 @@ class ColumnReading:
             ) from error
 
     def _refuse(self, cells):
+        was = f"{NAMES[self.column_type]} from {CELL_TYPES[self.source]}"
+        example = shown(cells.values.iloc[0])
         raise ValueError(
-            f"{self.name!r} was read as {NAMES[self.kind]} from {SORTS[self.source]}, "
-            f"and these rows hold {SORTS[cells.sort]}, {shown(cells.values.iloc[0])} "
-            "say. Give the cells as they were there; read_table reads a file so."
+            f"{self.name!r} was read as {was}, and these rows hold "
+            f"{CELL_TYPES[cells.type]}, e.g. {example}. Give the cells as they were "
+            "there; read_table reads a file so."
         )
 
-    def columns(self, values):
-        """Columns for a meta-learner of what was read: numbers, or text.
+    def features(self, values):
+        """Features made of the values: numbers, or text.
 
         Parameters
         ----------
@@ -154,17 +165,17 @@ class ColumnReading:
 
         Returns
         -------
-        columns : dict of str -> Series of shape (n_rows,)
+        features : dict of str -> Series of shape (n_rows,)
         """
-        if self.kind == "number":
+        if self.column_type == "number":
             return {self.name: values.astype(float)}
-        if self.kind == "text":
+        if self.column_type == "text":
             return {self.name: values.astype(object).where(values.notna(), NONE)}
         return _date_parts(self.name, values)
 
 
 def _date_parts(name, dates):
-    """Of each date its day, counted on, and its month and weekday."""
+    """Days since 2000, month and weekday of dates."""
     pd = import_pandas()
     dates = pd.to_datetime(dates)
     days = (dates - pd.Timestamp("2000-01-01")) / pd.Timedelta(days=1)

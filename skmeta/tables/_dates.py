@@ -1,4 +1,4 @@
-"""Dates in text: one format for a whole column, or none."""
+"""Dates in text, with one format for a whole column."""
 
 import re
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ NAMED = ("%d{s}%b{s}%Y", "%b{s}%d{s}%Y", "%d{s}%b{s}%y", "%Y{s}%b{s}%d", "%b{s}%
 OTHERS = ("%d%b%Y", "%Y-%m", "%Y/%m", "%m/%Y")
 COMPACT = "%Y%m%d"
 MAX_DAY = 30
-"""Characters of a date without its time, at most."""
+"""Characters of a date without its time of day, at most."""
 
 YEARS = (1900, 2100)
-"""Of whole numbers of eight digits that are dates."""
+"""Range of years of eight-digit numbers that are dates."""
 
 WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 PARTS = re.compile(
@@ -41,7 +41,7 @@ PADDED = re.compile(r"\d\d\.\d\d\.\d\d")
 
 @dataclass(frozen=True)
 class DateFormat:
-    """How the dates of a column are written, the time of day aside.
+    """The format of the dates of a column, without the time of day.
 
     ``code`` is a format of `datetime.strptime`.
     """
@@ -50,20 +50,20 @@ class DateFormat:
 
     @property
     def day_first(self):
-        """Whether the day is before the month; None where that is in no doubt."""
+        """Whether the day is before the month; None if the format leaves no doubt."""
         if "%b" in self.code or "%d" not in self.code or self.code[1] in "Yy":
             return None
         return self.code.startswith("%d")
 
     @property
     def swapped(self):
-        """The same with day and month the other way round."""
+        """The same format with day and month swapped."""
         code = self.code.replace("%d", "%_").replace("%m", "%d").replace("%_", "%m")
         return DateFormat(code)
 
     @property
     def described(self):
-        """What makes a date of a text, a list of phrases."""
+        """How a text is read as a date, as a list of phrases."""
         order = {True: ["day first"], False: ["month first"], None: []}[self.day_first]
         if self.code.startswith("%y"):
             order = ["year first"]
@@ -72,14 +72,14 @@ class DateFormat:
         return order
 
     def read(self, text):
-        """Time stamps, as the clock says, of a Series of text; NaT where it is none."""
+        """Local time stamps of a Series of text; NaT for what is no date."""
         pd = import_pandas()
         different = pd.Series(text.unique(), dtype=object)
         dates = self.dates(in_parts(different))
         return dates.iloc[pd.Index(different).get_indexer(text)].set_axis(text.index)
 
     def dates(self, parts):
-        """Time stamps of what `in_parts` gives."""
+        """Time stamps of the output of `in_parts`."""
         pd = import_pandas()
         day = parts["day"]
         if "%y" in self.code and "." in self.code:  # versions are 1.2.10
@@ -94,7 +94,7 @@ class DateFormat:
 
 
 def in_parts(text):
-    """The day, as text, and the time of day of a Series of text."""
+    """The day, as text, and the time of day, of a Series of text."""
     pd = import_pandas()
     found = [PARTS.fullmatch(value.strip()) for value in text]
     times = [_time(match) if match else None for match in found]
@@ -107,7 +107,7 @@ def in_parts(text):
 
 
 def _plain(day):
-    """A day with short names of months, without commas and ordinals."""
+    """Normalise a day: short names of months, no commas, no ordinals."""
     if len(day) > MAX_DAY:
         return ""
     if not WORDS.search(day):
@@ -119,7 +119,7 @@ def _plain(day):
 
 
 def _time(match):
-    """Seconds from midnight, by the clock; None where there is no such time."""
+    """Seconds from midnight, in local time; None if there is no such time."""
     if not match["hour"]:
         return 0.0
     hour, minute = int(match["hour"]), int(match["minute"])
@@ -132,37 +132,37 @@ def _time(match):
 
 
 def zones_differ(text):
-    """Whether a Series of text holds times of different zones, or of none and one."""
+    """Whether times in a Series of text have different zones, or only some have one."""
     found = [PARTS.fullmatch(value.strip()) for value in text]
     return len({_zone(match["zone"]) for match in found if match and match["hour"]}) > 1
 
 
 def _zone(text):
-    """A zone as its distance from UTC; the empty text where there is none."""
+    """A zone as its offset from UTC; empty if there is none."""
     digits = re.sub("[^0-9+-]", "", text)
     return digits.ljust(5, "0") if digits else "+0000" if text else ""
 
 
 class DateSurvey:
-    """How the dates of a column of text are written, as its values show.
+    """Date formats that fit a column of text.
 
     Parameters
     ----------
     counts : Series of int
-        How many there are of each value, as `tally` gives them.
+        Counts of the values, as returned by `tally`.
     day_first : bool or None
-        What the user says.
+        What the user sets.
 
     Attributes
     ----------
     formats : list of DateFormat
-        Those in which most values are dates, as many as differ in what a value is.
+        Those in which most values are dates, one for each different result.
     share : float
-        Of the values that are dates then.
+        Share of the values that are dates in these formats.
     contrary : bool
         Whether some values show that the day is first, and some that the month is.
     proves : bool or None
-        That the day is first, or that the month is.
+        Whether the values prove that the day is first, or the month; None if neither.
     """
 
     def __init__(self, counts, day_first=None):
@@ -191,7 +191,7 @@ class DateSurvey:
                 self.formats.append(form)
         if len(best) == 1:
             self.proves = best[0].day_first
-        if len(self.formats) > 1:  # years are first between hyphens, if at all
+        if len(self.formats) > 1:  # years come first only with hyphens
             self.formats = [
                 form
                 for form in self.formats
@@ -199,7 +199,7 @@ class DateSurvey:
             ]
 
     def _like_dates(self, counts):
-        """Values that look like dates, a list; empty where these are not most."""
+        """List of values that look like dates; empty if these are not the most."""
         looks, n_others = [], 0
         for text, count in counts.items():
             match = PARTS.fullmatch(text)
@@ -212,12 +212,12 @@ class DateSurvey:
         return looks
 
     def format(self, day_first):
-        """The format of the column; None if undecided.
+        """The format of the column; None if ambiguous.
 
         Parameters
         ----------
         day_first : bool or None
-            What other columns prove, where the user does not say.
+            What other columns prove; a setting of the user takes precedence.
         """
         if len(self.formats) == 1:
             return self.formats[0]
@@ -232,7 +232,7 @@ class DateSurvey:
 
 
 def _formats(days, day_first):
-    """Formats that may be those of days, by their separators."""
+    """Formats to try, by the separators in the days."""
     found = [s for s in SEPARATORS if days.str.contains(s, regex=False).any()]
     codes = [code.format(s=s) for s in found for code in (*NUMERIC, *NAMED)]
     forms = [DateFormat(code) for code in (COMPACT, *codes, *OTHERS)]
@@ -240,19 +240,19 @@ def _formats(days, day_first):
 
 
 def maybe_dates(counts):
-    """What to say of text that is not read as dates, but may be; empty if it is not."""
+    """Hint for text that is not read as dates but looks like them; else empty."""
     days = [_plain(text) for text in counts.index]
     without_year = [bool(NO_YEAR.fullmatch(day) and MONTH.search(day)) for day in days]
     most = MOST * n_values(counts)
     if counts[without_year].sum() >= most:
         return (
-            f"If these are dates, {shown(counts[without_year].index[0])} say, their "
+            f"If these are dates, e.g. {shown(counts[without_year].index[0])}, their "
             "year is missing: write them as 2021-01-31."
         )
     like = [bool(MAYBE_DATE.fullmatch(text)) for text in counts.index]
     if counts[like].sum() >= most:
         return (
-            f"If these are dates, {shown(counts[like].index[0])} say, they are not "
+            f"If these are dates, e.g. {shown(counts[like].index[0])}, they are not "
             "written as those that are read: write them as 2021-01-31, or as "
             "2021-01-31 22:00 with a time."
         )

@@ -1,4 +1,4 @@
-"""Tables in files, as they are: text between separators, parquet and feather."""
+"""Tables in files: delimited text, parquet and feather, without inference of types."""
 
 import csv
 import re
@@ -22,21 +22,21 @@ FORMATS = {
 }
 
 MAX_HEADER = 1 << 20
-"""Characters that separators are looked for in."""
+"""Characters that are searched for the separator."""
 
 SEPARATORS = (";", ",", "\t")
 UNNAMED = "Unnamed: "
-"""What columns without a name are called, with their number."""
+"""Prefix of the names of columns without one."""
 
 N_LOOKED_AT = 200
-"""Rows whose widths say which separator it is."""
+"""Rows whose widths determine the separator."""
 
 
 @dataclass(frozen=True, eq=False)
 class TableFile:
-    """A table as it is in a file.
+    """The table in a file.
 
-    ``separator`` is None where the file itself gives its columns types.
+    ``separator`` is None if the file has types of columns.
     """
 
     frame: object
@@ -45,7 +45,7 @@ class TableFile:
 
 
 def read_table(path):
-    """Read a table from a file, as it is.
+    """Read a table from a file, without inference of types.
 
     Parameters
     ----------
@@ -54,15 +54,15 @@ def read_table(path):
     Returns
     -------
     frame : pandas.DataFrame
-        Of parquet and feather, columns of the file's types, as pandas' Arrow types. Of
-        text files, every cell is text, exactly as it is written, and an empty cell is
-        the empty text.
+        Columns of parquet and feather files have their types, as Arrow types of pandas.
+        In text files every cell is text, exactly as it is written, and an empty cell is
+        empty text.
 
     Raises
     ------
     ValueError
-        If the file is not there, is of no known format, cannot be read or is empty, if
-        two columns have the same name, or a row has fewer or more fields than the
+        If the file does not exist, has an unknown format, cannot be read or is empty,
+        if two columns have the same name, or a row has fewer or more fields than the
         header.
     ImportError
         If pandas is not installed, or pyarrow for parquet and feather.
@@ -71,7 +71,7 @@ def read_table(path):
     --------
     >>> from importlib.resources import files
     >>> from skmeta.tables import read_table
-    >>> frame = read_table(files("skmeta") / "data" / "suzuki.csv.gz")
+    >>> frame = read_table(files("skmeta.datasets") / "data" / "suzuki.csv.gz")
     >>> frame["yield"].head(2).to_list()
     ['0.0476', '0.0412']
     """
@@ -79,7 +79,7 @@ def read_table(path):
 
 
 def read_file(path):
-    """A `TableFile`."""
+    """Read a `TableFile`, as `read_table`."""
     import_pandas()
     path = Path(path)
     if not path.is_file():
@@ -116,7 +116,7 @@ def import_pandas():
 
 
 def _read_typed(path, kind):
-    """A file whose columns have types."""
+    """Read a file with types of columns."""
     from pyarrow import feather, parquet
 
     if kind == "parquet":
@@ -128,7 +128,7 @@ def _read_typed(path, kind):
 
 
 def frame_of(table):
-    """A DataFrame, with the types of an Arrow table, of it or what can be one."""
+    """A DataFrame of Arrow types, of an Arrow table or what can be converted to one."""
     import pyarrow as pa
 
     table = pa.table(table)
@@ -139,14 +139,14 @@ def frame_of(table):
 
 
 def _plain_type(dtype):
-    """A type that pandas knows, for the values of another."""
+    """A type that pandas supports, for the values of another."""
     from pyarrow import large_string, types
 
     return large_string() if types.is_string_view(dtype) else dtype
 
 
 def _read_text(path):
-    """A file of cells between commas, semicolons or tabs."""
+    """Read a file delimited by commas, semicolons or tabs."""
     text, notes = _decoded(path)
     separator, text = _separator(text)
     lines = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
@@ -170,7 +170,7 @@ def _read_text(path):
 
 
 def _decoded(path):
-    """``(text, notes)`` of a text file, by its byte order mark, as UTF-8 or cp1252."""
+    """``(text, notes)`` of a text file: by byte order mark, else UTF-8, else cp1252."""
     from pandas.io.common import get_handle
 
     with get_handle(path, "rb", compression="infer", is_text=False) as handles:
@@ -193,9 +193,9 @@ def _decoded(path):
 
 
 def _separator(text):
-    """``(separator, text)``: that under which the rows agree in how many fields.
+    """``(separator, text)``: that under which most rows have as many fields.
 
-    A first line such as ``sep=;``, which spreadsheets write, says so and is taken off.
+    A first line such as ``sep=;``, which spreadsheets write, sets it and is removed.
     """
     said = re.match(r'"?sep=([,;\t])"?\r?\n', text)
     if said:
@@ -207,9 +207,9 @@ def _separator(text):
 
 
 def _agreement(text, separator):
-    """How many of the first rows have the same number of fields, and more than one.
+    """How many of the first rows have the same number of fields, at least two.
 
-    With or without those at their ends that are empty.
+    Empty fields at the end of rows count or not, whichever gives more.
     """
     lines = csv.reader(StringIO(text[:MAX_HEADER], newline=""), delimiter=separator)
     try:
@@ -224,7 +224,7 @@ def _agreement(text, separator):
 
 
 def _column_names(header):
-    """Names without spaces around them, each of one column."""
+    """Names without surrounding spaces; raise if two are the same."""
     names = [str(name).strip() for name in header]
     names = [name or f"{UNNAMED}{j}" for j, name in enumerate(names)]
     twice = [name for name, count in Counter(names).items() if count > 1]

@@ -1,4 +1,4 @@
-"""Which way of writing numbers a column of text has, as all its values show."""
+"""Inference of the number format of a column of text, from all its values."""
 
 import re
 from collections import Counter
@@ -16,38 +16,38 @@ from ._numbers import (
 )
 
 UNMARKED = re.compile(r"\D*[1-9][0-9]{3,}\D*")
-"""A whole number above 1000 without marks of thousands."""
+"""A whole number of 1000 or more without a thousands separator."""
 
 
 class NumberSurvey:
-    """How the numbers of a column of text are written, as its values show.
+    """Number formats that fit a column of text.
 
     Parameters
     ----------
     counts : Series of int
-        How many there are of each value, as `tally` gives them.
+        Counts of the values, as returned by `tally`.
     forced : bool
-        Whether the user says that these are numbers, codes as well.
+        Whether the user sets that these are numbers, even codes.
     decimal, thousands : str or None
-        The marks that the user says.
+        The marks that the user sets.
 
     Attributes
     ----------
     formats : list of formats
         Those in which most values are numbers: none, one, or one for each decimal mark
-        where the column can be read with both, and differs.
+        if the column can be read with both, with different results.
     share : float
-        Of the values that are numbers then.
+        Share of the values that are numbers in these formats.
     code : str or None
-        A value that makes these codes: with a zero in front, or of many digits.
+        A value that makes these codes: with a leading zero, or of many digits.
     units : sequence of str
-        Two values, where units differ and these are no numbers for it.
+        Two values with different units, if these are the reason for no format.
     examples : dict of Written -> str
-        One value of each way of writing, its digits aside.
+        One value of each notation.
     decimal : str or None
         The decimal mark that the column proves.
     grouped : bool
-        Whether all values look like whole numbers, with a mark at each thousand.
+        Whether all values look like whole numbers with thousands separators.
     """
 
     def __init__(self, counts, forced=False, decimal=None, thousands=None):
@@ -64,21 +64,23 @@ class NumberSurvey:
         if n_true and n_true >= MOST * self.n_values:
             self.formats, self.share = [truth], n_true / self.n_values
             return
-        sorts = Counter()  # numbers that differ in their digits alone count as one
+        notations = Counter()
         for text, count in counts.items():
             if apart := take_apart(text):
-                sorts[apart[0]] += count
+                notations[apart[0]] += count
                 self.examples.setdefault(apart[0], text)
-        affix = self._affix(sorts)
+        affix = self._affix(notations)
         if affix is not None:
-            self._decide({w: n for w, n in sorts.items() if w.affix == affix}, affix)
+            self._decide(
+                {w: n for w, n in notations.items() if w.affix == affix}, affix
+            )
         if self.either:
             self.grouped = not any(map(UNMARKED.fullmatch, counts.index))
 
-    def _affix(self, sorts):
-        """What is before and after most numbers; None where units differ."""
+    def _affix(self, notations):
+        """What stands before and after most numbers; None if units differ."""
         counted = Counter()
-        for written, count in sorts.items():
+        for written, count in notations.items():
             counted[written.affix] += count
         if not counted:
             return None
@@ -90,21 +92,25 @@ class NumberSurvey:
         self.units = [of_unit[unit] for unit in units][:2]
         return None
 
-    def _decide(self, sorts, affix):
-        codes = [written for written in sorts if written.code and not self.forced]
-        amounts = [written for written in sorts if written not in codes]
+    def _decide(self, notations, affix):
+        codes = [written for written in notations if written.code and not self.forced]
+        amounts = [written for written in notations if written not in codes]
         decimals, thousands, either = (
             {getattr(written, role) for written in amounts} - {None}
             for role in ("decimal", "thousands", "either")
         )
         self.either = either
-        if sum(sorts[w] for w in codes) > sum(sorts[w] for w in amounts if w.decimal):
+        if sum(notations[w] for w in codes) > sum(
+            notations[w] for w in amounts if w.decimal
+        ):
             self.code = self.examples[codes[0]]
-        # A mark that is certain to be the one is not taken for the other elsewhere.
+        # A mark that certainly has one role cannot have the other elsewhere.
         no_decimal = (thousands & either) - {self.marks[0]}
         no_thousands = (decimals & either) - {self.marks[1]}
         fitting = {
-            form: sum(count for written, count in sorts.items() if form.fits(written))
+            form: sum(
+                count for written, count in notations.items() if form.fits(written)
+            )
             for form in _formats(*self.marks, affix, self.forced)
             if form.decimal not in no_decimal and form.thousands not in no_thousands
         }
@@ -125,18 +131,18 @@ class NumberSurvey:
 
     @property
     def proves(self):
-        """The decimal mark that these numbers prove; None if they are codes, say."""
+        """The decimal mark that these numbers prove; None if they are codes."""
         return self.decimal if self.share >= MOST and self.code is None else None
 
     def format(self, proven, between_commas):
-        """The format of the column in a file; None if undecided.
+        """The format of the column in its file; None if ambiguous.
 
         Parameters
         ----------
         proven : set of str
-            Decimal marks that columns prove, or the one that the user says.
+            Decimal marks that columns of the file prove, or the one that the user sets.
         between_commas : bool
-            Whether cells are, so that a comma in them has to be in quotes.
+            Whether commas separate the cells.
         """
         decimal = next(iter(proven)) if len(proven) == 1 else None
         if len(self.formats) != 1:
@@ -151,9 +157,9 @@ class NumberSurvey:
         return form
 
     def _decimal_in_doubt(self, proven, between_commas):
-        """The decimal mark if some mark may be that or one of thousands; or None.
+        """The decimal mark if a mark may be that or a thousands separator; or None.
 
-        Proof from other columns does not overrule what the column looks like.
+        Proof from other columns does not overrule the looks of this column.
         """
         if len(self.either) > 1:
             return None
@@ -166,7 +172,7 @@ class NumberSurvey:
 
 
 def _formats(decimal, thousands, affix, codes):
-    """Ways to write numbers, those without marks of thousands first."""
+    """Number formats to try, those without a thousands separator first."""
     marks = (None, thousands) if thousands else (None, *THOUSANDS)
     return [
         NumberFormat(point, mark, affix, codes)

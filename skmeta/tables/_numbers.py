@@ -1,8 +1,8 @@
-"""Numbers in text: one way of writing them for a whole column, or none.
+"""Numbers in text, with one format for a whole column.
 
-What a value looks like says which mark is its decimal mark, or nothing: "10,25" can be
-read in one way, "2.566" in two. All values of a column together decide; then the other
-columns of the file do, where they prove what the column looks like.
+A single value may show which mark is the decimal mark, or may not: "10,25" can be read
+in one way, "2.566" in two. All values of a column together decide, then the other
+columns of the file.
 """
 
 import math
@@ -14,10 +14,10 @@ from typing import NamedTuple
 from ._cells import MONTH, NO_VALUE
 
 MOST = 0.8
-"""Share of the values of a column that makes it one of numbers, or of dates."""
+"""Share of numbers, or dates, that makes a column one of these."""
 
 MAX_DIGITS = 15
-"""Of a whole number, which a float holds exactly; those with more are codes."""
+"""Digits of a whole number that a float holds exactly; with more it is a code."""
 
 NO_AFFIX = ("", "")
 DECIMALS = (".", ",")
@@ -26,7 +26,7 @@ MARKS = {".": "point", ",": "comma", " ": "space", "'": "apostrophe"}
 SAME = str.maketrans(
     dict.fromkeys("\u00a0\u2007\u2009\u202f", " ") | {"\u2019": "'", "\u2212": "-"}
 )
-"""Spaces that do not break, and other signs that look like one another."""
+"""Non-breaking spaces and typographic signs, as plain ones."""
 
 NUMBER = re.compile(
     r"(?P<sign>[+-]?)\s?(?P<before>(?:[A-Z]{0,3}[^\w\s.,'+-])?)\s?(?P<again>[+-]?)"
@@ -36,7 +36,7 @@ NUMBER = re.compile(
 SIMPLE = re.compile(
     r"-?(?:0|[1-9][0-9]{0,14}|(?:0|[1-9][0-9]*)(\.)(?:[0-9]{1,2}|[0-9]{4,}))"
 )
-"""What is a number in most files, which `NUMBER` is slower to find."""
+"""Plain numbers, which `NUMBER` matches more slowly."""
 
 EITHER = re.compile(r"[1-9][0-9]{0,2}([.,])[0-9]{3}")
 GROUPS = re.compile(r"[1-9][0-9]{0,2}([.,' ])[0-9]{3}(?:\1[0-9]{3})*(?:([.,])[0-9]+)?")
@@ -46,11 +46,11 @@ PLAIN = re.compile(r"[0-9]+(?:(\.)[0-9]*|(,)[0-9]+)?|(?:(\.)|(,))[0-9]+")
 
 
 class Written(NamedTuple):
-    """How a number is written, its digits aside.
+    """Notation of a number: all but its digits.
 
-    ``decimal`` and ``thousands`` are the marks that are certain, ``either`` one that
-    may be the one or the other; ``code`` is whether a zero is in front of other digits,
-    or a whole number has too many of them to be an amount.
+    ``decimal`` and ``thousands`` are marks of a certain role, ``either`` one that may
+    have either; ``code`` is whether it has a leading zero, or is a whole number of too
+    many digits to be an amount.
     """
 
     affix: tuple = NO_AFFIX
@@ -61,7 +61,7 @@ class Written(NamedTuple):
 
 
 def take_apart(text):
-    """``(written, digits)`` of a value of text; None where it is no number."""
+    """``(written, digits)`` of a text; None if it is no number."""
     simple = SIMPLE.fullmatch(text)
     if simple:
         return (WHOLE if simple[1] is None else POINT), text
@@ -81,7 +81,7 @@ def take_apart(text):
 
 
 def _marks(body, power):
-    """The marks between digits, with a power of ten after them or not."""
+    """The marks between digits, which a power of ten may follow."""
     if not power:
         if either := EITHER.fullmatch(body):
             return Written(either=either[1])
@@ -107,28 +107,28 @@ WHOLE, POINT = Written(), Written(decimal=".")
 
 
 class _Format:
-    """A way to write numbers."""
+    """A format of numbers in text."""
 
     def telling(self, text):
-        """How much a text is an example of it, marks of thousands most of all."""
+        """Sort key: how well a text illustrates the format."""
         said = self.described(text)
         return len(said), "thousands" in " ".join(said)
 
     def read(self, text):
-        """Numbers of a Series of text; NaN where it is none."""
+        """Numbers of a Series of text; NaN for what is none."""
         numbers = {value: self.value(value) for value in text.unique()}
         return text.map(numbers).astype(float)
 
     def unread(self, counts):
-        """Those of the values that a Series counts which are none."""
+        """Of a Series of counts, the values that are no numbers."""
         return counts[self.read(counts.index.to_series()).isna().to_numpy()]
 
 
 @dataclass(frozen=True)
 class NumberFormat(_Format):
-    """How the numbers of a column are written.
+    """The format of the numbers of a column.
 
-    ``decimal`` is None where no value of the file has a decimal mark.
+    ``decimal`` is None if no value of the file has a decimal mark.
     """
 
     decimal: str | None = "."
@@ -137,7 +137,7 @@ class NumberFormat(_Format):
     codes: bool = False
 
     def value(self, text):
-        """The number that a text is, as float; NaN where it is none."""
+        """The number that a text is, as float; NaN if it is none."""
         apart = take_apart(text)
         if not apart or not self.fits(apart[0]):
             return math.nan
@@ -150,7 +150,7 @@ class NumberFormat(_Format):
         return number if math.isfinite(number) else math.nan
 
     def read(self, text):
-        """Numbers of a Series of text; NaN where it is none."""
+        """Numbers of a Series of text; NaN for what is none."""
         if self.affix != NO_AFFIX or self.decimal != ".":
             return super().read(text)
         simple = text.str.fullmatch(SIMPLE.pattern).astype(bool)
@@ -158,7 +158,7 @@ class NumberFormat(_Format):
         return text.where(simple).astype(float).fillna(numbers)
 
     def fits(self, written):
-        """Whether a number is written in this way."""
+        """Whether a notation is that of this format."""
         return (
             written.affix == self.affix
             and written.decimal in (None, self.decimal)
@@ -168,7 +168,7 @@ class NumberFormat(_Format):
         )
 
     def described(self, text):
-        """What makes a number of a text, beyond its digits, as a list of phrases."""
+        """How a text is read as a number, as a list of phrases."""
         (written, _), said = take_apart(text), []
         if self.decimal and (written.decimal == "," or written.either == self.decimal):
             said.append(f"decimal {MARKS[self.decimal]}")
@@ -181,18 +181,18 @@ class NumberFormat(_Format):
 
 @dataclass(frozen=True)
 class TruthFormat(_Format):
-    """Of a column of true and false, in any case."""
+    """The format of a column of true and false, in any case."""
 
     def value(self, text):
-        """1 for true, 0 for false; NaN where it is neither."""
+        """1 for true, 0 for false; NaN for what is neither."""
         return {"true": 1.0, "false": 0.0}.get(text.strip().casefold(), math.nan)
 
     def described(self, text):
-        """What makes a number of a text: nothing that has to be said."""
+        """How a text is read as a number: nothing to be explained."""
         return []
 
 
 def n_values(counts):
-    """How many values there are, those aside that stand for none."""
+    """How many values there are, except for those that stand for a missing one."""
     none = sum(n for text, n in counts.items() if text.casefold() in NO_VALUE)
     return int(counts.sum() - none)

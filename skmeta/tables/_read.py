@@ -1,11 +1,4 @@
-"""Tasks from a table in a file, whatever its columns hold.
-
-A table is read as it is. Each column is read in one way as a whole, as numbers, dates
-or text, decided from all of its rows; what cannot be read for certain is left out by
-name, or refused. The task and classes are what their cells say, to the character. Dates
-become numbers, and text one column for each of its values. What only names the
-rows is left out. Values are learned from all rows, targets aside.
-"""
+"""`read_tasks`: from a table in a file to tasks, features and targets."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -32,7 +25,7 @@ from ._selection import fit_transformer, usefulness
 
 @dataclass(frozen=True, eq=False)
 class TaskTable:
-    """Tasks read from a table, and how its columns became theirs.
+    """Tasks read from a table, and how its columns were read.
 
     Attributes
     ----------
@@ -41,15 +34,15 @@ class TaskTable:
     task, target : str
         Columns of the table.
     classes : bool
-        Whether the target is a class.
+        Whether the target is a class label.
     readings : list of ColumnReading
-        How the task, the target and each column that is predicted from are read:
-        ``name``, ``label`` and ``example`` of each say so, and its ``str`` is a line.
+        How the task, the target and each feature column are read, in the attributes
+        ``name``, ``label`` and ``example``; ``str`` of each is a line.
     remarks : list of str
-        What was left out, is missing or has to be known of the table.
+        What was left out, is missing, or is else worth knowing.
     rows : ndarray of int, shape (n_rows,)
-        Which rows of the file are in the tasks, counted from 0: those with a target, of
-        tasks of two rows or more.
+        The rows of the file that are in the tasks, counted from 0: those with a target,
+        in tasks of two rows or more.
     """
 
     tasks: TaskCollection
@@ -63,19 +56,19 @@ class TaskTable:
 
     @property
     def kinds(self):
-        """Columns that are predicted from: name -> "number", "date" or "text"."""
-        return {r.name: r.kind for r in self.readings if r.use == "column"}
+        """Types of the feature columns: name -> "number", "date" or "text"."""
+        return {r.name: r.column_type for r in self.readings if r.use == "column"}
 
     @property
     def notes(self):
-        """All there is to say: `remarks`, and a line for each reading."""
+        """`remarks`, and a line for each reading."""
         return [*self.remarks, *map(str, self.readings)]
 
     def columns(self, frame):
-        """Columns of rows of a table of the same kind, for a meta-learner.
+        """Features of new rows, for a meta-learner.
 
-        Each column is read as the table's was, with its format of numbers or dates. A
-        column that is of numbers or dates by its type is taken as it is.
+        Each column is read as in the table, in the same format of numbers or dates. A
+        column of a numeric or date type is taken as it is.
 
         Parameters
         ----------
@@ -93,13 +86,13 @@ class TaskTable:
         TypeError
             If it is no frame.
         ValueError
-            If it has no rows, a column is not there, or its cells are of another sort
-            than those of the table: numbers where those were text, say.
+            If it has no rows, a column is missing, or its cells have another type than
+            those of the table, such as numbers in place of text.
 
         Warns
         -----
         UserWarning
-            If text that has to be numbers or dates cannot be read so, and is missing.
+            If text cannot be read as numbers or dates, and counts as missing.
         """
         frame = checked_frame(frame)
         absent = [name for name in self.kinds if name not in frame.columns]
@@ -110,11 +103,11 @@ class TaskTable:
             if reading.use == "column":
                 values, unread = reading.read(_only(frame, reading.name))
                 _warn_of(reading, unread, len(frame))
-                made |= reading.columns(values)
+                made |= reading.features(values)
         return self.transformer.transform(import_pandas().DataFrame(made))
 
     def targets(self, frame):
-        """Targets of rows of a table of the same kind, for a meta-learner.
+        """Targets of new rows, for a meta-learner.
 
         Parameters
         ----------
@@ -131,8 +124,8 @@ class TaskTable:
         TypeError
             If it is no frame.
         ValueError
-            If it has no rows, the target is not there, is missing in a row, or cannot
-            be read as that of the table.
+            If it has no rows, the target is absent, is missing in a row, or cannot be
+            read as in the table.
         """
         frame = checked_frame(frame)
         if self.target not in frame.columns:
@@ -143,7 +136,7 @@ class TaskTable:
         if len(bad):
             raise ValueError(
                 f"The target {self.target!r} holds what is no number in {len(bad)} of "
-                f"{len(frame)} rows, {shown(bad.iloc[0])} say."
+                f"{len(frame)} rows, e.g. {shown(bad.iloc[0])}."
             )
         if n_missing := int(values.isna().sum()):
             raise ValueError(
@@ -168,35 +161,34 @@ def read_tasks(
 ):
     """Read a table whose rows belong to tasks.
 
-    How each column was read is in `TaskTable.notes`, with an example.
+    `TaskTable.notes` say how each column was read, with an example.
 
     Parameters
     ----------
     path : str or Path
-        A .csv, .tsv, .txt, .parquet or .feather file. Columns of
-        parquet and feather have types; of text files the values of a column decide.
+        A .csv, .tsv, .txt, .parquet or .feather file. The types of columns are those of
+        parquet and feather files; in text files they are inferred from all values.
     task : str
         The column that says which task a row belongs to.
     target : str
         The column to predict.
     classes : bool, default=False
-        Whether the target is a class, in place of a number.
+        Whether the target is a class label, in place of a number.
     drop : sequence of str, default=()
-        Columns to leave out: what names the rows, or what nobody knows yet where a
+        Columns to leave out: identifiers of rows, or what is not yet known when a
         target is to be predicted.
     text : sequence of str, default=()
-        Columns to take as text, one column for each value, whatever they hold.
+        Columns to take as text, one-hot encoded, whatever they hold.
     number : sequence of str, default=()
-        Columns to read as numbers: codes such as "007" too, and what numbers the rows.
-        What is no number is missing.
+        Columns to read as numbers, even codes such as "007" and row numbers. What is no
+        number is missing.
     day_first : bool, default=None
-        Whether the day is before the month in dates such as 01/02/2021. None leaves it
-        to the columns: one that can be read in both ways is left out.
+        Whether the day is before the month in dates such as 01/02/2021. None to infer
+        it; a column that can be read in both ways is left out.
     decimal : {".", ","}, default=None
-        The decimal mark of numbers that are written as text. None leaves it to the
-        columns.
+        The decimal mark of numbers in text. None to infer it.
     thousands : {".", ",", " ", "'"}, default=None
-        The mark of thousands.
+        The thousands separator. None to infer it.
 
     Returns
     -------
@@ -205,8 +197,7 @@ def read_tasks(
     Raises
     ------
     ValueError
-        If the file or a column is not what it has to be, or the target cannot be read
-        for certain.
+        If the file or a column is not valid, or the target can be read in two ways.
     ImportError
         If pandas is not installed, or pyarrow for parquet and feather.
 
@@ -214,14 +205,14 @@ def read_tasks(
     --------
     >>> from importlib.resources import files
     >>> from skmeta.tables import read_tasks
-    >>> path = files("skmeta") / "data" / "suzuki.csv.gz"
+    >>> path = files("skmeta.datasets") / "data" / "suzuki.csv.gz"
     >>> table = read_tasks(path, task="ligand", target="yield")
     >>> table.tasks
     TaskCollection(n_tasks=12, n_rows=5,760, n_features=23)
     >>> list(table.kinds)
     ['reactant_1', 'reactant_2', 'base', 'solvent']
     >>> print(table.notes[-1])
-    'solvent' (text): 4 values, "CC#N.O" say
+    'solvent' (text): 4 values, e.g. "CC#N.O"
     """
     check_names(task=task, target=target)
     check_lists(drop=drop, text=text, number=number)
@@ -257,7 +248,7 @@ def read_tasks(
     names = exact_text(groups)
     y = exact_text(y) if classes else y.to_numpy(float)
     tasks = TaskCollection.from_arrays(X, y, names)
-    of_task = replace(of_task, example=f"{len(tasks)} tasks, {shown(names[0])} say")
+    of_task = replace(of_task, example=f"{len(tasks)} tasks, e.g. {shown(names[0])}")
     return TaskTable(
         tasks, task, target, classes, [of_task, of_target, *used], remarks,
         np.flatnonzero(known), transformer,
@@ -285,13 +276,13 @@ def _usable_rows(groups, y):
     if len(single):
         remarks.append(
             f"{len(single)} of {len(counts)} tasks have one row alone and were left "
-            f"out, {shown(single[0])} say."
+            f"out, e.g. {shown(single[0])}."
         )
     return known & ~groups.isin(single), remarks
 
 
 def _useful_columns(frame, readings, known, groups):
-    """``(used, columns, remarks)``: readings, what is made by them, what to say."""
+    """``(used, columns, remarks)``: readings, the features made by them, remarks."""
     used, columns, remarks, n_missing = [], {}, [], 0
     for name in readings.names:
         reading, hint = readings.reading(name)
@@ -309,7 +300,7 @@ def _useful_columns(frame, readings, known, groups):
         if note:
             remarks.append(f"{name!r} {note}")
         used.append(reading)
-        made = reading.columns(values[known])
+        made = reading.features(values[known])
         check_distinct([*columns, *made])
         columns |= made
         n_missing += int(values[known].isna().sum())
@@ -330,12 +321,13 @@ def _only(frame, name):
 
 
 def _warn_of(reading, unread, n_rows):
-    """Warn of text that could not be read, marks of missing values aside."""
+    """Warn of text that could not be read, except for marks of missing values."""
     unread = unread[~is_mark(unread)]
     if len(unread):
         warnings.warn(
             f"{reading.name!r}: {len(unread)} of {n_rows} values are no "
-            f"{reading.kind}, {shown(unread.iloc[0])} say, and are taken as missing.",
+            f"{reading.column_type}, e.g. {shown(unread.iloc[0])}, and are taken as "
+            "missing.",
             UserWarning,
             stacklevel=3,
         )

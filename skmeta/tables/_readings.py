@@ -1,11 +1,10 @@
-"""How each column of a table is read, decided from all of its rows and columns."""
+"""Inference of how each column of a table is read, from all rows and columns."""
 
 from dataclasses import replace
 from decimal import Decimal
 from math import isnan
 
 from ._cells import (
-    MISSING_MARKS,
     as_dates,
     as_numbers,
     as_strings,
@@ -17,8 +16,7 @@ from ._cells import (
 )
 from ._columns import TAKES, ColumnReading
 from ._dates import COMPACT, YEARS, DateFormat, DateSurvey, maybe_dates, zones_differ
-from ._files import import_pandas
-from ._messages import (
+from ._descriptions import (
     CLASSES,
     ORDER,
     codes_said,
@@ -30,11 +28,12 @@ from ._messages import (
     two_numbers,
     unread_said,
 )
+from ._files import import_pandas
 from ._number_survey import NumberSurvey
 from ._numbers import MAX_DIGITS, MOST, TruthFormat
 
 MAX_VALUES = 30
-"""Columns made of a column of text, at most; rarer values share one."""
+"""One-hot columns of a column of text, at most; rarer values share one."""
 
 
 class TableReadings:
@@ -45,10 +44,10 @@ class TableReadings:
     cells : dict of str -> list of Cells
         Of all columns but those that are dropped, the task and a target of classes.
     separator : str or None
-        Of the file; None where its columns have types.
+        Of the file; None if its columns have types.
     rules : ReadingRules
     target : str or None
-        The column that has to be of numbers.
+        A target that has to be of numbers.
     """
 
     def __init__(self, cells, separator, rules, target=None):
@@ -57,7 +56,7 @@ class TableReadings:
         counts = {
             name: tally(parts[0].values)
             for name, parts in cells.items()
-            if parts and parts[0].sort == "text" and name not in rules.text
+            if parts and parts[0].type == "text" and name not in rules.text
         }
         self.counts = counts
         self.numbers = {
@@ -89,21 +88,21 @@ class TableReadings:
         reading : ColumnReading or str
             A str says why there is none.
         hint : str
-            What else to say if the column turns out to be of no use.
+            A hint for the user, if the column is text, or turns out to be of no use.
         """
         parts = self.cells[name]
         if not parts:
             return "has no value in any row", ""
         (cells,) = parts
-        if cells.sort == "other":
+        if cells.type == "other":
             return (
                 f"holds what cannot be used in {len(cells.values)} rows: {held(cells)}"
             ), ""
         if name in self.rules.text:
             return text_reading(name, parts), ""
-        if cells.sort == "date":
+        if cells.type == "date":
             return self._dates_of_a_type(name, cells), ""
-        if cells.sort != "text":
+        if cells.type != "text":
             if name not in self.rules.number and _are_long(cells):
                 return text_reading(name, parts), codes_said(name, cells.values.iloc[0])
             return self._numbers_of_a_type(name, cells), ""
@@ -114,7 +113,7 @@ class TableReadings:
         return self._of_text(name)
 
     def _of_text(self, name):
-        """As `reading`, where the file says nothing of types."""
+        """As `reading`, of a text file."""
         numbers, dates = self.numbers[name], self.dates.get(name)
         counts = self.counts[name]
         if dates and dates.formats and _eight_digits(counts):
@@ -132,7 +131,7 @@ class TableReadings:
         return text_reading(name, self.cells[name]), self._text_hint(name)
 
     def _number(self, name):
-        """The reading of text as numbers; why there is none where that is in doubt."""
+        """The reading of text as numbers, or why there is none."""
         survey, counts = self.numbers[name], self.counts[name]
         forced = name in self.rules.number
         form = survey.format(self.decimals, self.between_commas)
@@ -156,7 +155,7 @@ class TableReadings:
         )
 
     def _date(self, name):
-        """The reading of text as dates; why there is none where that is in doubt."""
+        """The reading of text as dates, or why there is none."""
         survey, counts = self.dates[name], self.counts[name]
         form = survey.format(self.day_first)
         texts = counts.index.to_series()
@@ -164,7 +163,7 @@ class TableReadings:
             first, second = (f.read(texts) for f in survey.formats[:2])
             text = texts[~(first.eq(second) | first.isna() & second.isna())].iloc[0]
             return (
-                f"can be read in two ways: {counts.sum()} dates, {shown(text)} say, "
+                f"can be read in two ways: {counts.sum()} dates, e.g. {shown(text)}, "
                 f"which is {spelled(first[text])} or {spelled(second[text])}. {ORDER}"
             )
         dates = form.read(texts)
@@ -187,7 +186,7 @@ class TableReadings:
     def _dates_of_a_type(self, name, cells):
         if name in self.rules.number:
             raise ValueError(f"{name!r} holds dates, which are no numbers.")
-        said, zone = f"{spelled(as_dates(cells).iloc[0])} say", zone_of(cells)
+        said, zone = f"e.g. {spelled(as_dates(cells).iloc[0])}", zone_of(cells)
         if zone is not None:
             said += f", by the clock of {zone}"
         said += unread_said("date", tally(cells.beyond))
@@ -203,16 +202,16 @@ class TableReadings:
             form, text = DateFormat(COMPACT), f"{number:.0f}"
             said = f"{text} as {spelled(form.read(import_pandas().Series([text]))[0])}"
             return ColumnReading(name, "date", said, source="number", format=form)
-        said = f"{shown(number)} say"
-        if cells.sort != "number":
+        said = f"e.g. {shown(number)}"
+        if cells.type != "number":
             said = f"{value} as {shown(number)}"
-        if cells.sort == "duration":
+        if cells.type == "duration":
             said += ", in days"
         said += unread_said("number", unread)
-        return ColumnReading(name, "number", said, source=cells.sort)
+        return ColumnReading(name, "number", said, source=cells.type)
 
     def _typed_hint(self, name):
-        """What the text of a file that knows of numbers and dates would be as well."""
+        """Hint for text in a file with types that reads as numbers or dates."""
         if self.numbers[name].share == 1:
             return (
                 "The file says that it is text; each value reads as a number, and "
@@ -226,20 +225,20 @@ class TableReadings:
         return ""
 
     def _text_hint(self, name):
-        """Why text is not of numbers or dates, where that may be asked."""
+        """Hint for text that is nearly numbers or dates."""
         numbers, counts = self.numbers[name], self.counts[name]
         if numbers.code:
             return codes_said(name, numbers.code)
         if numbers.units:
             first, second = map(shown, numbers.units)
-            return f"Its numbers are of different units, {first} and {second} say."
+            return f"Its numbers have different units, e.g. {first} and {second}."
         if self.dates[name].contrary:
             return "Some of its dates have the day first and some the month."
         rules = self.rules.day_first, self.rules.decimal, self.rules.thousands
         if rules != (None, None, None) and (
             DateSurvey(counts).formats or NumberSurvey(counts).share >= MOST
         ):
-            return "It is not written as --day-first, --decimal or --thousands say."
+            return "It is not written as --day-first, --decimal or --thousands require."
         return maybe_dates(counts)
 
     def target_reading(self):
@@ -248,22 +247,22 @@ class TableReadings:
         Raises
         ------
         ValueError
-            If some of its values are no numbers, or it is not certain which.
+            If some of its values are no numbers, or can be read in two ways.
         """
         name = self.target
         parts = self.cells[name]
         if not parts:
             raise ValueError(f"The target {name!r} has no value.")
         (cells,) = parts
-        if cells.sort == "number":
+        if cells.type == "number":
             bad = as_strings(cells.values[as_numbers(cells).isna()])
             if len(bad):
                 raise ValueError(no_target(name, tally(bad), len(cells.values)))
             return replace(self._numbers_of_a_type(name, cells), use="target")
-        if cells.sort != "text":
+        if cells.type != "text":
             raise ValueError(
                 f"The target {name!r} holds no numbers: {held(cells)}. "
-                f"{CLASSES if cells.sort in TAKES['text'] else ''}".strip()
+                f"{CLASSES if cells.type in TAKES['text'] else ''}".strip()
             )
         return replace(self._target_of_text(name), use="target")
 
@@ -271,7 +270,7 @@ class TableReadings:
         survey, counts = self.numbers[name], self.counts[name]
         if survey.code:
             raise ValueError(
-                f"The target {name!r} holds codes, {shown(survey.code)} say, in place "
+                f"The target {name!r} holds codes, e.g. {shown(survey.code)}, in place "
                 f"of numbers. Say --number {name!r} (number= in Python) if they are "
                 f"numbers. {CLASSES}"
             )
@@ -299,39 +298,35 @@ def text_reading(name, parts, use="column"):
     if not parts:
         raise ValueError(f"{name!r}, the {use}, has no value.")
     (cells,) = parts
-    if cells.sort not in TAKES["text"]:
+    if cells.type not in TAKES["text"]:
         raise ValueError(f"{name!r} holds {held(cells)}, which is not taken as text.")
     text = as_text(cells)
     known = dict.fromkeys(text)
-    said = f"{len(known):,} values, {shown(text.iloc[0])} say"
+    said = f"{len(known):,} values, e.g. {shown(text.iloc[0])}"
     return ColumnReading(
-        name, "text", said, source=cells.sort, known=frozenset(known), use=use
+        name, "text", said, source=cells.type, known=frozenset(known), use=use
     )
 
 
 def _eight_digits(counts):
-    """Whether all values, marks of missing ones aside, are dates of eight digits."""
-    for text in counts.index:
-        if (
-            not (len(text) == 8 and text.isdecimal())
-            and text.casefold() not in MISSING_MARKS
-        ):
-            return False
+    """Whether all values are dates of eight digits, or marks of missing values."""
     texts = counts.index.to_series()
-    return bool(DateFormat(COMPACT).read(texts[~is_mark(texts)]).notna().all())
+    texts = texts[~is_mark(texts)]
+    digits = (texts.str.len() == 8) & texts.str.isdecimal()
+    return bool(digits.all() and DateFormat(COMPACT).read(texts).notna().all())
 
 
 def _are_long(cells):
-    """Whether numbers are whole, and too long for a float to hold exactly."""
+    """Whether whole numbers have too many digits for a float to hold exactly."""
     values = cells.values
-    if cells.sort != "number" or isinstance(values.iloc[0], float | Decimal):
+    if cells.type != "number" or isinstance(values.iloc[0], float | Decimal):
         return False
     return bool(max(values.max(), -values.min()) >= 10**MAX_DIGITS)
 
 
 def _are_dates(cells):
-    """Whether numbers are whole, of eight digits, and each a date."""
-    if cells.sort != "number":
+    """Whether all are whole numbers of eight digits that are dates."""
+    if cells.type != "number":
         return False
     numbers = as_numbers(cells)
     low, high = (10_000 * year for year in (YEARS[0], YEARS[1] + 1))

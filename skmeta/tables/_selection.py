@@ -1,4 +1,4 @@
-"""Which columns of a table are of use, and the numbers that are made of them."""
+"""Selection of the useful columns of a table, and one-hot encoding of text."""
 
 from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder
@@ -8,15 +8,14 @@ from ._checks import check_distinct
 from ._readings import MAX_VALUES
 
 RARE = "infrequent_sklearn"
-"""What `OneHotEncoder` calls the values that share a column."""
+"""The name of rare values that share a column, as of `OneHotEncoder`."""
 
 
 def numbers_rows(numbers):
-    """Whether numbers of a column count the rows of a table, from 0 or 1 on.
+    """Whether a column holds row numbers, counted from 0 or 1.
 
-    They are whole, all there from the first to the last, or rise from row to row, by 1
-    for the most part, as those do of a table that rows were taken out of. Others may be
-    days, one to a row.
+    Row numbers are different whole numbers, either without a gap, or rising, mostly by
+    1, as in a table of which rows were deleted. Others may be days, one for each row.
     """
     if numbers.isna().any() or not numbers.is_unique or (numbers % 1 != 0).any():
         return False
@@ -28,21 +27,21 @@ def numbers_rows(numbers):
 
 
 def usefulness(reading, values, known, groups, forced):
-    """``(why_not, note)`` of a column: why it is left out, and what to say if not.
+    """``(why_not, note)``: why a column is left out, or a note if it is not.
 
     Parameters
     ----------
     reading : ColumnReading
     values : Series of shape (n_rows,)
-        As it reads them.
+        As returned by ``reading.read``.
     known : Series of bool of shape (n_rows,)
         Which rows are used.
     groups : Series of shape (n_used_rows,)
-        The task of each.
+        The task of each used row.
     forced : bool
-        Whether the user says how the column is read.
+        Whether the user sets how the column is read.
     """
-    if reading.kind == "number" and not forced and numbers_rows(values):
+    if reading.column_type == "number" and not forced and numbers_rows(values):
         low, high = values.min(), values.max()
         return (
             f"numbers the rows and was left out. It has {len(values):,} whole numbers "
@@ -52,18 +51,18 @@ def usefulness(reading, values, known, groups, forced):
     values = values[known]
     there = values.dropna()
     n_values, n_rows = there.nunique(), len(values)
-    example = f"{n_values:,} values, {shown(there.iloc[0])} say" if n_values else ""
-    none = len(there) < n_rows  # which is a value of its own
+    example = f"{n_values:,} values, e.g. {shown(there.iloc[0])}" if n_values else ""
+    none = len(there) < n_rows  # missing counts as a value
     if n_values + none < 2 or not n_values:
         only = f", {shown(there.iloc[0])} in {len(there)} rows" if n_values else ""
         return f"has no more than one value{only}, and was left out.", ""
-    own = reading.kind == "number" and n_values == n_rows and not forced
-    if own and (there % 1 == 0).all():
+    unique = reading.column_type == "number" and n_values == n_rows and not forced
+    if unique and (there % 1 == 0).all():
         return "", (
             "has a whole number of its own in every row, and was taken as a number. If "
             "it only names the rows, drop it (--drop, drop= in Python)."
         )
-    if reading.kind != "text":
+    if reading.column_type != "text":
         return "", ""
     if n_values > 0.5 * n_rows and not forced:
         return (
@@ -78,7 +77,7 @@ def usefulness(reading, values, known, groups, forced):
 
 
 def fit_transformer(columns):
-    """What makes a column of each value of a text, and keeps numbers as they are."""
+    """Fit a transformer that one-hot encodes text and passes numbers through."""
     numbers = list(columns.select_dtypes("number"))
     one_hot = OneHotEncoder(
         handle_unknown="infrequent_if_exist",

@@ -1,7 +1,7 @@
-"""How many fields the rows of a text file have, and what those more or fewer mean."""
+"""The number of fields in the rows of a text file: trailing separators, and errors."""
 
 MAX_SHOWN = 60
-"""Characters of a row of a file that a message repeats, at most."""
+"""Characters of a row that a message shows, at most."""
 
 NEARLY_ALL = 0.8
 
@@ -22,22 +22,22 @@ QUOTES = "Put cells that hold the separator in quotes."
 
 
 def without_last_separator(header, rows, at):
-    """``(header, rows, notes)`` without fields that are empty wherever they are.
+    """Remove the empty fields that trailing separators make: ``(header, rows, notes)``.
 
-    Separators at the end of a row make them, of all rows, of some, or of the header.
+    They may be at the end of the header, and of all rows or some.
 
     Parameters
     ----------
     header : list of str
     rows : list of lists of str
     at : list of int
-        The line of the file in which each row ends.
+        Line of the file in which each row ends.
 
     Raises
     ------
     ValueError
-        If the columns of a row may have moved: by a separator in a cell that is not in
-        quotes, or by a name in front of each row.
+        If the columns of a row may be shifted, by a separator in a cell that is not in
+        quotes, or by row names.
     """
     header, notes = _without_last_name(header, rows)
     width = len(header)
@@ -55,7 +55,7 @@ def without_last_separator(header, rows, at):
 
 
 def _without_last_name(header, rows):
-    """``(header, notes)`` without a name that is empty, where a row has no field."""
+    """``(header, notes)`` without an empty last name, if rows have no such field."""
     last = [row[len(header) - 1 :] for row in rows]
     if [] not in last or not _are_empty([header[-1:], *last]):
         return header, ()
@@ -68,26 +68,26 @@ def _are_empty(ends):
 
 
 def _check_no_names(header, rows):
-    """Whether rows that are all longer begin with no name of their own.
+    """Raise if rows that are all too long may begin with row names.
 
-    What differs from row to row may be one: R writes no name for that column.
+    These differ from row to row; R writes no name for that column.
     """
     if len(rows) < 2 or len({row[0] for row in rows}) < len(rows):
         return
     raise ValueError(
         f"every row has {len(rows[0])} fields, more than the {len(header)} of the "
         "header, the last of which is empty. That can be read in two ways: rows end "
-        f"in a separator, or begin with a name, {rows[0][0]!r} say, and have nothing "
+        f"in a separator, or begin with a name, e.g. {rows[0][0]!r}, and have nothing "
         f"in {header[-1]!r}. Take the separators off the ends of the rows, or name "
         "their first field in the header."
     )
 
 
 def _check_alike(header, rows, at):
-    """Whether rows that are longer than others hold in each column what those do.
+    """Raise if the columns of rows that are longer than others may be shifted.
 
-    Else the columns of a longer row may have moved. Where nobody knows of the last
-    column whether it is empty, they may as well.
+    They may, unless each column has digits where that of other rows has, and the last
+    column is filled in all rows.
     """
     width = len(header)
     short = min(len(row) for row in rows)
@@ -108,13 +108,13 @@ def _check_alike(header, rows, at):
 
 
 def _has_digits(rows, j):
-    """Of the cells of a column: whether some have digits, and some have none."""
+    """Of the filled cells of a column: the set of whether a cell has digits."""
     cells = {row[j] for row in rows if len(row) > j and row[j].strip()}
     return {any(letter.isdigit() for letter in cell) for cell in cells}
 
 
 def check_widths(header, rows, at):
-    """Whether each row has the fields of the header, and no more.
+    """Raise unless each row has as many fields as the header.
 
     Parameters are those of `without_last_separator`.
     """
@@ -134,7 +134,7 @@ def check_widths(header, rows, at):
 
 
 def _way_out(row, rows, width):
-    """What to do about a row of another width."""
+    """What to do about a row of another width, as a sentence."""
     if width > 1 and all(len(row) == width + 1 for row in rows):
         return NAMED
     if sum(len(row) > width for row in rows) >= NEARLY_ALL * len(rows):

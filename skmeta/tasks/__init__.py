@@ -1,7 +1,7 @@
 """Sources of tasks: a collection, a sequence that loads on access, a distribution.
 
 A `TaskCollection` stores the rows of all its tasks in one flat array, so that 100,000
-tasks cost no more than their rows; a `Task` is a view made on access.
+tasks take little more memory than their rows; a `Task` is a view made on access.
 """
 
 from ._collection import TaskCollection

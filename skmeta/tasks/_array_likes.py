@@ -1,8 +1,7 @@
-"""What users pass as rows and targets, read as arrays of numbers or of text.
+"""Conversion of rows and targets, of any array-like, to arrays of numbers or text.
 
-Every door reads by these functions: tasks, and `fit` and `predict` of all estimators.
-Nothing here copies an array that is numeric already. Every error begins with `where`,
-the words that name the task (empty where there is no task to name).
+Used by tasks, and by `fit` and `predict` of all estimators. Numeric arrays are not
+copied. Every error begins with `where`, which names the task, or is empty.
 """
 
 from decimal import Decimal
@@ -16,14 +15,15 @@ ENCODE = "Encode it (pandas.get_dummies, sklearn's OneHotEncoder)"
 
 
 class NotNumericError(TypeError, ValueError):
-    """An object among the values of X that is no number and no text either.
+    """An object among the values of X is neither a number nor text.
 
-    A `TypeError` for scikit-learn's sake, a `ValueError` as for any other such column.
+    scikit-learn's estimator checks want a `TypeError`; other columns that are not
+    numeric give a `ValueError`.
     """
 
 
 def named(name):
-    """The words that open an error about the task called `name`."""
+    """The beginning of a message about the task called `name`."""
     return "" if name is None else f"Task {name!r}: "
 
 
@@ -88,7 +88,7 @@ def first_missing(values):
 
 
 def _where(holds, values):
-    """Which of the objects (n,) it holds of."""
+    """Mask of the objects (n,) that ``holds`` is true of."""
     return np.fromiter(map(holds, values), dtype=bool, count=len(values))
 
 
@@ -115,7 +115,7 @@ def refuse_sparse(X, where):
 
 
 def numbers(X, where=""):
-    """Rows as numbers; NaN is what is missing.
+    """Rows as numbers, NaN where missing.
 
     Objects that are numbers, booleans, None or NA are numbers.
 
@@ -143,12 +143,12 @@ def _column(name, column, where):
     values = _from_objects(to_array(column, f"column {name!r} of X", where))
     if values.dtype.kind in NUMERIC:
         return values
-    kind, holds, why = ValueError, "", ""
+    error, holds, why = ValueError, "", ""
     if values.dtype == object:
         row = int(np.argmin(_where(_may_be_number, values)))
-        kind, why = _why_not(values[row])
+        error, why = _why_not(values[row])
         holds = f" and holds {values[row]!r} in row {row}"
-    raise kind(
+    raise error(
         f"{where}column {name!r} of X has dtype {column.dtype}{holds}; X must be "
         f"numeric{why}. {ENCODE}, convert it with astype(float) if it holds numbers, "
         "or leave it out (features=[...] in TaskCollection.from_frame)."
@@ -156,7 +156,7 @@ def _column(name, column, where):
 
 
 def _from_objects(array):
-    """Objects that are all numbers or missing as float64; all else as it is."""
+    """Objects that are all numbers or missing as float64; others unchanged."""
     if array.dtype != object:
         return array
     flat = array.ravel()
@@ -168,24 +168,24 @@ def _from_objects(array):
 
 def _not_numeric(X, where):
     """The error for an X of dtype object, string, datetime, complex..."""
-    kind, culprit, why = ValueError, "", ""
+    error, culprit, why = ValueError, "", ""
     if X.dtype == object and X.ndim:
         at = np.argmin(_where(_may_be_number, X.ravel()))
         row, *column = (int(i) for i in np.unravel_index(at, X.shape))
         value = X[(row, *column)]
-        kind, why = _why_not(value)
+        error, why = _why_not(value)
         place = f"column {column[0]}" if len(column) == 1 else f"position {column}"
         culprit = f" ({place} holds {[value]}) in row {row}"
     if X.dtype.kind == "c":
         why = ": Complex data not supported"
-    return kind(
+    return error(
         f"{where}X has dtype {X.dtype}{culprit}; it must be numeric{why}. Convert it "
         f"with X.astype(float) if it holds numbers. {ENCODE} if it holds categories."
     )
 
 
 def _why_not(value):
-    """The sort of error for a value that is no number, and what Python says of it."""
+    """The type of error for a value that is no number, and Python's reason."""
     try:
         float(value)
     except TypeError as error:
@@ -203,7 +203,7 @@ def labels(y, where="", groups=None):
     y : array-like of shape (n_rows,), or (n_rows, 1)
     where : str, default=""
     groups : ndarray of shape (n_rows,), default=None
-        The task of each row, where `y` is that of many.
+        The task of each row, if `y` holds the targets of many.
 
     Returns
     -------

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ._array_likes import float_dtype, is_frame
-from ._column_names import refuse_duplicates, width
+from ._argument_checks import not_tasks, refuse_table, takes_tasks
+from ._array_likes import float_dtype
+from ._column_names import width
+from ._frames import split_frame
+from ._indexing import positions
 from ._input_checks import (
     check_finite,
     check_sizes,
@@ -14,7 +17,6 @@ from ._input_checks import (
     read_target,
     sort_groups,
 )
-from ._not_tasks import not_tasks, refuse_table, takes_tasks
 from ._task import (
     Immutable,
     Task,
@@ -30,13 +32,13 @@ class TaskCollection(Immutable, Sequence):
     """Many tasks, stored flat: an immutable sequence of `Task`.
 
     An int gives a `Task` (a view); a slice, an array of ints or a boolean mask gives
-    a `TaskCollection`, so that scikit-learn's splitters work on it. A run of
-    neighbours is a view too; any other selection gathers its rows once.
+    a `TaskCollection`, so that scikit-learn's splitters work on it. Consecutive tasks
+    are a view too; any other selection copies its rows.
 
     Parameters
     ----------
     tasks : iterable of Task or (X, y) pairs, or dict of name -> (X, y) or Task
-        All with the same columns. Tasks without a name are called by their position.
+        All with the same columns. The name of a task without one is its position.
 
     Attributes
     ----------
@@ -48,7 +50,7 @@ class TaskCollection(Immutable, Sequence):
         Task t has the rows ``offsets[t]:offsets[t + 1]``. Read-only.
     names : tuple of length n_tasks
     weights : ndarray of shape (n_tasks,) or None
-        How much each task counts in meta-training; None where no task has a weight.
+        How much each task counts in meta-training; None if no task has a weight.
     feature_names : tuple of str or None
     n_features : int or None
         None where a row is not a vector.
@@ -94,9 +96,15 @@ class TaskCollection(Immutable, Sequence):
 
     @classmethod
     def _of(cls, *flat):
-        """A collection of flat arrays that were checked before, as `flatten` gives."""
+        """Make a collection from flat arrays, as `flatten` returns, without checks."""
         tasks = cls.__new__(cls)
         tasks._fill(*flat)
+        return tasks
+
+    def _replace(self, **arrays):
+        """A copy with some of the flat arrays replaced, without checks."""
+        tasks = TaskCollection.__new__(TaskCollection)
+        tasks.__setstate__({**self.__getstate__(), **arrays})
         return tasks
 
     @classmethod
@@ -155,10 +163,10 @@ class TaskCollection(Immutable, Sequence):
         target : str
             The column to predict.
         task : str
-            The column that says which task a row belongs to.
+            The column that names the task of each row.
         features : list of str, default=None
-            The columns to predict from; None takes all others. They must be numeric:
-            `skmeta.tables.read_tasks` makes them so, of a file, and pipelines do.
+            The feature columns; None takes all others. They must be numeric;
+            `skmeta.tables.read_tasks` and pipelines encode others.
 
         Returns
         -------
@@ -176,50 +184,11 @@ class TaskCollection(Immutable, Sequence):
         >>> tasks.names, tasks.feature_names
         (('x', 'y'), ('age',))
         """
-        if not is_frame(frame):
-            raise TypeError(
-                "frame must be a pandas or polars DataFrame; got a "
-                f"{type(frame).__name__}. For arrays use TaskCollection.from_arrays."
-            )
-        columns = list(frame.columns)
-        for use, name in (("target", target), ("task", task)):
-            if np.ndim(name) or is_frame(name):
-                raise TypeError(
-                    f"{use} must be the name of a column; got a "
-                    f"{type(name).__name__}. The columns are {columns}."
-                )
-        if target == task:
-            raise ValueError(
-                f"The target and the task are the same column, {target!r}. Name the "
-                "column to predict, and the one that says which task a row belongs to."
-            )
-        if features is None:
-            features = [name for name in columns if name not in (target, task)]
-        features = [features] if isinstance(features, str) else list(features)
-        absent = [name for name in [target, task, *features] if name not in columns]
-        if absent:
-            raise ValueError(
-                f"frame has no column {absent}. Its columns are {columns}."
-            )
-        if not features:
-            raise ValueError(
-                f"No features: of the columns {columns}, {target!r} is the target and "
-                f"{task!r} the task. At least one other is needed."
-            )
-        if target in features or task in features:
-            raise ValueError(
-                f"features={features} holds the target {target!r} or the task {task!r}."
-                " Leave both out: a new task knows neither."
-            )
-        used = {target, task, *features}
-        refuse_duplicates([name for name in columns if name in used], "frame")
-        refuse_duplicates(features, "features")
-        groups = read_groups(frame[task], column=task)
-        return cls.from_arrays(frame[features], frame[target], groups)
+        return cls.from_arrays(*split_frame(frame, target, task, features))
 
     @property
     def names(self):
-        """What the tasks are called, a tuple of length n_tasks."""
+        """The names of the tasks, a tuple of length n_tasks."""
         return tuple(self._names.tolist())
 
     @property
@@ -236,7 +205,7 @@ class TaskCollection(Immutable, Sequence):
         return (len(self),)
 
     @property
-    def _kind(self):
+    def _schema(self):
         name = self._name(0) if len(self) else None
         is_text = self.y.dtype.kind == "U"
         return TaskSchema(name, self.X.shape[1:], self.feature_names, is_text)
@@ -260,7 +229,7 @@ class TaskCollection(Immutable, Sequence):
         return (self[t] for t in range(len(self)))
 
     def take(self, indices):
-        """Select tasks, some of them more than once if need be.
+        """Select tasks; indices may be repeated.
 
         Parameters
         ----------
@@ -274,7 +243,7 @@ class TaskCollection(Immutable, Sequence):
         return self._select(np.atleast_1d(positions(indices, len(self))))
 
     def where(self, rows):
-        """Keep some rows of the tasks.
+        """Select rows of the tasks.
 
         Parameters
         ----------
@@ -283,13 +252,12 @@ class TaskCollection(Immutable, Sequence):
         Returns
         -------
         tasks : TaskCollection
-            Of as many tasks; those of which no row is kept have none.
+            With as many tasks, some of which may have no rows.
         """
         counted = np.concatenate([[0], np.cumsum(rows)])
-        return self._of(
-            self.X[rows], self.y[rows], counted[self.offsets], self._names,
-            self.feature_names, self.weights,
-        )  # fmt: skip
+        return self._replace(
+            X=self.X[rows], y=self.y[rows], offsets=counted[self.offsets]
+        )
 
     def row_weights(self):
         """The weight of each row's task, 1 on average; None where no task has one.
@@ -311,15 +279,19 @@ class TaskCollection(Immutable, Sequence):
             rows = slice(starts[0], starts[0] + offsets[-1])
         else:
             rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], sizes)
-        return self._of(
-            self.X[rows], self.y[rows], offsets, self._names[at], self.feature_names,
-            None if self.weights is None else self.weights[at],
-        )  # fmt: skip
+        weights = None if self.weights is None else self.weights[at]
+        return self._replace(
+            X=self.X[rows],
+            y=self.y[rows],
+            offsets=offsets,
+            _names=self._names[at],
+            weights=weights,
+        )
 
     def __add__(self, other):
         if not isinstance(other, TaskCollection):
             return NotImplemented
-        check_same_schema(other._kind, self._kind)
+        check_same_schema(other._schema, self._schema)
         shared = sorted(set(self.names).intersection(other.names), key=str)
         if shared:
             raise ValueError(
@@ -330,57 +302,25 @@ class TaskCollection(Immutable, Sequence):
         return self.followed_by(other)
 
     def followed_by(self, other):
-        """As ``self + other``, without a check; names may be in both."""
-        return self._of(
-            np.concatenate([self.X, other.X]),
-            np.concatenate([self.y, other.y]),
-            np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]]),
-            names_array(self.names + other.names),
-            self.feature_names,
-            self._joined_weights(other),
+        """Concatenate without checks; both may have tasks of the same name."""
+        weights = None
+        if self.weights is not None or other.weights is not None:
+            weights = np.concatenate([self._full_weights(), other._full_weights()])
+        return self._replace(
+            X=np.concatenate([self.X, other.X]),
+            y=np.concatenate([self.y, other.y]),
+            offsets=np.concatenate(
+                [self.offsets, other.offsets[1:] + self.offsets[-1]]
+            ),
+            _names=names_array(self.names + other.names),
+            weights=weights,
         )
 
-    def _joined_weights(self, other):
-        if self.weights is None and other.weights is None:
-            return None
-        return np.concatenate(
-            [
-                np.ones(len(some)) if some.weights is None else some.weights
-                for some in (self, other)
-            ]
-        )
+    def _full_weights(self):
+        return np.ones(len(self)) if self.weights is None else self.weights
 
     def __repr__(self):
         return (
             f"TaskCollection(n_tasks={len(self):,}, n_rows={len(self.y):,}, "
             f"{width(self.X.shape[1:])})"
         )
-
-
-def positions(key, n_tasks):
-    """What `key` selects of n_tasks: an int, or an array of ints (n_selected,)."""
-    if isinstance(key, tuple) and len(key) == 2 and key[1] is Ellipsis:
-        key = key[0]  # as scikit-learn indexes whatever has a shape
-    if isinstance(key, slice):
-        return np.arange(n_tasks)[key]
-    at = np.asarray(key)
-    if at.dtype == bool and at.ndim == 1:
-        if len(at) != n_tasks:
-            raise IndexError(
-                f"A mask of length {len(at)} cannot select from {n_tasks} tasks."
-            )
-        return np.flatnonzero(at)
-    if at.shape == (0,):
-        return np.arange(0)
-    if at.dtype.kind not in "iu" or at.ndim > 1:
-        raise TypeError(
-            f"Tasks are selected by an int, a slice, a list of ints or a mask; got "
-            f"{key!r}. To find one by its name use tasks[tasks.names.index(name)]."
-        )
-    outside = at[(at < -n_tasks) | (at >= n_tasks)]
-    if outside.size:
-        raise IndexError(
-            f"Index {outside.flat[0]} is out of range for {n_tasks} tasks."
-        )
-    at = at.astype(np.int64) % n_tasks
-    return at if at.ndim else int(at)

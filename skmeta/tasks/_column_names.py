@@ -1,7 +1,7 @@
-"""Columns are the same columns everywhere: the one rule, and its sentence.
+"""Comparison of columns between tasks and estimators.
 
-Where both sides have names, names and order must agree; where one has none, as arrays
-have, the number of columns.
+If both sides have column names, names and order must be the same; if one has none, such
+as an array, only the number of columns is compared.
 """
 
 from collections import Counter
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ._array_likes import is_frame
 
 MAX_LISTED = 20
-"""Names that a message lists; of more it shows the first."""
+"""Names that a message lists, at most."""
 
 
 class Columns(NamedTuple):
@@ -66,11 +66,11 @@ def check_columns(found, known, words, *, alike=False, otherwise=""):
     ----------
     found, known : Columns, or others with `row_shape` and `feature_names`
     words : pair of str
-        Who has them: "task 3 has" and "the tasks have".
+        Whose columns they are: "task 3 has" and "the tasks have".
     alike : bool, default=False
-        Whether both must have names, or none.
+        Whether both must have names, or neither.
     otherwise : str, default=""
-        Another way out.
+        Another way to solve it, for the message.
     """
     names = found.feature_names, known.feature_names
     unnamed = None in names

@@ -1,21 +1,21 @@
-"""Tasks with their rows as the user has them, as pipelines read them."""
+"""Tasks whose rows are as the user passed them, for pipelines."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
+from ._argument_checks import refuse_group, refuse_table
 from ._array_likes import is_frame, named, refuse_sparse, to_array
 from ._collection import TaskCollection
 from ._column_names import Columns, check_columns, refuse_duplicates
 from ._input_checks import check_sizes, read_target
 from ._lazy import TaskDistribution, check_tasks
-from ._not_tasks import refuse_group, refuse_table
 from ._task import Task, numbered
 
 
 class GivenTask(NamedTuple):
-    """A task whose rows are as the user has them, a data frame say."""
+    """A task whose rows are as the user passed them, for example a data frame."""
 
     X: object
     y: np.ndarray
@@ -24,12 +24,12 @@ class GivenTask(NamedTuple):
 
 
 def given_tasks(tasks):
-    """Tasks with their rows as the user has them.
+    """Tasks with their rows as the user passed them.
 
     Returns
     -------
-    tasks : list of GivenTask, LazyTasks or SampledTasks
-        Those of a collection whose columns have names are data frames.
+    tasks : list of GivenTask, LazyTasks or TaskDistribution
+        The rows of a collection with feature names become data frames.
     """
     refuse_table(tasks)
     if isinstance(tasks, Mapping):
@@ -77,12 +77,12 @@ def _given(name, item):
 
 
 def columns_of(tasks):
-    """The columns of tasks, whatever holds them."""
+    """The columns of tasks from any source."""
     if isinstance(tasks, list):
         return _columns(tasks[0].X)
     if isinstance(tasks, TaskDistribution):
         tasks = tasks.draw(1, 0)
-    return tasks._kind
+    return tasks._schema
 
 
 def _columns(X):
@@ -91,7 +91,7 @@ def _columns(X):
 
 
 def framed(X, names):
-    """Rows with the names of their columns, where there are names, and pandas."""
+    """Rows as a data frame, if there are names of columns and pandas is installed."""
     if names is None:
         return X
     try:

@@ -1,7 +1,6 @@
-"""Read what users pass as a task's X, y and groups into checked numpy arrays.
+"""Validation of X, y and groups of tasks, converted to numpy arrays.
 
-Every error begins with `where`, the words that name the task (empty where there is no
-task to name).
+Every error begins with `where`, which names the task, or is empty.
 """
 
 import numpy as np
@@ -18,7 +17,7 @@ def read_only(array):
 
 
 def read_features(X, where=""):
-    """Read X, checking all but that none of its values is infinite.
+    """Convert and check X, but for infinite values.
 
     Parameters
     ----------
@@ -43,14 +42,14 @@ def read_features(X, where=""):
 
 
 def read_target(y, where="", groups=None):
-    """Read y, checking all but that none of its numbers is infinite.
+    """Convert and check y, but for infinite numbers.
 
     Parameters
     ----------
     y : array-like of shape (n_rows,)
     where : str, default=""
     groups : ndarray of shape (n_rows,), default=None
-        The task of each row, where `y` is that of many.
+        The task of each row, if `y` holds the targets of many.
 
     Returns
     -------
@@ -67,7 +66,7 @@ def read_target(y, where="", groups=None):
 
 
 def read_task(X, y, name=None):
-    """Read one task: ``(X, y, feature_names)``, as many rows in X as in y, >= 2."""
+    """Convert and check a task, but for infinities: ``(X, y, feature_names)``."""
     where = named(name)
     X, feature_names = read_features(X, where)
     y = read_target(y, where)
@@ -81,7 +80,7 @@ def read_task(X, y, name=None):
 
 
 def check_sizes(offsets, names):
-    """Raise if a task has fewer than two rows, naming the first that has."""
+    """Raise if a task has fewer than two rows; the message names the first."""
     sizes = np.diff(offsets)
     small = np.flatnonzero(sizes < 2)
     if len(small) == 0:
@@ -90,16 +89,16 @@ def check_sizes(offsets, names):
     others = f" (so few in {len(small)} of {len(sizes)} tasks)" * (len(sizes) > 1)
     raise ValueError(
         f"{named(names[small[0]])}X has {rows}{others}; a task needs at least 2, one "
-        "to adapt on and one to be judged on. Leave such tasks out, e.g. "
+        "to adapt to and one to evaluate. Leave such tasks out, e.g. "
         "[(X, y) for X, y in pairs if len(y) > 1] or "
         "frame.groupby(task).filter(lambda rows: len(rows) > 1)."
     )
 
 
 def check_finite(X, y, offsets, names, feature_names=None):
-    """Raise if the flat X is infinite or y not finite, naming task, row and column.
+    """Raise for infinite values in X or y, or NaN in y, with task, row and column.
 
-    NaN in X is a value that is missing.
+    NaN in X is a missing value.
 
     Parameters
     ----------
@@ -128,7 +127,7 @@ def check_finite(X, y, offsets, names, feature_names=None):
 
 
 def _first_not_finite(values, may_be_missing):
-    """The index of the first infinity, or NaN unless it may be; ints, or None."""
+    """Index of the first infinity, or NaN if none may be missing: ints, or None."""
     if values.dtype.kind != "f":
         return None
     with np.errstate(over="ignore", invalid="ignore"):
@@ -141,9 +140,9 @@ def _first_not_finite(values, may_be_missing):
 
 
 def read_groups(groups, column=None):
-    """Read the task of each row: labels (n_rows,), none of them missing.
+    """Convert and check the task of each row: labels (n_rows,), none missing.
 
-    They may be the ``column`` of a frame.
+    ``column`` is the name of the column, if they come from a frame.
     """
     groups = to_array(groups, "groups")
     if groups.ndim != 1:
@@ -161,7 +160,7 @@ def read_groups(groups, column=None):
 
 
 def sort_groups(groups):
-    """Where the rows of each group are.
+    """Sort rows by group.
 
     Parameters
     ----------

@@ -1,24 +1,21 @@
-"""Sources of tasks: a collection, a sequence that loads on access, a distribution.
-
-A `TaskCollection` stores the rows of all its tasks in one flat array, so that 100,000
-tasks cost no more than their rows; a `Task` is a view made on access.
-"""
+"""Tasks that are not in memory: loaded on access, or drawn from a distribution."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ._collection import TaskCollection, positions
+from ._argument_checks import refuse_table, takes_tasks
+from ._collection import TaskCollection
 from ._column_names import width
-from ._not_tasks import refuse_table, takes_tasks
+from ._indexing import positions
 from ._task import NO_TASKS, check_same_schema, flatten, numbered
 
 
 class LazyTasks(Sequence):
     """A sequence that loads its tasks on access, such as one larger than memory.
 
-    Wrapping loads the first task, to learn its columns, and lets it go. Selecting with
-    a slice, an array of ints or a mask loads nothing.
+    The constructor loads the first task to learn its columns, and does not keep it.
+    Selecting with a slice, an array of ints or a mask loads nothing.
 
     Parameters
     ----------
@@ -53,18 +50,18 @@ class LazyTasks(Sequence):
             raise ValueError(NO_TASKS)
         self._sequence = sequence
         self._at = np.arange(len(sequence))
-        self._kind = None
-        self._kind = self.take([0])._kind
+        self._schema = None
+        self._schema = self.take([0])._schema
 
     @property
     def feature_names(self):
         """The column names of the first task, or None."""
-        return self._kind.feature_names
+        return self._schema.feature_names
 
     @property
     def n_features(self):
         """Number of columns of X; None where a row is not a vector."""
-        shape = self._kind.row_shape
+        shape = self._schema.row_shape
         return shape[0] if len(shape) == 1 else None
 
     @property
@@ -80,7 +77,7 @@ class LazyTasks(Sequence):
         if not isinstance(at, np.ndarray):
             return self.take([at])[0]
         selected = LazyTasks.__new__(LazyTasks)
-        selected._sequence, selected._kind = self._sequence, self._kind
+        selected._sequence, selected._schema = self._sequence, self._schema
         selected._at = self._at[at]
         return selected
 
@@ -88,7 +85,7 @@ class LazyTasks(Sequence):
         return (self[t] for t in range(len(self)))
 
     def take(self, indices):
-        """Load tasks, each once however often it is asked for.
+        """Load tasks, each once, even if its index is repeated.
 
         Parameters
         ----------
@@ -97,8 +94,8 @@ class LazyTasks(Sequence):
         Returns
         -------
         tasks : TaskCollection
-            Of n tasks, in the order of `indices`. One without a name is called by its
-            position in the sequence that was wrapped.
+            Of n tasks, in the order of `indices`. The name of a task without one is its
+            position in the wrapped sequence.
 
         Raises
         ------
@@ -108,15 +105,15 @@ class LazyTasks(Sequence):
         at = self._at[np.atleast_1d(positions(indices, len(self)))]
         distinct, where = np.unique(at, return_inverse=True)
         items = ((t, self._sequence[t]) for t in distinct.tolist())
-        flat = flatten(numbered(items), self._kind, unique=False)
+        flat = flatten(numbered(items), self._schema, unique=False)
         return TaskCollection._of(*flat)[where]
 
     def __repr__(self):
-        return f"LazyTasks(n_tasks={len(self):,}, {width(self._kind.row_shape)})"
+        return f"LazyTasks(n_tasks={len(self):,}, {width(self._schema.row_shape)})"
 
 
 class TaskDistribution:
-    """A task distribution: tasks without end.
+    """A task distribution, from which any number of tasks can be drawn.
 
     Parameters
     ----------
@@ -139,10 +136,10 @@ class TaskDistribution:
 
     def __init__(self, distribution):
         self._distribution = distribution
-        self._kind = None
+        self._schema = None
 
     def draw(self, n_tasks, seed):
-        """Draw tasks. Two may have the same name, if the distribution says so.
+        """Draw tasks. Their names are those of the distribution, and need not differ.
 
         Parameters
         ----------
@@ -179,40 +176,39 @@ class TaskDistribution:
                 f"{call} returned {len(tasks)} tasks; it must return {n_tasks}."
             )
         if isinstance(tasks, list):
-            flat = flatten(numbered(enumerate(tasks)), self._kind, unique=False)
+            flat = flatten(numbered(enumerate(tasks)), self._schema, unique=False)
             tasks = TaskCollection._of(*flat)
-        kind = tasks._kind
-        if self._kind is None:
-            self._kind = kind._replace(name=f"{kind.name} of the first draw")
-        check_same_schema(kind, self._kind)
+        kind = tasks._schema
+        if self._schema is None:
+            self._schema = kind._replace(name=f"{kind.name} of the first draw")
+        check_same_schema(kind, self._schema)
         return tasks
 
     def __repr__(self):
-        return f"SampledTasks({self._distribution!r})"
+        return f"TaskDistribution({self._distribution!r})"
 
 
 @takes_tasks
 def check_tasks(tasks):
-    """Turn whatever holds tasks into one of three sources of tasks.
+    """Convert tasks of any form into one of three sources of tasks.
 
     Parameters
     ----------
     tasks : TaskCollection, or iterable or dict of tasks, or Sequence, or distribution
-        An iterable holds `Task` objects or ``(X, y)`` pairs. Any object with
-        ``__len__`` and ``__getitem__`` that is no list, tuple or dict is taken to load
-        its tasks on access; one with ``sample(n_tasks, random_state)`` to be a task
-        distribution.
+        An iterable holds `Task` objects or ``(X, y)`` pairs. An object with ``__len__``
+        and ``__getitem__`` that is no list, tuple or dict loads its tasks on access;
+        one with ``sample(n_tasks, random_state)`` is a task distribution.
 
     Returns
     -------
-    source : TaskCollection, LazyTasks or SampledTasks
+    source : TaskCollection, LazyTasks or TaskDistribution
         The first two have a length and ``take(indices)``; the last has
         ``draw(n_tasks, seed)``. Both methods return a `TaskCollection`.
 
     Raises
     ------
     TypeError
-        If `tasks` is nothing that can hold tasks, or X and y are given in its place.
+        If `tasks` holds no tasks, or X and y are given in its place.
     ValueError
         If it is empty, or its tasks do not pass the checks of `TaskCollection`.
 

@@ -3,15 +3,13 @@
 import warnings
 
 import numpy as np
-from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    _check_sample_weight,
-    _get_feature_names,
-    check_array,
-    check_X_y,
-)
+from sklearn.utils.validation import check_array, check_X_y
 
+from .._utils.sklearn_private import (
+    check_feature_names,
+    check_n_features,
+    check_sample_weight,
+)
 from .._utils.warnings import level_of_caller
 from ._array_likes import labels, numbers
 from ._column_names import column_names
@@ -36,11 +34,10 @@ def validate_rows(
     allow_nd=False,
     allow_nan=False,
 ):
-    """Validate rows, and targets where there are any.
+    """Validate rows, and targets if there are any.
 
-    As scikit-learn's ``validate_data``, but for rows without column names, which are
-    as good as rows with them: what a task of a named collection gives as ``X`` is an
-    array.
+    As scikit-learn's ``validate_data``, but rows without column names are accepted by
+    an estimator that knows names: the ``X`` of a task is an array.
 
     Parameters
     ----------
@@ -53,7 +50,7 @@ def validate_rows(
     numeric : bool
         Whether ``y`` must be numbers.
     row_shape : tuple of int, optional
-        That rows must have, where they may have more than one dimension.
+        Required shape of a row, where rows may have more than one dimension.
     allow_nd : bool
         Whether they may.
     allow_nan : bool
@@ -64,8 +61,8 @@ def validate_rows(
     X : ndarray, or (X, y) where ``y`` was given
     """
     given, names = X, column_names(X)
-    if not reset and _get_feature_names(X) is not None:
-        _check_feature_names(estimator, X, reset=False)
+    if not reset and names:
+        check_feature_names(estimator, X, reset=False)
     X = numbers(X)
     check_finite(X, np.empty(0), np.array([0, len(X)]), [None], names)
     settings = {
@@ -77,7 +74,7 @@ def validate_rows(
     if y is NO_TARGETS:
         X = check_array(X, input_name="X", **settings)
     else:
-        y = y if y is None else labels(y)  # None is refused in scikit-learn's words
+        y = y if y is None else labels(y)  # None: scikit-learn's message
         if numeric:
             refuse_text(estimator, y)
         X, y = check_X_y(X, y, **settings)
@@ -86,26 +83,26 @@ def validate_rows(
             f"X has rows of shape {X.shape[1:]}, but {type(estimator).__name__} is "
             f"expecting rows of shape {row_shape}, as in meta_fit or fit."
         )
-    _check_n_features(estimator, X, reset=reset)
+    check_n_features(estimator, X, reset=reset)
     if reset:
-        _check_feature_names(estimator, given, reset=True)
+        check_feature_names(estimator, given, reset=True)
     return X if y is NO_TARGETS else (X, y)
 
 
 def validate_weights(sample_weight, X):
-    """Weights of rows, (n_rows,); all may be 0, which scikit-learn's check refuses."""
+    """Sample weights (n_rows,); unlike in scikit-learn, all may be 0."""
     given = None if sample_weight is None else np.asarray(sample_weight)[()]
-    none_counts = given is not None and not np.any(given)
-    if none_counts:
+    all_zero = given is not None and not np.any(given)
+    if all_zero:
         sample_weight = np.ones_like(given, np.float64)[()]
-    weight = _check_sample_weight(
+    weight = check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return np.zeros_like(weight) if none_counts else weight
+    return np.zeros_like(weight) if all_zero else weight
 
 
 def refuse_text(estimator, y):
-    """Raise for targets that are text where numbers are predicted."""
+    """Raise for targets that are text, in a regressor."""
     if y is not None and y.dtype.kind in "OU":
         raise ValueError(
             f"y holds {np.unique(y)[:3].tolist()}, and {type(estimator).__name__} "
@@ -114,7 +111,7 @@ def refuse_text(estimator, y):
 
 
 def refuse_text_tasks(tasks):
-    """Raise for tasks whose targets are text where numbers are predicted."""
+    """Raise for tasks whose targets are text, in a regressor."""
     if tasks.y.dtype.kind == "U":
         raise ValueError(
             f"The targets of the tasks are text, as {str(tasks.y[0])!r} in task "
@@ -123,19 +120,19 @@ def refuse_text_tasks(tasks):
 
 
 def check_label_type(y, known):
-    """Raise for labels that are text where those known are numbers, or the reverse."""
+    """Raise unless labels and known classes are both text, or both numbers."""
     text = [some.dtype.kind in "OU" for some in (y, known)]
     if text[0] != text[1] and len(y) and len(known):
-        sorts = ("numbers", "text")
+        types = ("numbers", "text")
         raise ValueError(
-            f"Labels {np.unique(y)[:5].tolist()} are {sorts[text[0]]}, and the classes "
-            f"are {np.unique(known)[:5].tolist()}, {sorts[text[1]]}. Give labels of "
+            f"Labels {np.unique(y)[:5].tolist()} are {types[text[0]]}, and the classes "
+            f"are {np.unique(known)[:5].tolist()}, {types[text[1]]}. Give labels of "
             "one type: convert them with y.astype."
         )
 
 
 def warn_of_one_class(estimator, classes):
-    """Warn of a meta-training that has seen one class."""
+    """Warn if all meta-training rows have the same class."""
     if len(classes) == 1:
         warnings.warn(
             f"All rows of all tasks have the one class {classes.tolist()[0]!r}: this "

@@ -1,4 +1,4 @@
-"""A task, and how an iterable of tasks becomes the flat arrays of a collection."""
+"""A task, and the flat arrays of many."""
 
 from collections import Counter
 from numbers import Real
@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._argument_checks import refuse_group
 from ._array_likes import float_dtype, named
 from ._column_names import check_columns, width
 from ._input_checks import check_finite, read_only, read_task
-from ._not_tasks import refuse_group
 
 NO_TASKS = "Got no tasks. Pass at least one."
 VALIDATION = "the validation_tasks have", "the tasks have"
-"""Who has columns, in the words of `check_columns`."""
+"""Whose columns they are, as `check_columns` takes it."""
 
 
 class Immutable:
-    """Slots that are set once, arrays among them read-only; pickles and copies."""
+    """Base of immutable classes with slots: arrays are read-only; can be pickled."""
 
     __slots__ = ()
 
@@ -54,8 +54,8 @@ class Task(Immutable):
     name : hashable, default=None
         What the task is called in messages and plots.
     weight : float, default=None
-        How much it counts in meta-training, next to 1 for a task without; 0 is as if it
-        were not there.
+        How much it counts in meta-training, relative to 1 for a task without a weight;
+        a task of weight 0 counts as absent.
 
     Attributes
     ----------
@@ -97,7 +97,7 @@ class Task(Immutable):
 
     @classmethod
     def _of(cls, X, y, name, feature_names, weight):
-        """A task of arrays that were checked, and made read-only, before."""
+        """Make a task of read-only arrays, without checks."""
         task = cls.__new__(cls)
         object.__setattr__(task, "X", X)
         object.__setattr__(task, "y", y)
@@ -127,7 +127,7 @@ def _read_weight(weight, name):
 
 
 class TaskSchema(NamedTuple):
-    """What all tasks of a collection have in common, and the task it was seen in."""
+    """What all tasks of a collection have in common, and the name of one of them."""
 
     name: object
     row_shape: tuple
@@ -135,17 +135,17 @@ class TaskSchema(NamedTuple):
     is_text: bool
 
 
-def flatten(entries, kind=None, unique=True):
-    """Read tasks into the flat arrays of a collection.
+def flatten(entries, schema=None, unique=True):
+    """Convert tasks to the flat arrays of a collection.
 
     Parameters
     ----------
     entries : iterable of (name, Task or (X, y))
-    kind : Kind, default=None
-        What each task must be like; None to compare with the first.
+    schema : TaskSchema, default=None
+        What each task must have; None for that of the first.
     unique : bool, default=True
-        Whether names must differ. Where tasks are drawn a few at a time, they need not:
-        whether two meet would be chance.
+        Whether names must differ. They need not if tasks are drawn a few at a time,
+        where duplicates would be found by chance only.
 
     Returns
     -------
@@ -161,8 +161,8 @@ def flatten(entries, kind=None, unique=True):
     for name, item in entries:
         X, y, feature_names, weight = _read_item(item, name)
         found = TaskSchema(name, X.shape[1:], feature_names, y.dtype.kind == "U")
-        kind = kind or found
-        check_same_schema(found, kind)
+        schema = schema or found
+        check_same_schema(found, schema)
         names.append(name)
         Xs.append(X)
         ys.append(y)
@@ -178,12 +178,12 @@ def flatten(entries, kind=None, unique=True):
     offsets = np.concatenate([[0], np.cumsum([len(y) for y in ys])])
     X = np.concatenate(Xs, dtype=float_dtype({X.dtype for X in Xs}))
     y = np.concatenate(ys)
-    check_finite(X, y, offsets, names, kind.feature_names)
-    return X, y, offsets, names_array(names), kind.feature_names, _together(weights)
+    check_finite(X, y, offsets, names, schema.feature_names)
+    return X, y, offsets, names_array(names), schema.feature_names, _together(weights)
 
 
 def _together(weights):
-    """Weights of tasks (n_tasks,), of which some are None; None where all are."""
+    """Weights of tasks (n_tasks,), 1 in place of None; None if all are None."""
     if all(weight is None for weight in weights):
         return None
     return np.array([1.0 if weight is None else weight for weight in weights])
@@ -204,35 +204,35 @@ def _read_item(item, name):
 
 
 def numbered(items):
-    """``(name, item)`` of ``(position, item)``: a task's own name, or its position."""
+    """``(name, item)`` of ``(position, item)``: the name of a task, or its position."""
     for position, item in items:
         own = item.name if isinstance(item, Task) else None
         yield (position if own is None else own), item
 
 
 def names_array(names):
-    """Names as an array (n_tasks,): of ints where all are, which is compact."""
+    """Names as an array (n_tasks,), of ints if all are, to save memory."""
     if all(type(name) is int for name in names):
         return np.array(names)
     return np.fromiter(names, dtype=object, count=len(names))
 
 
 def check_same_schema(found, known, words=None):
-    """Raise unless two have the same columns and the same sort of target.
+    """Raise unless two schemas have the same columns and the same type of target.
 
-    ``words`` say who has them, "the validation_tasks have" and "the tasks have"; None
-    for two tasks, whose columns both have names, or none.
+    ``words`` are whose they are, such as "the validation_tasks have" and "the tasks
+    have"; None for two tasks, of which both must have column names, or neither.
     """
     if found[1:] == known[1:]:
         return
     alike = words is None
     if alike:
-        words = tuple(f"task {kind.name!r} has" for kind in (found, known))
+        words = tuple(f"task {some.name!r} has" for some in (found, known))
     check_columns(found, known, words, alike=alike)
     if found.is_text != known.is_text:
-        sorts = ("numbers", "strings")
+        types = ("numbers", "strings")
         one = words[0][0].upper() + words[0][1:]
         raise ValueError(
-            f"{one} a y of {sorts[found.is_text]}, but {words[1]} one of "
-            f"{sorts[known.is_text]}. Convert one of them with y.astype."
+            f"{one} a y of {types[found.is_text]}, but {words[1]} one of "
+            f"{types[known.is_text]}. Convert one of them with y.astype."
         )

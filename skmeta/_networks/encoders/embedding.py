@@ -64,7 +64,7 @@ class Embedding(nn.Module):
         self.norm.running_mean.copy_(out.mean(0))
         self.norm.running_var.copy_(out.var(0, unbiased=False).clamp(min=1e-12))
 
-    def columns(self, X):
+    def transform(self, X):
         """Columns, float64 (n, n_columns), of an array of rows ``X`` (n, ...)."""
         return self._chunks(X, self).double().cpu().numpy()
 

@@ -1,4 +1,4 @@
-"""What is given in place of tasks, refused in words that say which call is meant."""
+"""Errors for arguments that are not tasks, which name the call that was meant."""
 
 import functools
 import inspect
@@ -14,10 +14,10 @@ IN_PLACE = {"X", "y", "groups"}
 
 
 def takes_tasks(function):
-    """Decorate a function of tasks: X, y and groups in their place are refused.
+    """Decorate a function of tasks, so that it refuses X, y and groups in their place.
 
-    What scikit-learn's users write first is ``meta_fit(X, y)``, of which Python says no
-    more than that there are too many arguments.
+    Python's own error for ``meta_fit(X, y)`` says only that there are too many
+    arguments.
     """
     signature = inspect.signature(function)
     names = [
@@ -43,7 +43,7 @@ def takes_tasks(function):
 
 
 def refuse_targets(method, tasks, y):
-    """Raise for ``y`` next to tasks, where scikit-learn passes it as None."""
+    """Raise unless ``y`` is None, as scikit-learn passes it along with tasks."""
     if y is not None:
         raise TypeError(_meant(method, tasks, grouped=False))
 
@@ -66,7 +66,7 @@ def _meant(function, first, grouped):
 
 
 def refuse_table(tasks):
-    """Raise for a table or array, which would otherwise be taken for a sequence."""
+    """Raise for a table or array, which would otherwise be used as a sequence."""
     kind = type(tasks).__name__
     if is_frame(tasks):
         raise TypeError(
@@ -85,7 +85,7 @@ def refuse_table(tasks):
 
 
 def refuse_group(item):
-    """Raise for a group of a data frame's rows, by itself or next to its name."""
+    """Raise for a group of the rows of a data frame, with or without its name."""
     if is_frame(item):
         raise TypeError(_of_groups("a data frame for a task"))
     if not isinstance(item, list | tuple) or len(item) != 2:

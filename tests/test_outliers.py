@@ -9,10 +9,10 @@ from sklearn.linear_model import Ridge
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor, TaskCollection, save
 from skmeta import load as load_saved
 from skmeta._preprocessing.missing_values import MissingValues
-from skmeta._preprocessing.wild_values import (
+from skmeta._preprocessing.outliers import (
     UNBOUNDED,
-    plausible_range,
-    plausible_targets,
+    drop_target_outliers,
+    inlier_range,
 )
 from skmeta.baselines import MixedEffectsRegressor, PooledRegressor
 from skmeta.datasets import make_classification_tasks
@@ -51,7 +51,7 @@ def with_some(values, wild, share, seed=1):
     ],
 )
 def test_what_is_wild(values, outside):
-    low, high = plausible_range(values)
+    low, high = inlier_range(values)
     found = values[(values < low) | (values > high)]
     assert set(found.tolist()) == set(outside)
 
@@ -84,7 +84,7 @@ def test_what_is_wild(values, outside):
     ],
 )
 def test_what_is_not(values):
-    assert plausible_range(values) == (-UNBOUNDED, UNBOUNDED)
+    assert inlier_range(values) == (-UNBOUNDED, UNBOUNDED)
 
 
 def make(n, seed=0):
@@ -208,7 +208,7 @@ def test_tasks_all_of_whose_targets_are_wild_are_left_out():
     X, y = tasks["shop 7"]
     tasks["shop 7"] = X, 1e6 * (1 + y**2)
     with pytest.warns(UserWarning, match="20 values of 6,000"):
-        kept, others, *_ = plausible_targets(TaskCollection(tasks), None)
+        kept, others, *_ = drop_target_outliers(TaskCollection(tasks), None)
     assert others is None
     assert len(kept) == 299
     assert "shop 7" not in kept.names
@@ -246,10 +246,10 @@ def test_rows_are_marked_in_a_copy():
     X = np.column_stack([np.append(normal(), 1e6), np.append(normal(seed=1), 0.0)])
     X.flags.writeable = False
     missing = MissingValues.fit(X)
-    assert np.isnan(missing.marked(X)[-1, 0])
-    np.testing.assert_array_equal(missing.marked(X)[:, 1], X[:, 1])
+    assert np.isnan(missing.mask_outliers(X)[-1, 0])
+    np.testing.assert_array_equal(missing.mask_outliers(X)[:, 1], X[:, 1])
     assert missing.indicated.tolist() == [0]
-    assert missing.columns(X)[-1].tolist() == [missing.fill[0], 0.0, 1.0]
+    assert missing.transform(X)[-1].tolist() == [missing.fill[0], 0.0, 1.0]
     np.testing.assert_allclose(missing.fill, X[:-1].mean(0), atol=1e-2)
 
 
