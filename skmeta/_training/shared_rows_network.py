@@ -33,9 +33,8 @@ class SharedRowsNetwork(nn.Module):
     def forward(self, task, x, row, present, y, support, query):
         """Prediction of the query rows of each of G * E episodes, see `select_role`.
 
-        Arguments are those of `GroupBatch`. C is the largest number of classes of a
-        support. During training with an auxiliary classifier, its losses (G * E, Q)
-        are the second output.
+        Arguments are those of `GroupBatch`. During training with an auxiliary
+        classifier, its losses (G * E, Q) are the second output.
         """
         columns = self.embed(x[present])
         adapted, z_query = self.adapt(columns, present, y, support, query)

@@ -30,7 +30,7 @@ class MetaState:
     Attributes
     ----------
     problem : {"regression", "shared_classes", "nway"}
-    network : MetaNetwork or ClassNetwork
+    network : MetaNetwork or NWayNetwork
         On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
         Structural parameters of the estimator that it was trained with.

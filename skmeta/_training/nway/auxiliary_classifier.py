@@ -65,8 +65,8 @@ class AuxiliaryLoss(QueryLoss):
     """The loss of the query rows plus their loss under the auxiliary classifier."""
 
     def forward(self, prediction, target):
-        logits, auxiliary = prediction
-        return super().forward(logits, target) + self.mean(auxiliary, target[1])
+        predicted, auxiliary = prediction
+        return super().forward(predicted, target) + self.mean(auxiliary, target[1])
 
 
 def auxiliary_classifier(split, embedding):
