@@ -124,11 +124,11 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
     inputs = torch.randn(N_TASKS, 4, N_FEATURES + 3, dtype=torch.float64)
     rows = decoder.embed(inputs)
     for block in decoder.blocks:
-        known = block.attention.known(block.norm_keys(encoding.tokens))
+        known = block.attention.keys_values(block.norm_keys(encoding.tokens))
         queries = block.norm_queries(rows)
         rows = rows + block.attention(queries, known, encoding.log_weight)
         rows = rows + block.feed_forward(rows)
-    found = decoder(inputs, adapted.known, encoding.log_weight)
+    found = decoder(inputs, adapted.keys_values, encoding.log_weight)
     assert_close(found, decoder.out(rows), 1e-12)
 
 
@@ -138,7 +138,7 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
 def decoded(learner, adapted, query, said):
     """What the decoder says of rows, given what the base learner says of them."""
     inputs = torch.cat([query.x, query.offset, said], -1)
-    out = learner.decoder(inputs, adapted.known, adapted.encoding.log_weight)
+    out = learner.decoder(inputs, adapted.keys_values, adapted.encoding.log_weight)
     return 3 * (out / 3).tanh()
 
 

@@ -105,6 +105,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         weight = support.weight.double()
         K = self.prior.kernel(design, design, theta)
         K, noise = masked_covariance(K, weight, theta.noise.double().exp())
+        # Rasmussen and Williams (2006), alg. 2.1: L, then alpha = L' \ (L \ y)
         factor = torch.linalg.cholesky(K)
         residual = (y.double() - design.mean[..., 0]) * (weight > 0)
         alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
@@ -129,6 +130,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
     def _posterior(self, adapted, query):
         theta, design = adapted.theta, self._design(adapted, query)
         k = self._cross_covariance(adapted, design)
+        # alg. 2.1: mean k' alpha, and v = L \ k with variance k(x, x) - v'v
         mean = design.mean[..., 0] + (k @ adapted.alpha[..., None])[..., 0]
         v = torch.linalg.solve_triangular(
             adapted.factor, k.transpose(1, 2), upper=False

@@ -13,9 +13,10 @@ from .gp_prior import RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
 RBF_DROPOUT = 0.1
-"""Share of the tasks of a step whose processes are left without their RBF part.
+"""Share of the tasks of a step whose GPs are left without their RBF part.
 
-Labels never say all of a function, so that of classes it has nothing to add.
+Regression only: labels never determine a function, so that in classification it adds
+nothing.
 """
 
 

@@ -103,7 +103,7 @@ class NWayEncoder(nn.Module):
                 tokens = layer.among(tokens, log_weight)
             latent = self.queries.expand(len(z), -1, -1)
             for block in self.blocks:
-                latent = block(latent, block.known(tokens), log_weight)
+                latent = block(latent, block.keys_values(tokens), log_weight)
         task = self.dropout(self.norm(self.out(latent.to(z.dtype).flatten(1))))
         task, tokens = self.encoding_dropout(task, tokens.to(z.dtype))
         _, rows, classes = tokens.split([1, z.shape[1], means.count.shape[1]], 1)

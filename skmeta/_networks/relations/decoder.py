@@ -36,7 +36,7 @@ class DecodedRelations(Relations):
         """Refine logits (B, L) of tasks with the given ``keys`` (B, L, embed_dim)."""
         tokens = self.pseudo_tokens(keys.to(encoding.tokens))
         tokens = tokens.unflatten(-1, (N_PSEUDO_TOKENS, KEY_DIM)).flatten(1, 2)
-        known = self.block.known(self.rows(encoding.tokens))
+        known = self.block.keys_values(self.rows(encoding.tokens))
         decoded = self.block(tokens, known, encoding.log_weight)
         decoded = decoded.unflatten(1, (-1, N_PSEUDO_TOKENS)).flatten(2)
         return similarity + self.read(decoded)[..., 0].to(similarity)
