@@ -26,14 +26,14 @@ N_CLASSES, N_ROWS, N_REPEATS = 200, 20, 100
 
 
 def plain_loop(tasks, n_steps):
-    """Steps a second of Prototypical Networks, eight episodes of a pool at once."""
-    pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
+    """Steps a second of Prototypical Networks, eight episodes of a group at once."""
+    sampler = NWaySampler(tasks, torch.tensor(tasks.X), (2, 20), (1, 5), 32)
     rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     net = Conv4()
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     start = time.perf_counter()
     for _ in range(n_steps):
-        batch = pools.draw(8, rng)
+        batch = sampler.draw(8, rng)
         z = net(random_affine(batch.x[0][batch.present[0]], generator))
         y, support, query = batch.y[0], batch.support[0], batch.query[0]
         share = F.one_hot(y).float() * support[..., None]

@@ -29,6 +29,7 @@ from skorch.callbacks import Callback
 from torch.nn import functional as F
 
 import skmeta._networks.nway.learner
+import skmeta._networks.nway.network
 import skmeta._training.nway.auxiliary_classifier
 
 CELLS = [(w, n, k) for w in (False, True) for n in (5, 20) for k in (1, 5)]
@@ -149,29 +150,24 @@ def meta_fitted(name, data, seconds, seed, without):
     if without == "known-classes":
         skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS = 0
     if without == "rows":
-        skmeta._networks.nway.learner.AdaptedClasses.mixed = by_means
+        skmeta._networks.nway.learner.AdaptedNWay.mix = by_means
     if without == "attention":
-        kind = model._architecture.nway
-        model._architecture = model._architecture._replace(
-            nway=lambda *a, **k: still(kind(*a, **k))
-        )
+        kind = skmeta._networks.nway.learner.NWayLearner
+        skmeta._networks.nway.network.NWayLearner = lambda *a, **k: still(kind(*a, **k))
     model.meta_fit(data.tasks(data.train), validation_tasks=data.tasks(data.validation))
     return model, len(model.history_) * model.steps_per_epoch
 
 
 def still(learner):
     """The learner with its attention fixed at the initial values, without effect."""
-    parts = [learner.shift, learner.row_score[1], learner.class_shift]
-    parts += [] if learner.decoder is None else [learner.decoder.out[1]]
-    for part in parts:
-        if part is not None:
-            part.requires_grad_(False)
+    for part in (learner.shift, learner.row_score[1], learner.class_shift):
+        part.requires_grad_(False)
     return learner
 
 
-def by_means(adapted, by_class, by_row):
+def by_means(adapted, prototype_logits, kernel_logits):
     """Logits of an adapted learner by the means of classes alone."""
-    return adapted.temperature * by_class
+    return adapted.temperature * prototype_logits
 
 
 def evaluate(predictions, data, episodes):

@@ -50,10 +50,10 @@ def learner(**parameters):
 
 
 def changed(model, change):
-    """A copy whose relations are changed by ``change(learner)``."""
+    """A copy whose relations are changed by ``change(weights)``."""
     other = clone(model)
     network = copy.deepcopy(model.meta_state_.network)
-    change(network.learner)
+    change(network.learner.relations.weights)
     other._take_over(replace(model.meta_state_, network=network))
     return other
 
@@ -104,14 +104,12 @@ def of_clusters(seed):
     variants = {
         "rmse_ratio": ours,
         "rmse_ratio_evidence_alone": changed(
-            ours, lambda m: m.relations.by_representation.fill_(OFF)
+            ours, lambda w: w.log_similarity_weight.fill_(OFF)
         ),
         "rmse_ratio_representation_alone": changed(
-            ours, lambda m: m.relations.by_evidence.fill_(OFF)
+            ours, lambda w: w.log_evidence_weight.fill_(OFF)
         ),
-        "rmse_ratio_no_relations": changed(
-            ours, lambda m: m.relations.none.fill_(-OFF)
-        ),
+        "rmse_ratio_no_relations": changed(ours, lambda w: w.null_logit.fill_(-OFF)),
     }
     found = {}
     for k in (3, 5, 10, 20):

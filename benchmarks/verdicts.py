@@ -27,7 +27,7 @@ def main():
         parser, key=("collection",), free=("names", "jobs", "text"), cores="jobs"
     )
     results.heading(f"{options.jobs} jobs")
-    results.print("| | worth it | measure | gain at each K | mean over K | seconds |")
+    results.print("| | worth it | metric | gain at each K | mean over K | seconds |")
     for name in options.names:
         tasks, _ = load(options.data / f"{name}.npz")
         start = time.perf_counter()
@@ -43,9 +43,9 @@ def main():
         worth_it = bool(comparison.worth_it)
         results.add(
             f"| {name} | {'yes' if worth_it else 'no'} | "
-            f"{comparison.measure} | {gains} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] | "
+            f"{comparison.metric} | {gains} | {gain:+.3f} [{low:+.3f}, {high:+.3f}] | "
             f"{seconds:.0f} |",
-            collection=name, worth_it=worth_it, measure=comparison.measure,
+            collection=name, worth_it=worth_it, metric=comparison.metric,
             mean_gain=gain, mean_gain_low=low, mean_gain_high=high, seconds=seconds,
             **{f"gain_{row.n_support}": row.gain for row in summary},
             **{f"finding_{row.n_support}": row.finding for row in summary},

@@ -1,5 +1,6 @@
 """Meta-fitted estimators that tests share, and formulas that they compare with."""
 
+import json
 import os
 import pickle
 from contextlib import contextmanager
@@ -10,9 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from scipy.special import erf
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
+from threadpoolctl import threadpool_limits
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -25,6 +29,7 @@ from skmeta import (
 from skmeta._episodes.batch import Rows
 from skmeta._networks.encoders.task_encoder import TaskEncoding
 from skmeta._networks.learners.gp_prior import GaussianProcessPrior
+from skmeta._persistence.files import digest
 from skmeta._training.empirical_bayes import EVAL_EVERY, fit_prior
 from skmeta._training.validation import validation_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
@@ -67,7 +72,9 @@ ESTIMATORS = {
 
 
 def pytest_configure():
+    """One thread a process: two of them share two cores."""
     torch.set_num_threads(1)
+    threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")
@@ -81,16 +88,17 @@ def trained_small():
     """Meta-training looks at little, where it does not matter how good it gets."""
     few_batches = partial(validation_batches, n_episodes=64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
-        patch.setattr("skmeta._training.validation.validation_batches", few_batches)
+        for module in ("initialization", "meta_training"):
+            name = f"skmeta._training.{module}.validation_batches"
+            patch.setattr(name, few_batches)
         few_steps = partial(fit_prior, n_steps=EVAL_EVERY)
-        patch.setattr("skmeta._training.empirical_bayes.fit_prior", few_steps)
+        patch.setattr("skmeta._training.initialization.fit_prior", few_steps)
         for name, value in {
-            "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-            "N_TRIAL_STEPS": 1, "MAX_SCALAR_BATCHES": 1,
+            "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
+            "similarity.N_STEPS": 2, "relations.N_TRIAL_STEPS": 1,
+            "mixture_weights.MAX_BATCHES": 1, "mixture_weights.N_STEPS": 1,
         }.items():  # fmt: skip
-            patch.setattr(f"skmeta._training.relations.{name}", value)
-        patch.setattr("skmeta._networks.relations.weights.N_SCALAR_STEPS", 1)
+            patch.setattr(f"skmeta._training.{name}", value)
         yield
 
 
@@ -147,7 +155,7 @@ class MetaFitted:
                     estimator.meta_state_.network.learner, "relations", None
                 )
                 if relations is not None:  # surely, whatever held-out tasks said
-                    relations.none.fill_(-1.0)
+                    relations.weights.null_logit.fill_(-1.0)
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))
                 whole.rename(path)  # at once: nobody reads half of it
@@ -402,3 +410,23 @@ def in_file(tmp_path):
 
     read.line = line
     return read
+
+
+@pytest.fixture(scope="session")
+def saved_parts():
+    """Reads and writes files of `save` as arrays, JSON and metadata."""
+
+    def read(path):
+        with safe_open(path, "numpy") as file:
+            names, metadata = file.keys(), file.metadata()
+            arrays = {name: file.get_tensor(name).copy() for name in names}
+        return arrays, json.loads(metadata["estimator"]), metadata
+
+    def write(path, arrays, node, metadata):
+        """As whoever means harm would: the digest is right."""
+        metadata = metadata | {"estimator": json.dumps(node)}
+        del metadata["sha256"]
+        metadata["sha256"] = digest(metadata, arrays)
+        save_file(arrays, path, metadata)
+
+    return SimpleNamespace(read=read, write=write)

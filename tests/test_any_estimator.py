@@ -79,7 +79,8 @@ def adapted(regression):
     """What `train_estimator` is given: estimator, state, network, support."""
     estimator, new = regression
     one = clone(estimator).set_params(device="cpu").fit(new.X[:6], new.y[:6])
-    return one, *one._adaptation(), new.X[:6], new.y[:6]
+    task = one._adapted_task()
+    return one, task.state, task.adaptation, new.X[:6], new.y[:6]
 
 
 @pytest.mark.parametrize("base_learner", REGRESSORS, ids=lambda e: type(e).__name__)
@@ -119,20 +120,20 @@ def test_every_classifier_predicts_and_is_not_changed(
     np.testing.assert_allclose(one.contributions(new.X).sum(1), p, atol=1e-12)
 
 
-def test_estimator_that_learns_nothing_leaves_the_process(regression):
+def test_estimator_that_learns_nothing_leaves_the_gp(regression):
     estimator, new = regression
     X, y = new.X[:5], new.y[:5]
     one = clone(estimator).set_params(base_learner=Zero()).fit(X, y)
     corrected = one.predict(new.X)
-    del one.base_learner_
+    del one.base_learner_, one._adapted
     np.testing.assert_array_equal(corrected, one.predict(new.X))
 
 
-def test_prediction_is_that_of_the_process_and_of_the_estimator(regression):
+def test_prediction_is_the_average_of_gp_and_estimator(regression):
     estimator, new = regression
     one = clone(estimator).fit(new.X[:5], new.y[:5])
     both, learned = one.predict(new.X), one.base_learner_
-    del one.base_learner_
+    del one.base_learner_, one._adapted
     alone, targets = one.predict(new.X), one.meta_state_.targets
     x = one.meta_state_.rows(new.X).x[0].numpy()
     features = one.transform(new.X)[:, -N_LEARNED:]
@@ -142,18 +143,18 @@ def test_prediction_is_that_of_the_process_and_of_the_estimator(regression):
     np.testing.assert_allclose(both, expected, rtol=1e-10)
 
 
-def test_help_for_own_rows_is_of_an_adaptation_without_them(adapted):
+def test_own_rows_are_predicted_out_of_fold(adapted):
     one, state, _, X, y = adapted
     found = _out_of_fold(state.network, state.rows(X), state.encoded(y))[0][0]
     for i in range(len(X)):
         others = np.arange(len(X)) != i
         rest = clone(one).fit(X[others], y[others])
-        del rest.base_learner_
+        del rest.base_learner_, rest._adapted
         expected = (rest.predict(X[[i]]) - state.targets.mean) / state.targets.scale
         np.testing.assert_allclose(found[i], expected[0], atol=1e-6)
 
 
-def test_rows_are_borrowed_by_relation(adapted):
+def test_rows_of_other_tasks_weigh_by_relation(adapted):
     one, state, related, _, _ = adapted
     rng = np.random.RandomState(0)
     parts = list(_rows_of_other_tasks(state, state.network.learner, related, rng))
@@ -162,14 +163,14 @@ def test_rows_are_borrowed_by_relation(adapted):
     relations = np.sort(one.task_relations_)[::-1][: len(parts) - 1]
     np.testing.assert_allclose(shares, np.unique(relations)[::-1], rtol=1e-6)
     columns, target, weight = parts[-1]
-    np.testing.assert_array_equal(target, 0)  # as the process says
+    np.testing.assert_array_equal(target, 0)  # the prediction of the GP
     np.testing.assert_allclose(weight, 1 - one.familiarity_, rtol=1e-6)
     assert columns.shape == (len(target), 3 + N_LEARNED + 1)
 
 
-def test_borrowed_target_is_what_the_process_leaves_open(adapted):
+def test_target_of_other_tasks_is_the_residual_of_the_gp(adapted):
     one, state, related, _, _ = adapted
-    del one.base_learner_
+    del one.base_learner_, one._adapted
     parts = _rows_of_other_tasks(
         state, state.network.learner, related, np.random.RandomState(0)
     )

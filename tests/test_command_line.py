@@ -39,7 +39,7 @@ NASTY = '<script>alert("&")</script> $_{a$'
 
 @pytest.fixture(scope="module")
 def short():
-    """A meta-learner that learns next to nothing, and a comparison of two others."""
+    """A meta-learner of one short epoch, and a comparison of two others."""
 
     def estimators(tasks, classification, nway, seed):
         if classification:
@@ -47,10 +47,10 @@ def short():
             pooled = PooledClassifier(LogisticRegression())
         else:
             mixed, pooled = MixedEffectsRegressor(), PooledRegressor(Ridge())
-        imputer = comparison.imputer_for(tasks)
+        imputer = comparison.fit_imputer(tasks)
         return {
-            "mixed-effects model": comparison.taking_missing(mixed, imputer),
-            "pooled": comparison.taking_missing(pooled, imputer),
+            "mixed-effects model": comparison.with_imputer(mixed, imputer),
+            "pooled": comparison.with_imputer(pooled, imputer),
         }
 
     few = {"max_epochs": 1, "steps_per_epoch": 2, "embed_dim": 8, "n_layers": 1}
@@ -158,16 +158,16 @@ def test_the_report_says_all_there_is_to_say(made):
     text = Page(report).text
     for part in (
         "Scores",
-        "Tasks that are alike",
-        "No task is like another one in particular",
-        "Columns that matter",
-        "What to do next",
+        "Similar tasks",
+        "No task is similar to another one in particular",
+        "Feature attention",
+        "Next steps",
         "The same in Python",
         "'row' numbers the rows and was left out.",
         "'school' (task): 12 tasks, e.g. \"school 0\"",
         "'sex' (text): 2 values, ",
         "4 of 109 rows without",
-        "gain over the best rival",
+        "gain over best rival",
         "mixed-effects model",
     ):
         assert part in text
@@ -297,7 +297,10 @@ def test_too_few_tasks_are_counted_without_those_of_one_row(tmp_path, capsys):
     one = frame.head(30).assign(school=[f"of one {i}" for i in range(30)])
     pd.concat([frame, one]).to_csv(tmp_path / "scores.csv", index=False)
     error = refused(capsys, arguments(tmp_path))
-    assert "'school' makes 8 tasks of two rows or more. It takes 10" in error
+    assert (
+        "'school' makes 8 tasks of two rows or more. A comparison needs at least 10"
+        in error
+    )
 
 
 def test_ctrl_c_ends_it_quietly(folder, monkeypatch, capsys):

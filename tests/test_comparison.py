@@ -27,8 +27,12 @@ from skmeta.baselines import (
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.model_selection import compare, few_shot_scores
 from skmeta.model_selection._compare import default_estimators
-from skmeta.model_selection._compare_inputs import named
-from skmeta.model_selection._comparison import Comparison, Growth, finding, matters_from
+from skmeta.model_selection._compare_inputs import name_estimators
+from skmeta.model_selection._comparison import (
+    Comparison,
+    finding,
+    relevant_gain,
+)
 from skmeta.model_selection._default_rivals import TaskLogisticRegression
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -88,9 +92,18 @@ def test_structure_that_tasks_share_is_worth_it(related):
     assert comparison.worth_it
     assert comparison.recommended == "mixed"
     assert [row.finding for row in comparison.summary()] == ["gain", "gain"]
-    assert str(comparison).startswith("Yes: mixed is worth it. ")
-    assert comparison.alone_from() is None
-    assert "more than 5 where it has 3 or 5 rows" in str(comparison)
+    said = str(comparison)
+    assert said.startswith("Yes: mixed is worth it. ")
+    head, mixed, ridge = said.splitlines()[3:6]
+    assert head.split() == ["K", "=", "3", "K", "=", "5"]
+    for line, name in ((mixed, "mixed"), (ridge, "ridge")):
+        cells = comparison.curves[name].cells()
+        assert line.replace("*", "").split() == [name, *" ".join(cells).split()]
+        assert line.index("[") == mixed.index("[")
+    assert (mixed.count("*"), ridge.count("*")) == (2, 0)
+    assert "Method: 3 folds of 60 tasks" in said
+    assert comparison.per_task_sufficient_from() is None
+    assert "more than 5 instead of 3 or 5 rows" in str(comparison)
 
 
 def test_noise_is_not_worth_it():
@@ -98,7 +111,7 @@ def test_noise_is_not_worth_it():
     comparison = compare(estimators, noise_tasks(), n_support=(3, 5), **QUICK)
     assert not comparison.worth_it
     assert str(comparison).startswith("No: ")
-    assert "saves no rows" in str(comparison)
+    assert "Labels saved: none that" in str(comparison)
 
 
 def test_identical_tasks_are_learned_as_well_by_what_is_pooled():
@@ -109,7 +122,7 @@ def test_identical_tasks_are_learned_as_well_by_what_is_pooled():
     comparison = compare(estimators, identical_tasks(), n_support=(3, 10), **QUICK)
     assert [row.finding for row in comparison.summary()] == ["same", "same"]
     said = str(comparison)
-    assert "does as well as the best of what is simpler, and no better" in said
+    assert "mixed is equivalent to the best of its simpler rivals" in said
     assert "are of different tasks" not in said
     assert comparison.recommended == "pooled"
 
@@ -127,7 +140,7 @@ def test_what_is_worse_is_said_to_be(related):
         "mixed": MixedEffectsRegressor()
     }
     comparison = compare(estimators, related[0], n_support=(3, 5), **QUICK)
-    assert str(comparison).startswith("No: noisy is behind the best of what")
+    assert str(comparison).startswith("No: noisy is worse than the best of its")
     assert comparison.recommended == "mixed"
     gain, low, high = comparison.mean_gain()
     assert low < gain < high < 0
@@ -137,8 +150,8 @@ def test_learning_alone_is_enough_where_rows_are_many():
     tasks = make_linear_tasks(30, n_rows=60, n_features=2, random_state=0)
     estimators = {"mixed": MixedEffectsRegressor(), "alone": LinearRegression()}
     comparison = compare(estimators, tasks, n_support=(2, 40), **QUICK)
-    assert comparison.alone_from() == 40
-    assert "Each task on its own: enough from 40 rows on (alone)" in str(comparison)
+    assert comparison.per_task_sufficient_from() == 40
+    assert "Per-task estimators: sufficient from 40 rows on (alone)" in str(comparison)
 
 
 def test_classes():
@@ -148,7 +161,7 @@ def test_classes():
         "alone": TaskLogisticRegression(np.unique(tasks.y)),
     }
     comparison = compare(estimators, tasks, n_support=(3, 5), **QUICK)
-    assert comparison.measure == "D2"
+    assert comparison.metric == "D2"
     assert comparison.failures == {"mixed": 0, "alone": 0}
     assert [row.winner for row in comparison.summary()] == ["mixed", "mixed"]
     frequencies = np.unique(tasks.y, return_counts=True)[1] / len(tasks.y)
@@ -224,13 +237,25 @@ def test_episodes_that_fail_count_as_the_reference():
 
 def test_more_tasks_help_where_there_are_few(related):
     comparison = related[1]
-    curves = comparison.growth_curves()
+    curves = comparison.learning_curve()
     assert list(curves) == [10, 20, 40]
-    np.testing.assert_array_equal(comparison.growth.losses[-1][:, 0].size, 20)
+    first_fold = comparison.losses["mixed"][:20]
+    np.testing.assert_array_equal(comparison.learning_curve_losses[40], first_fold)
     assert curves[40].score.mean() > curves[10].score.mean() - 0.01
-    assert "More tasks: R2, mean over K and on the tasks of the first fold, is" in str(
+    assert "Number of tasks: R2, mean over K on the tasks of the first fold, is" in str(
         comparison
     )
+
+
+def test_sizes_of_meta_training_for_the_learning_curve(related):
+    settings = {"n_support": 3, "cv": [(np.arange(40), np.arange(40, 60))], **QUICK}
+    sizes = {(): [40], (0.1, 0.5, 1.0): [20, 40]}  # 4 tasks are too few
+    for train_sizes, expected in sizes.items():
+        found = compare(MIXED, related[0], train_sizes=train_sizes, **settings)
+        assert list(found.learning_curve()) == expected
+    assert "Number of tasks: " in str(found)
+    with pytest.raises(ValueError, match=r"train_sizes=\(20,\) must be fractions"):
+        compare(MIXED, related[0], train_sizes=(20,), **settings)
 
 
 def test_default_numbers_of_rows_leave_some_to_score_on():
@@ -248,14 +273,14 @@ def test_a_meta_learner_is_judged_by_those_that_are_none(tiny):
     ours = AttentionMetaRegressor(pooled_estimator=None, **tiny)
     cv = [(np.arange(9), np.arange(9, 15))]  # one fold is enough
     comparison = compare([Ridge(), ours], tasks, n_support=3, cv=cv, **QUICK)
-    assert comparison.judged == "AttentionMetaRegressor"
-    assert comparison.rivals == comparison.alone == ("Ridge",)
-    assert list(named([Ridge(), ours, Ridge()])) == [
+    assert comparison.candidate == "AttentionMetaRegressor"
+    assert comparison.rivals == comparison.per_task == ("Ridge",)
+    assert list(name_estimators([Ridge(), ours, Ridge()])) == [
         "Ridge",
-        comparison.judged,
+        comparison.candidate,
         "Ridge (2)",
     ]
-    assert comparison.seconds["AttentionMetaRegressor"] > 0
+    assert comparison.fit_time["AttentionMetaRegressor"] > 0
 
 
 def test_default_estimators():
@@ -300,10 +325,10 @@ def test_finding(gain, low, high, score, found):
 
 
 def test_what_matters_gets_smaller_close_to_perfect():
-    assert matters_from(-1.0) == matters_from(0.5) == 0.01
-    assert matters_from(0.8) == pytest.approx(0.01)
-    assert matters_from(0.99) == pytest.approx(0.0005)
-    assert matters_from(1.0) == 0
+    assert relevant_gain(-1.0) == relevant_gain(0.5) == 0.01
+    assert relevant_gain(0.8) == pytest.approx(0.01)
+    assert relevant_gain(0.99) == pytest.approx(0.0005)
+    assert relevant_gain(1.0) == 0
 
 
 def made_up(ours, rival, n_support=(3, 5, 10, 20)):
@@ -313,18 +338,18 @@ def made_up(ours, rival, n_support=(3, 5, 10, 20)):
     losses = {"ours": ours * spread, "rival": rival * spread}
     base = np.ones((40, len(n_support)))
     return Comparison(
-        judged="ours",
+        candidate="ours",
         rivals=("rival",),
-        alone=("rival",),
+        per_task=("rival",),
         n_support=n_support,
         task_names=tuple(range(40)),
         losses=losses,
         reference=base,
-        growth=Growth((), (), base),
-        measure="R2",
+        learning_curve_losses={},
+        metric="R2",
         failures={},
-        seconds={},
-        recipes={"ours": "Ours()", "rival": "Rival()"},
+        fit_time={},
+        estimator_reprs={"ours": "Ours()", "rival": "Rival()"},
         n_folds=3,
         n_tasks=40,
         seed=0,
@@ -338,16 +363,17 @@ def test_a_gain_at_half_of_the_numbers_of_rows_is_worth_it():
     assert str(half).startswith("Yes: ours is worth it at K = 3 and 5.")
     one = made_up(rival - [0.1, 0, 0, 0], rival)
     assert not one.worth_it
-    assert "ahead by enough to matter at K = 3 alone" in str(one)
+    assert "better by enough to matter only at K = 3" in str(one)
 
 
 def test_rows_that_the_rival_needs():
     comparison = made_up(
         np.array([0.6, 0.5, 0.45, 0.4]), np.array([0.8, 0.7, 0.6, 0.5])
     )
-    needed = comparison.rows_needed()
+    needed = comparison.equivalent_n_support()
+    assert needed == comparison.equivalent_n_support("rival")
     np.testing.assert_allclose(needed, [10, 20, np.inf, np.inf])
-    assert "about 10 where it has 3, about 20 where it has 5" in str(comparison)
+    assert "about 10 instead of 3, about 20 instead of 5" in str(comparison)
 
 
 def test_task_effects_are_in_units_of_the_score():
@@ -359,7 +385,10 @@ def test_task_effects_are_in_units_of_the_score():
     effects = comparison.task_effects()
     assert (effects[0].task, effects[-1].task) == (7, 9)
     np.testing.assert_allclose([effects[0].gain, effects[-1].gain], [0.4, -0.4])
-    assert "By R2, mean over K, helped most are 7 (+0.40)" in str(comparison)
+    assert (
+        "In R2, mean over K, largest gains: 7 (+0.40); largest losses: 9 (-0.40)"
+        in str(comparison)
+    )
 
 
 @pytest.mark.parametrize(
@@ -367,15 +396,18 @@ def test_task_effects_are_in_units_of_the_score():
     [
         (np.full(40, 0.1), "more tasks would help", True),
         (np.zeros(40), "more tasks would hardly help", False),
-        (np.tile([0.3, -0.3], 20), "whether more tasks would help cannot", False),
+        (
+            np.tile([0.3, -0.3], 20),
+            "it is unclear whether more tasks would help",
+            False,
+        ),
     ],
 )
 def test_more_tasks_are_asked_for_where_they_would_help(gains, said, collect):
     comparison = made_up(np.full(2, 0.5), np.full(2, 0.6), (3, 5))
     fewer = comparison.losses["ours"] + gains[:, None]
-    losses = fewer, comparison.losses["ours"]
-    growth = Growth((10, 20), losses, comparison.reference)
-    comparison = dataclasses.replace(comparison, growth=growth)
+    losses = {10: fewer, 20: comparison.losses["ours"]}
+    comparison = dataclasses.replace(comparison, learning_curve_losses=losses)
     assert f": {said}" in str(comparison)
     steps = advice(comparison, np.ones(40), [None] * 40)
     assert any("Collect more tasks" in step for step in steps) == collect
@@ -384,13 +416,13 @@ def test_more_tasks_are_asked_for_where_they_would_help(gains, said, collect):
 def test_what_to_do_next():
     rival = made_up(np.full(2, 0.6), np.full(2, 0.5), (3, 5))
     (step,) = advice(rival, np.ones(40), [None] * 60)
-    assert step.startswith("Learn each task on its own: rival")
-    pooled = dataclasses.replace(rival, alone=())
+    assert step.startswith("Fit each task separately: rival")
+    pooled = dataclasses.replace(rival, per_task=())
     step, on_relations = advice(pooled, np.full(40, 0.05), [None] * 60)
     assert step.startswith("Use rival, which is simpler and as good here: Rival() of")
-    assert on_relations.startswith("Read nothing into which tasks are alike")
+    assert on_relations.startswith("Do not interpret which tasks are similar")
     _, on_relations = advice(pooled, np.linspace(0.1, 0.9, 40), [None] * 60)
-    assert on_relations.startswith("Label more rows of the tasks")
+    assert on_relations.startswith("Label more rows of the least familiar")
 
 
 def test_numbers_of_rows_that_no_task_has_are_refused_at_once(related):
@@ -406,7 +438,7 @@ def test_a_task_that_makes_the_difference_is_named():
     comparison = made_up(np.full(2, 0.5), np.full(2, 0.5), (3, 5))
     assert "Much of the difference" not in str(comparison)
     comparison.losses["ours"][7] += 4
-    assert "that of 7: without it the mean is +0.000" in str(comparison)
+    assert "due to 7: without it the mean is +0.000" in str(comparison)
 
 
 def test_frame_and_picture(related):
@@ -485,6 +517,6 @@ def test_missing_values_and_pipelines(tiny):
         },
         tasks, n_support=3, n_episodes=1, cv=2, random_state=0,
     )  # fmt: skip
-    assert found.judged == "ours"
-    assert found.alone == ("ridge",)
+    assert found.candidate == "ours"
+    assert found.per_task == ("ridge",)
     assert found.failures == {"ridge": 0, "mixed": 0, "ours": 0}

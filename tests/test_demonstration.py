@@ -1,4 +1,4 @@
-"""``python -m skmeta``, at a budget that learns next to nothing."""
+"""``python -m skmeta``, with little meta-training."""
 
 import io
 import subprocess
@@ -8,91 +8,79 @@ from contextlib import redirect_stdout
 import matplotlib.image
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 
 from skmeta._cli import demo as demonstration
-from skmeta._cli.demo import demonstrate, finding, main, rivals
+from skmeta._cli.demo import demonstrate, equivalents, main
 from skmeta.datasets import load_suzuki_tasks
-from skmeta.model_selection._shot_curve import ShotCurve
+from skmeta.model_selection import _compare
+from skmeta.model_selection._default_rivals import default_estimators
 
 N_SUPPORT = (3, 5)
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """Curves, printed lines and the picture of a small demonstration."""
+def made(tmp_path_factory, quick_training):
+    """Comparison, printed lines and the picture of a small demonstration."""
+
+    def quick_estimators(*given):
+        estimators = default_estimators(*given)
+        ours = estimators["AttentionMetaRegressor"]
+        ours.set_params(pooled_estimator=Ridge(), max_epochs=1, steps_per_epoch=2)
+        return estimators
+
     path = tmp_path_factory.mktemp("demonstration") / "shots.png"
-    with redirect_stdout(io.StringIO()) as printed:
-        curves = demonstrate(
-            path,
-            tasks=load_suzuki_tasks()[:25],
-            n_support=N_SUPPORT,
-            n_episodes=2,
-            max_epochs=1,
-        )
-    return curves, printed.getvalue().splitlines(), path
+    tasks = load_suzuki_tasks()[:25]
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(io.StringIO()) as printed,
+    ):
+        patch.setattr(_compare, "default_estimators", quick_estimators)
+        comparison = demonstrate(path, tasks=tasks, n_support=N_SUPPORT)
+    return comparison, printed.getvalue(), path
 
 
-def test_the_table_has_a_row_for_each_method(made):
-    curves, lines, _ = made
-    names = [*rivals(), "AttentionMetaRegressor"]
-    assert [curve.name for curve in curves] == names
-    header = next(i for i, line in enumerate(lines) if "3 experiments" in line)
-    for line, curve in zip(lines[header + 1 :], curves, strict=False):
-        assert line.startswith(curve.name)
-        assert line.count("[") == len(N_SUPPORT)
-        assert f"{curve.score[0]:.2f} [{curve.low[0]:.2f}, {curve.high[0]:.2f}]" in line
-        assert len(line) == len(lines[header])
+def test_it_compares_by_default_on_a_third_of_the_reactions(made):
+    comparison, printed, _ = made
+    assert comparison.candidate == "AttentionMetaRegressor"
+    assert {"GP per task", "boosting + shared GP"} < set(comparison.rivals)
+    assert (len(comparison.task_names), comparison.n_tasks) == (9, 25)
+    assert printed.startswith("25 reactions (two reactants and a ligand), 800 yields.")
+    assert f"\n{comparison}\n" in printed
+    assert comparison.learning_curve().keys() == {16}
 
 
 def test_intervals_hold_the_estimate(made):
-    for curve in made[0]:
+    for curve in made[0].curves.values():
         assert np.all(curve.low <= curve.score)
         assert np.all(curve.score <= curve.high)
         assert np.all(curve.score < 1)
 
 
 def test_the_picture_is_written_where_it_is_said_to_be(made):
-    _, lines, path = made
-    assert lines[-1] == f"Picture: {path}"
+    _, printed, path = made
+    assert printed.splitlines()[-1] == f"Picture: {path}"
     picture = matplotlib.image.imread(path)
     assert min(picture.shape[:2]) > 500
     assert np.ptp(picture[..., 0]) > 0.5  # something is drawn
 
 
-def test_what_was_found_is_said(made):
-    curves, lines, _ = made
-    assert finding(curves, 5) in lines
-    assert f"{curves[-1].score[1]:.2f}" in finding(curves, 5)
+def test_experiments_that_rivals_need_are_said(made):
+    comparison, printed, _ = made
+    assert equivalents(comparison, 5) in printed.splitlines()
 
 
-# -- the closing sentence -----------------------------------------------------------
+def test_rivals_are_in_the_order_of_what_they_need():
+    class Fixed:
+        candidate, rivals, n_support = "ours", ("slow", "fast"), (3, 5, 10, 20)
 
+        def equivalent_n_support(self, rival):
+            return {"slow": [20, np.inf], "fast": [10, 14.1]}[rival]
 
-def curve(name, *score):
-    score = np.array(score)
-    resampled = score + np.linspace(-0.1, 0.1, 11)[:, None]
-    return ShotCurve(name, (3, 5, 10, 20), score, resampled, np.full(4, 30))
-
-
-def test_a_rival_that_catches_up():
-    ours = curve("ours", 0.4, 0.6, 0.7, 0.8)
-    slow, fast = curve("slow", 0.1, 0.2, 0.3, 0.4), curve("fast", 0.3, 0.4, 0.5, 0.7)
-    sentence = finding([slow, fast, ours], 5)
-    assert "ours has an R2 of 0.60 and fast, the best of the others, 0.40" in sentence
-    assert "a difference of +0.200" in sentence
-    # Half way from 10 to 20 on the logarithm: 14.1.
-    assert sentence.endswith("fast needs about 14, slow needs more than 20.")
-
-
-def test_rivals_that_do_not():
-    sentence = finding([curve("rival", *[0.1] * 4), curve("ours", *[0.5] * 4)], 5)
-    assert sentence.endswith("To get there, rival needs more than 20.")
-
-
-def test_a_rival_that_is_ahead():
-    sentence = finding([curve("rival", *[0.5] * 4), curve("ours", *[0.4] * 4)], 5)
-    assert "difference of -0.100" in sentence
-    assert "get there" not in sentence
+    assert equivalents(Fixed(), 5) == (
+        "Experiments needed to do as well as ours after 5: fast about 14, slow more "
+        "than 20."
+    )
 
 
 # -- the command --------------------------------------------------------------------

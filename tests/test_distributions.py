@@ -27,7 +27,7 @@ def adapted(meta_fitted):
         estimator = meta_fitted(name)
         if name not in ("regressor", "regressor-mlp"):
             network = copy.deepcopy(estimator.meta_state_.network)
-            network.learner.relations.none.fill_(-1.0)
+            network.learner.relations.weights.null_logit.fill_(-1.0)
             estimator._take_over(replace(estimator.meta_state_, network=network))
         X, y, X_query = meta_fitted.task("regressor")
         return estimator.fit(X, y), X_query
@@ -135,7 +135,8 @@ def test_draws_are_coherent_over_rows(name, adapted):
 def test_covariance_is_that_of_the_posterior(adapted, meta_fitted):
     """Against a process conditioned on one more row, by the rule of products."""
     estimator, X = adapted("regressor")
-    state, one = estimator.set_params(device="cpu")._adaptation()
+    task = estimator.set_params(device="cpu")._adapted_task()
+    state, one = task.state, task.adaptation
     learner, rows = state.network.learner, state.rows(X)
     (joint,) = learner.components(one, rows, joint=True)
     (apart,) = learner.components(one, rows)

@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import block_diag
-from scipy.stats import multivariate_normal
 
-from skmeta._networks.learners import gp_algebra, gp_regression
+from skmeta._networks.learners import gp_algebra, gp_regression, robust_noise
 from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.learners.gp_prior import Hyperparameters
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
 COUNTS = [2, 1, 3, 0, 1]
-SETTINGS = [(0.0,), (1.0,), (0.0, 4.0), (1.0, 4.0)]
 
 PROCESSES = {
     "gp": {},
@@ -85,16 +83,6 @@ def test_empty_support_gives_the_prior(learner, encoding, query, gp):
         expected = np.diag(true.kernel(query, query)) + true.noise
         assert_close(variance[task], expected)
     assert_close(learner.log_evidence(adapted), [0.0, 0.0])
-
-
-def test_evidence_is_the_density_of_the_support(learner, encoding, support, gp):
-    rows, y = support
-    evidence = learner.log_evidence(learner.adapt(rows, y, encoding))
-    for task in range(N_TASKS):
-        true = gp.formula(learner.prior, encoding, task)
-        K = with_noise(true.kernel(rows, rows), true.noise)
-        joint = multivariate_normal(true.mean(rows)[:, 0], K)
-        assert_close(evidence[task], joint.logpdf(y[task].numpy()), 1e-7)
 
 
 def test_what_the_encoder_reads_is_the_residual(learner, support):
@@ -181,32 +169,6 @@ def outcome(learner, rows, y, encoding, query):
     return mean, variance, learner.log_evidence(adapted), theta
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_weight_is_a_number_of_rows(learner, encoding, support, query, gp, setting):
-    rows, y = support
-    learner.set_adaptation(*setting)
-    repeated, index = gp.repeated(rows, COUNTS)
-    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
-    other = outcome(learner, repeated, y[:, index], encoding, query)
-    plain = outcome(learner, rows, y, encoding, query)
-    assert not torch.allclose(one[0], plain[0], atol=1e-3)
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b, 1e-6)
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_weight_is_a_number_of_rows_but_for_the_jitter(
-    learner, encoding, support, query, gp, setting, no_jitter
-):
-    rows, y = support
-    learner.set_adaptation(*setting)
-    repeated, index = gp.repeated(rows, COUNTS)
-    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
-    other = outcome(learner, repeated, y[:, index], encoding, query)
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b, 1e-6)
-
-
 def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, query):
     rows, y = support
     learner = GaussianProcessRegression(gp.prior()).eval()
@@ -220,33 +182,6 @@ def test_weight_of_a_half_is_a_row_of_twice_the_noise(gp, encoding, support, que
         assert_close(mean[task], true.mean(query)[:, 0] + expected, 1e-4)
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_padding_plays_no_part(learner, encoding, support, query, gp, setting):
-    rows, y = support
-    learner.set_adaptation(*setting)
-    one = outcome(learner, *gp.padded(rows, y), encoding, query)
-    other = outcome(learner, rows, y, encoding, query)
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b)
-    adapted = learner.adapt(*gp.padded(rows, y), encoding)
-    hidden = gp.padded(rows, y)[0].weight == 0
-    weights = learner.support_weights(adapted, query)
-    assert (weights.transpose(1, 2)[hidden] == 0).all()
-
-
-def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
-    rows, y = support
-    learner.set_adaptation(1.0, 4.0)
-    together = outcome(learner, rows, y, encoding, query)
-    for task in range(N_TASKS):
-        alone = outcome(
-            learner, gp.rows_of(rows, task), y[task : task + 1],
-            gp.encoding_of(encoding, task), gp.rows_of(query, task),
-        )  # fmt: skip
-        for a, b in zip(together, alone, strict=True):
-            assert_close(a[task], b[0])
-
-
 # Noise with long tails
 
 
@@ -254,7 +189,7 @@ def test_tasks_of_a_batch_do_not_meet(learner, encoding, support, query, gp):
 def test_rows_weigh_what_student_t_noise_expects(
     encoding, support, gp, counts, monkeypatch, no_jitter
 ):
-    monkeypatch.setattr(gp_regression, "N_OUTLIER_STEPS", 300)
+    monkeypatch.setattr(robust_noise, "N_STEPS", 300)
     rows, y = gp.weighted(support[0], counts), support[1].clone()
     y[:, 2] += 20.0
     learner = GaussianProcessRegression(gp.prior()).eval()
@@ -553,7 +488,7 @@ def test_what_is_expected_is_so_before_the_support_trains(learner, encoding, sup
     learner.set_adaptation(0.0)
     untrained = learner.adapt(rows._replace(weight=weight), y, encoding)
     learner.set_adaptation(1.0, 4.0)
-    squares, n_rows = learner.expected(rows, y, encoding, weight)
+    squares, n_rows = learner.prior_distance(rows, y, encoding, weight)
     assert_close(squares, learner.squared_distance(untrained))
     assert_close(n_rows, [4.5, 4.5])
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners.losses import row_losses
+from skmeta._networks.learners.predictive import Categorical, Gaussian
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
 from skmeta._training.validation import (
     MAX_EPISODES,
@@ -68,18 +69,17 @@ def test_row_losses_are_negative_log_densities():
     rng = np.random.default_rng(0)
     mean, y = rng.normal(size=(2, 3, 4))
     variance = rng.uniform(0.1, 2, size=(3, 4))
-    losses = row_losses(tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y))
+    prediction = Gaussian(*map(torch.from_numpy, (mean, variance)))
+    losses = row_losses(prediction, torch.tensor(y))
     expected = -norm.logpdf(y, mean, np.sqrt(variance))
     np.testing.assert_allclose(losses, expected, atol=1e-12)
-    bounded = row_losses(
-        tuple(map(torch.from_numpy, (mean, variance))), torch.tensor(y), 0.5
-    )
+    bounded = row_losses(prediction, torch.tensor(y), 0.5)
     size = np.abs(y - mean) / np.sqrt(variance)
     assert 0 < (size > 0.5).sum() < size.size
     excess = np.where(size > 0.5, 0.5 * (size - 0.5) ** 2, 0)
     np.testing.assert_allclose(bounded, expected - excess, atol=1e-12)
     logits, label = torch.from_numpy(rng.normal(size=(3, 4, 2))), torch.tensor(y > 0)
-    losses = row_losses(logits, label.long())
+    losses = row_losses(Categorical(logits), label.long())
     p = logits.softmax(-1)
     expected = -torch.where(label, p[..., 1], p[..., 0]).log()
     np.testing.assert_allclose(losses, expected, atol=1e-12)

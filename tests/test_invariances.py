@@ -387,14 +387,14 @@ def test_transform_gives_the_features_of_the_kernel(name, meta_fitted):
     estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
-    state, adapted = estimator._adaptation()
+    task = estimator._adapted_task()
+    state, adapted = task.state, task.adaptation
     noise = float(adapted.theta.noise.exp())
     prior = [
         state.targets.scale * learned + state.targets.mean
         for learned in (
             adapted.design.mean[0, :, 0].numpy(),
-            estimator._located(state)
-            .network.learner.prior.design(
+            state.network.learner.prior.design(
                 state.rows(X_query), adapted.encoding, adapted.theta
             )
             .mean[0, :, 0]

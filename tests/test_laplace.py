@@ -376,27 +376,6 @@ def test_learner_is_laplace_of_its_process(learner, support, query, encoding, gp
         assert_close(evidence[task], expected_evidence)
 
 
-def test_learner_counts_weights_as_rows(learner, support, query, encoding, gp):
-    rows, y = support
-    repeated, index = gp.repeated(rows, COUNTS)
-    one = learner.adapt(gp.weighted(rows, COUNTS), y, encoding)
-    other = learner.adapt(repeated, y[:, index], encoding)
-    assert_close(learner.predict(one, query), learner.predict(other, query))
-    assert_close(learner.log_evidence(one), learner.log_evidence(other))
-
-
-def test_learner_does_not_see_padding(learner, support, query, encoding, gp):
-    rows, y = support
-    more, y_more = gp.padded(rows, y)
-    one, other = (learner.adapt(*s, encoding) for s in ((more, y_more), support))
-    assert_close(learner.predict(one, query), learner.predict(other, query), 1e-9)
-    assert_close(learner.log_evidence(one), learner.log_evidence(other), 1e-9)
-    weights = learner.support_weights(one, query)
-    assert (weights.transpose(1, 2)[more.weight == 0] == 0).all()
-    shown = learner.targets(more, y_more)
-    assert (shown[more.weight == 0] == 0).all()
-
-
 def test_support_weights_are_the_linearised_weights(learner, support, query, encoding):
     """How latents of the mode move with a unit of each row's working target."""
     rows, y = support

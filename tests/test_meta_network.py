@@ -1,14 +1,11 @@
 """What is meta-trained, what is put around it, and its compilation."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import Ridge
 
-from skmeta import AttentionMetaRegressor
 from skmeta._networks.encoders.task_encoder import TransformerEncoder
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._networks.learners.kernel_averaging import KernelAveragingLearner
@@ -67,77 +64,6 @@ def test_adaptation_after_pickling_is_the_same(name, meta_fitted):
     assert not hasattr(loaded, "_adapted")
     after = meta_fitted.predict(loaded, X_query)
     np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)
-
-
-# Compilation
-
-
-class Compiler:
-    """Stands for ``torch.compile``; an eager backend does nothing."""
-
-    def __init__(self, breaks=None):
-        self.breaks, self.n_calls = breaks, 0
-
-    def __call__(self, function, *args, backend="inductor", **kwargs):
-        if self.breaks == "at once":
-            raise RuntimeError("torch.compile is not supported\non this machine")
-        if backend == "eager":
-            return function
-
-        def compiled(*args, **kwargs):
-            self.n_calls += 1
-            if self.breaks == "in use" or self.n_calls == self.breaks:
-                raise RuntimeError("no C++ compiler found\nby anyone")
-            result = function(*args, **kwargs)
-            if self.breaks == "backward":
-                result.task.register_hook(self.fail)
-            return result
-
-        return compiled
-
-    def fail(self, gradient):
-        raise RuntimeError("no C++ compiler found\nby anyone")
-
-
-@pytest.fixture
-def linear(tiny):
-    return AttentionMetaRegressor("linear", Ridge(), task_attention=False, **tiny)
-
-
-@pytest.mark.parametrize("breaks", ["at once", "in use", 3, "backward"])
-def test_meta_training_goes_on_where_compilation_fails(
-    breaks, linear, meta_fitted, monkeypatch
-):
-    tasks = meta_fitted.tasks("regressor")
-    X, y, X_query = meta_fitted.task("regressor")
-    before = linear.meta_fit(tasks).fit(X, y).predict(X_query)
-    monkeypatch.setattr(torch, "compile", Compiler(breaks))
-    linear.set_params(compile=True)
-    with pytest.warns(UserWarning, match=r"torch.compile failed \(RuntimeError"):
-        linear.meta_fit(tasks)
-    assert linear.fit(X, y).predict(X_query).tobytes() == before.tobytes()
-
-
-def test_compiled_encoder_is_trained_with_and_not_kept(
-    linear, meta_fitted, monkeypatch
-):
-    compiler = Compiler()
-    monkeypatch.setattr(torch, "compile", compiler)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        linear.set_params(compile=True).meta_fit(meta_fitted.tasks("regressor"))
-    n_steps = linear.max_epochs * linear.steps_per_epoch
-    n_calls = compiler.n_calls
-    assert n_calls == n_steps
-    X, y, X_query = meta_fitted.task("regressor")
-    assert np.isfinite(linear.fit(X, y).predict(X_query)).all()
-    assert compiler.n_calls == n_calls
-    pickle.dumps(linear)
-
-
-def test_nothing_is_compiled_unless_asked_for(linear, meta_fitted, monkeypatch):
-    monkeypatch.setattr(torch, "compile", Compiler("at once"))
-    linear.meta_fit(meta_fitted.tasks("regressor"))
 
 
 class Choosy(torch.nn.Module):

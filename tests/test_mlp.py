@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from skmeta._networks.learners.mlp import MultilayerPerceptron
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES, N_HIDDEN = 3, 6, 4, 3, 5
-COUNTS = [2, 1, 3, 0, 1, 2]
 
 
 def assert_close(a, b, atol=1e-9):
@@ -200,33 +199,6 @@ def outcome(learner, rows, y, encoding, query):
     return predicted(learner, adapted, query), learner.relevance(adapted)
 
 
-def test_weight_is_a_number_of_rows(learner, support, query, encoding, gp):
-    rows, y = support
-    repeated, index = gp.repeated(rows, COUNTS)
-    one = outcome(learner, gp.weighted(rows, COUNTS), y, encoding, query)
-    other = outcome(learner, repeated, y[:, index], encoding, query)
-    plain = outcome(learner, rows, y, encoding, query)
-    assert (one[0] - plain[0]).abs().max() > 1e-4
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b)
-
-
-@torch.no_grad()
-def test_padding_plays_no_part(learner, support, query, encoding, gp):
-    rows, y = support
-    more, y_more = gp.padded(rows, y)
-    one = outcome(learner, more, y_more, encoding, query)
-    other = outcome(learner, rows, y, encoding, query)
-    for a, b in zip(one, other, strict=True):
-        assert_close(a, b)
-    hidden = more.weight == 0
-    adapted = learner.adapt(more, y_more, encoding)
-    assert (learner.targets(more, y_more)[hidden] == 0).all()
-    weights = learner.support_weights(adapted, query)
-    assert (weights.transpose(1, 2)[hidden] == 0).all()
-    assert (weights.transpose(1, 2)[~hidden] > 0).all()
-
-
 def test_empty_support_leaves_the_network_where_it_starts(
     learner, support, query, encoding
 ):
@@ -237,18 +209,6 @@ def test_empty_support_leaves_the_network_where_it_starts(
     other = outcome(learner, rows, y, encoding, query)
     assert_close(one[0][1], other[0][1])
     assert (one[0][0] - other[0][0]).abs().max() > 1e-4
-
-
-def test_tasks_of_a_batch_do_not_meet(learner, support, query, encoding, gp):
-    rows, y = support
-    together = outcome(learner, rows, y, encoding, query)
-    for task in range(N_TASKS):
-        alone = outcome(
-            learner, gp.rows_of(rows, task), y[task : task + 1],
-            gp.encoding_of(encoding, task), gp.rows_of(query, task),
-        )  # fmt: skip
-        for a, b in zip(together, alone, strict=True):
-            assert_close(a[task], b[0])
 
 
 @torch.no_grad()

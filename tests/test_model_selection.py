@@ -283,7 +283,10 @@ def test_all_episodes_failing_is_an_error():
         ({"n_support": -1}, "n_support must be .* at least 0; got -1"),
         ({"n_support": 2.5}, "got 2.5"),
         ({"n_episodes": 0}, "n_episodes must be .* at least 1; got 0"),
-        ({"n_support": (0, 1)}, "Ridge to predict before.*leave the 0 out"),
+        (
+            {"n_support": (0, 1)},
+            "zero-shot .* this Ridge is not.*leave the 0",
+        ),
         ({"scoring": "r3"}, "scoring='r3' is no scorer"),
     ],
 )
@@ -293,7 +296,7 @@ def test_wrong_settings(settings, message):
 
 
 def test_zero_shot_needs_meta_fit():
-    with pytest.raises(ValueError, match="asks AttentionMetaRegressor to predict"):
+    with pytest.raises(ValueError, match="AttentionMetaRegressor is not meta-fitted"):
         few_shot_scores(AttentionMetaRegressor(), TASKS, 0)
 
 
@@ -302,7 +305,9 @@ def test_not_meta_fitted_is_said_once(regressor):
         PooledRegressor(Ridge()),
         make_pipeline(StandardScaler(), PooledRegressor(Ridge())),
     ):
-        with pytest.warns(NotMetaFittedWarning, match="is scored as one that") as said:
+        with pytest.warns(
+            NotMetaFittedWarning, match="task is learned separately"
+        ) as said:
             few_shot_scores(unlearned, TASKS, (3, 4), 2)
         assert len(said) == 1
     with warnings.catch_warnings():

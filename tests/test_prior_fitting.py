@@ -16,7 +16,7 @@ from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
-    judge,
+    prior_loss,
 )
 from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
@@ -217,7 +217,7 @@ def test_judge_is_the_mean_over_rows_that_are_there():
             losses += list(
                 -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
             )
-    assert judge(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert prior_loss(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
 
 
 # Targets drawn from the prior

@@ -24,6 +24,20 @@ def names():
     return {"sales": sales, "new_shop": new_shop, "sold": sold}
 
 
+@pytest.fixture(scope="module")
+def run_until(names):
+    """Run the blocks up to one, each once: a process may have some tests alone."""
+    remaining = list(enumerate(BLOCKS))
+
+    def run(last):
+        while remaining and remaining[0][0] <= last:
+            _, block = remaining.pop(0)
+            exec(compile(block, "README.md", "exec"), names)
+        return names
+
+    return run
+
+
 @pytest.fixture(autouse=True, scope="module")
 def working_directory(tmp_path_factory):
     """Where the blocks write their files."""
@@ -32,18 +46,20 @@ def working_directory(tmp_path_factory):
         yield
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.split("\n")[0])
-def test_block_runs(block, names, short):
-    exec(compile(block, "README.md", "exec"), names)
+@pytest.mark.parametrize("i", range(len(BLOCKS)))
+def test_block_runs(i, run_until, short):
+    run_until(i)
 
 
-def test_first_block_predicts(names):
+def test_first_block_predicts(run_until, short):
+    names = run_until(0)
     assert names["yields"].shape == names["std"].shape == (32,)
     assert len(names["known"]) == 135
 
 
-def test_shapes_are_as_commented(names):
-    (block,) = (block for block in BLOCKS if "task_relations_" in block)
+def test_shapes_are_as_commented(run_until, short):
+    (i,) = (i for i, block in enumerate(BLOCKS) if "task_relations_" in block)
+    names, block = run_until(i), BLOCKS[i]
     commented = re.findall(r"^(related\.\S+)  # \((.*?)\)", block, re.MULTILINE)
     assert len(commented) == 2
     # the block ends with one more task in the memory

@@ -7,8 +7,8 @@ import torch
 
 from skmeta._networks.encoders.task_encoder import TaskEncoding
 from skmeta._networks.relations.decoder import DecodedRelations
-from skmeta._networks.relations.relations import HIDDEN
-from skmeta._training.relations import _joined
+from skmeta._networks.relations.relations import MASKED
+from skmeta._training.similarity import concatenate
 
 N_TASKS, N_REMEMBERED, N_TOKENS, EMBED_DIM = 3, 5, 6, 8
 
@@ -143,7 +143,7 @@ def test_weight_of_a_token_is_a_number_of_them(relations, encoding, keys, simila
 
 def test_task_that_is_hidden_stays_hidden(relations, encoding, keys, similarity):
     similarity = similarity.clone()
-    similarity[:, 2] = HIDDEN
+    similarity[:, 2] = MASKED
     share = relations.decode(similarity, encoding, keys).softmax(1)
     assert (share[:, 2] == 0).all()
 
@@ -151,10 +151,10 @@ def test_task_that_is_hidden_stays_hidden(relations, encoding, keys, similarity)
 # Training
 
 
-def test_lessons_of_several_batches_are_joined(relations, keys, similarity):
+def test_encodings_of_several_batches_are_concatenated(relations, keys, similarity):
     """Those of fewer rows are padded, and nothing is read of the padding."""
     batches = [make_encoding(n, seed) for n, seed in ((4, 20), (6, 30), (3, 40))]
-    joined = _joined(batches)
+    joined = concatenate(batches)
     assert joined.tokens.shape == (3 * N_TASKS, 6, EMBED_DIM)
     found = relations.decode(similarity.repeat(3, 1), joined, keys.repeat(3, 1, 1))
     expected = [relations.decode(similarity, one, keys) for one in batches]
@@ -162,9 +162,9 @@ def test_lessons_of_several_batches_are_joined(relations, keys, similarity):
     assert_close(joined.task, torch.cat([one.task for one in batches]))
 
 
-def test_lessons_without_tokens_are_joined():
+def test_encodings_without_tokens_are_concatenated():
     batches = [make_encoding()._replace(tokens=None, log_weight=None)] * 2
-    joined = _joined(batches)
+    joined = concatenate(batches)
     assert joined.tokens is joined.log_weight is None
     assert joined.columns.shape == (2 * N_TASKS, 2, 3)
 
@@ -187,6 +187,6 @@ def test_relations_are_decoded_from_the_rows(meta_fitted):
     keys = learner.memory.keys
     similarity = relations.similarity(encoding.task, keys)
     expected = relations.decode(similarity, encoding, keys[None])
-    assert found[0, 5] == HIDDEN
+    assert found[0, 5] == MASKED
     others = torch.arange(len(keys)) != 5
     torch.testing.assert_close(found[:, others], expected[:, others])

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from skmeta import TaskCollection
 from skmeta._cli.report import _features, _table
-from skmeta._cli.report_page import picture, style
+from skmeta._cli.report_page import page, picture
 from skmeta._cli.report_relations import related, relation_sections
 from skmeta.baselines import MixedEffectsRegressor
 from skmeta.datasets import make_linear_tasks
@@ -66,19 +66,19 @@ def test_relations_that_are_shared_by_many_are_shown():
 def test_a_sentence_where_nothing_is_related(n, share):
     relations = np.full((n, n), share / n)
     ((title, html),) = relation_sections(relations, relations.sum(1), named_tasks(n))
-    assert title == "Tasks that are alike"
+    assert title == "Similar tasks"
     assert "<img" not in html
-    assert text(html).startswith("No task is like another one in particular")
+    assert text(html).startswith("No task is similar to another one in particular")
 
 
 def test_the_map_and_the_least_familiar_where_most_are_related():
     relations = in_pairs(12, np.linspace(0.4, 0.95, 12))
     familiarity = relations.sum(1)
     sections = dict(relation_sections(relations, familiarity, named_tasks(12)))
-    assert list(sections) == ["Tasks that are alike", "The least familiar tasks"]
+    assert list(sections) == ["Similar tasks", "The least familiar tasks"]
     alike, least = sections.values()
     assert "<img" in alike
-    assert "Here are all 12 tasks" in text(alike)
+    assert "Shown are all 12 tasks" in text(alike)
     assert listed(least)[:2] == [("school 0", "0.40"), ("school 1", "0.45")]
     assert len(listed(least)) == 10
 
@@ -87,9 +87,9 @@ def test_the_most_familiar_where_few_are_related():
     relations = in_pairs(70, [0.4, 0.7, 0.05, 0.6])
     familiarity = relations.sum(1)
     sections = dict(relation_sections(relations, familiarity, named_tasks(70)))
-    assert list(sections) == ["Tasks that are alike", "The most familiar tasks"]
+    assert list(sections) == ["Similar tasks", "The most familiar tasks"]
     alike, most = sections.values()
-    assert "Here are the 3 of 70 tasks" in text(alike)
+    assert "Shown are the 3 of 70 tasks" in text(alike)
     found = [("school 1", "0.70"), ("school 3", "0.60"), ("school 0", "0.40")]
     assert listed(most) == found
 
@@ -124,6 +124,14 @@ def test_a_phone_has_a_narrower_picture_with_text_as_large():
     assert 10 / 72 * 130 * 896 / wide > 10
 
 
+def test_texts_of_a_page_are_escaped_and_its_sections_are_not():
+    html = page("<a>", "$b", "<c> & ${d}", [("Scores", "<p>$e</p>")], 3)
+    assert html.count("&lt;a&gt;") == 2
+    assert "<small>$b</small>" in html
+    assert "&lt;c&gt; &amp; ${d}" in html
+    assert "<h2>Scores</h2>\n<p>$e</p>" in html
+
+
 def test_there_is_nothing_to_weigh_one_column_against():
     assert "<img" not in _features(None, named_tasks(10))
 
@@ -142,16 +150,24 @@ def comparison():
 def test_each_cell_of_the_scores_says_its_k(comparison):
     html = _table(comparison)
     cells = re.findall(r'<td data-k="(.*?)">(.*?)</td>', html)
-    assert [k for k, _ in cells] == ["K = 3", "K = 5", "K = 10"] * 5
+    assert [k for k, _ in cells] == ["K = 3", "K = 5", "K = 10"] * 7
     written = [cell.replace("<br>", " ") for _, cell in cells]
-    assert written[:3] == comparison.curves["mixed"].cells()
+    scores = [cell.removesuffix("*") for cell in written[:9]]
+    curves = comparison.curves.values()
+    assert scores == [cell for curve in curves for cell in curve.cells()]
+    best = [list(comparison.curves).index(row.winner) for row in comparison.summary()]
+    marked = np.reshape([cell.endswith("*") for cell in written[:9]], (3, 3))
+    assert marked.argmax(axis=0).tolist() == best
+    assert marked.sum() == 3
     assert "<td>&lt;ridge&gt; $_{a$</td>" in html
-    assert html.count('class="judged"') == 1
+    assert html.count('class="candidate"') == 1
+    assert '<tr class="candidate"><td>mixed</td>' in html
 
 
 def test_scores_are_in_blocks_where_the_page_is_narrower_than_their_table():
     def width(n_shots):
-        return float(re.search(r"@container \(max-width: (.*?)rem", style(n_shots))[1])
+        html = page("", "", "", [], n_shots)
+        return float(re.search(r"@container \(max-width: (.*?)rem", html)[1])
 
     assert width(1) < 24 < width(2)  # a phone
     assert width(5) < 54 < width(6)  # the widest that a page is

@@ -9,10 +9,8 @@ from skmeta._networks.learners.gp_classification import GaussianProcessClassific
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._networks.learners.predictive import Categorical, Gaussian
 from skmeta._networks.learners.row_decoder import MAX_CORRECTION, RowDecodingLearner
-from skmeta._networks.learners.wrapper import unwrap
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 7, 3
-COUNTS = [2, 1, 3, 0, 1]
 N_OUTPUTS = {"numbers": 1, "two classes": 2, "three classes": 3}
 
 every = pytest.mark.parametrize("kind", N_OUTPUTS)
@@ -120,75 +118,17 @@ def test_trained_decoder_corrects(base, learner, adapted, query):
 # What plays no part
 
 
-@every
-def test_rows_are_decoded_each_by_itself(gp, learner, adapted, query):
-    together = parts(learner.predict(adapted, query))
-    order = [3, 0, 6]
-    some = type(query)(*(t[:, order] for t in query))
-    some.x[:, 1:] *= 100.0
-    for one, whole in zip(parts(learner.predict(adapted, some)), together, strict=True):
-        assert_close(one[:, 0], whole[:, 3])
-
-
-@every
-def test_order_of_the_support_plays_no_part(learner, adapted, encode, support, query):
-    order = [4, 0, 2, 1, 3]
-    rows, y = support
-    rows, y = type(rows)(*(t[:, order] for t in rows)), y[:, order]
-    other = learner.adapt(rows, y, encode(rows, y))
-    expected = learner.predict(adapted, query)
-    assert_same_prediction(learner.predict(other, query), expected)
-
-
-@every
-def test_padding_plays_no_part(gp, learner, adapted, encode, support, query):
-    rows, y = gp.padded(*support)
-    other = learner.adapt(rows, y, encode(rows, y))
-    expected = learner.predict(adapted, query)
-    assert_same_prediction(learner.predict(other, query), expected)
-
-
-@every
-def test_weight_is_a_number_of_rows_to_the_decoder(gp, learner, encode, support, query):
-    """What the base learner makes of weights is tested with it."""
-    rows, y = support
-    repeated, index = gp.repeated(rows, COUNTS)
-    weighted = learner.adapt(
-        gp.weighted(rows, COUNTS), y, encode(gp.weighted(rows, COUNTS), y)
-    )
-    other = learner.adapt(repeated, y[:, index], encode(repeated, y[:, index]))
-    other = other._replace(base=weighted.base)
-    plain = learner.adapt(rows, y, encode(rows, y))._replace(base=weighted.base)
-    found = learner.predict(weighted, query)
-    assert_same_prediction(found, learner.predict(other, query))
-    before = parts(learner.predict(plain, query))[0]
-    assert (parts(found)[0] - before).abs().max() > 1e-3
-
-
-def test_tasks_of_a_batch_do_not_meet(gp, learner, encode, support, query):
-    rows, y = support
-    encoding = encode(rows, y)
-    together = learner.predict(learner.adapt(rows, y, encoding), query)
-    for task in range(N_TASKS):
-        alone = learner.adapt(
-            gp.rows_of(rows, task), y[task : task + 1], gp.encoding_of(encoding, task)
-        )
-        found = learner.predict(alone, gp.rows_of(query, task))
-        for one, other in zip(found, together, strict=True):
-            assert_close(one[0], other[task])
-
-
 def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
     """Against the attention of every block to the tokens themselves."""
     decoder, encoding = learner.decoder, adapted.encoding
     inputs = torch.randn(N_TASKS, 4, N_FEATURES + 3, dtype=torch.float64)
     rows = decoder.embed(inputs)
     for block in decoder.blocks:
-        known = block.attention.known(block.norm_keys(encoding.tokens))
+        known = block.attention.keys_values(block.norm_keys(encoding.tokens))
         queries = block.norm_queries(rows)
         rows = rows + block.attention(queries, known, encoding.log_weight)
         rows = rows + block.feed_forward(rows)
-    found = decoder(inputs, adapted.known, encoding.log_weight)
+    found = decoder(inputs, adapted.keys_values, encoding.log_weight)
     assert_close(found, decoder.out(rows), 1e-12)
 
 
@@ -198,7 +138,7 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
 def decoded(learner, adapted, query, said):
     """What the decoder says of rows, given what the base learner says of them."""
     inputs = torch.cat([query.x, query.offset, said], -1)
-    out = learner.decoder(inputs, adapted.known, adapted.encoding.log_weight)
+    out = learner.decoder(inputs, adapted.keys_values, adapted.encoding.log_weight)
     return 3 * (out / 3).tanh()
 
 
@@ -255,17 +195,6 @@ def test_corrections_are_bounded(base, learner, adapted, query):
 # Distributions
 
 
-def test_components_have_the_moments_that_are_predicted(learner, adapted, query):
-    mean, variance = learner.predict(adapted, query)
-    (apart,) = learner.components(adapted, query)
-    (joint,) = learner.components(adapted, query, joint=True)
-    for component in (apart, joint):
-        assert_close(component.log_share, np.zeros((N_TASKS, 1)))
-        assert_close(component.mean[:, 0], mean)
-    assert_close(apart.spread, variance)
-    assert_close(joint.spread.diagonal(dim1=1, dim2=2), variance)
-
-
 def test_covariance_is_widened_on_both_sides(base, learner, adapted, query):
     (before,) = base.components(adapted.base, query, joint=True)
     (after,) = learner.components(adapted, query, joint=True)
@@ -276,19 +205,3 @@ def test_covariance_is_widened_on_both_sides(base, learner, adapted, query):
         D = np.diag(widening[task].numpy())
         assert_close(after.spread[task], D @ before.spread[task].numpy() @ D)
     assert (widening.log().abs() > 0.1).any()
-
-
-def test_base_learner_does_the_rest(base, learner, adapted, query):
-    assert learner.adaptation_grid == base.adaptation_grid
-    assert unwrap(learner, adapted) == (base, adapted.base)
-    learner.set_adaptation(0.3)
-    assert float(base.spread) == pytest.approx(0.3)
-    for found, expected in (
-        (learner.features(adapted, query), base.features(adapted.base, query)),
-        (learner.relevance(adapted), base.relevance(adapted.base)),
-        (
-            learner.support_weights(adapted, query),
-            base.support_weights(adapted.base, query),
-        ),
-    ):
-        assert torch.equal(found, expected)

@@ -270,6 +270,21 @@ def test_baseline_fitted_when_new(there_and_back, meta_fitted):
     assert_same(there_and_back(model), model, X_query)
 
 
+def test_random_states(there_and_back, meta_fitted):
+    """Nothing is drawn from them, and those of baselines may be set at any time."""
+    estimator, (X, y, X_query) = meta_fitted("regressor"), meta_fitted.task("regressor")
+    estimator.set_params(random_state=np.random.RandomState(3)).fit(X, y)
+    loaded = there_and_back(estimator)
+    loaded.predict(X_query)
+    expected = np.random.RandomState(3).randint(10**6)
+    assert loaded.random_state.randint(10**6) == expected
+    assert estimator.random_state.randint(10**6) == expected
+    model = PooledRegressor(Ridge(), random_state=0)
+    model.meta_fit(meta_fitted.tasks("regressor")).set_params(random_state=5)
+    loaded = there_and_back(model)
+    assert_same(loaded.fit(X, y), model.fit(X, y), X_query)
+
+
 def test_pipeline(there_and_back, meta_fitted):
     X, y, X_query = meta_fitted.task("regressor")
     scaler = FrozenEstimator(StandardScaler().fit(meta_fitted.tasks("regressor").X))
@@ -399,7 +414,7 @@ def test_no_rows_where_none_are_needed(name, meta_fitted, path):
             {"pooled_estimator": make_pipeline(StandardScaler(), SVR())},
             r"fitted Pipeline.*'SVR'",
         ),
-        ({"base_learner": Ridge()}, 'borrowed at every fit.*base_learner="gp"'),
+        ({"base_learner": Ridge()}, 'trained on rows of the.*base_learner="gp"'),
     ],
     ids=str,
 )
@@ -548,7 +563,7 @@ def test_names_of_tasks_come_back_as_equal_values(
     names = [*NAMES_THAT_ARE[sort], "other", 2]
     names += range(10, 10 + 8 - len(names))
     tasks = dict(zip(names, meta_fitted.tasks("regressor")[:8], strict=True))
-    for base_learner in ("linear", Ridge()):  # which borrows rows of these tasks
+    for base_learner in ("linear", Ridge()):  # which is trained on rows of these tasks
         learner = SelfAttentionMetaRegressor(base_learner, None, **tiny)
         loaded = there_and_back(learner.meta_fit(tasks))
         found = loaded.task_names_.tolist()

@@ -71,3 +71,38 @@ def test_the_best_of_several_is_taken_at_each_number_of_rows():
     )
     np.testing.assert_allclose(best.score, [0.3, 0.2, 0.6, 0.8])
     np.testing.assert_allclose(best.resampled.mean(0), best.score)
+
+
+def test_intervals_are_those_of_scipy():
+    rng = np.random.default_rng(0)
+    losses, others = rng.exponential(size=(2, 12, 3))
+    reference = 1 + rng.exponential(size=(12, 3))
+    curve, other = (
+        ShotCurve.from_losses("", (3, 5, 10), loss, reference, seed=0)
+        for loss in (losses, others)
+    )
+
+    def score(losses, reference, axis):
+        return 1 - losses.sum(axis) / reference.sum(axis)
+
+    def gain(losses, others, reference, axis):
+        return (others.sum(axis) - losses.sum(axis)) / reference.sum(axis)
+
+    tail = stats.norm.cdf(-stats.t.ppf(0.975, 11) * np.sqrt(12 / 11))
+    for data, statistic, (low, high) in (
+        ((losses, reference), score, (curve.low, curve.high)),
+        ((losses, others, reference), gain, curve.gain(other)[1:]),
+    ):
+        expected = stats.bootstrap(
+            data, statistic, paired=True, n_resamples=2000, method="percentile",
+            confidence_level=1 - 2 * tail, random_state=np.random.default_rng(0),
+        ).confidence_interval  # fmt: skip
+        np.testing.assert_allclose((low, high), expected)
+
+
+def test_resamples_without_a_task_of_enough_rows_are_left_out():
+    losses = np.full((12, 2), np.nan)
+    losses[:, 0], losses[:2, 1] = 0.5, [0.4, 0.6]
+    result = ShotCurve.from_losses("", (3, 20), losses, np.ones((12, 2)), seed=0)
+    assert np.isnan(result.resampled[:, 1]).any()
+    np.testing.assert_allclose([result.low[1], result.high[1]], [0.4, 0.6])

@@ -25,8 +25,7 @@ from skmeta import (
     TaskCollection,
 )
 from skmeta._estimators.parameters import resolve_device
-from skmeta._training import split as sources
-from skmeta._training.meta_training import class_labels
+from skmeta._training import split as split_module
 from skmeta.baselines import PooledClassifier
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.tasks import Task, check_tasks
@@ -628,7 +627,7 @@ def test_warm_start_goes_on_from_the_weights(name, meta_fitted):
     estimator.set_params(warm_start=True, lr=1e-9, task_attention=False)
     estimator.meta_fit(tasks)
     for key, array in weights_of(estimator).items():
-        if key != "learner.spread":  # chosen anew
+        if key != "learner.hyperprior_sd":  # chosen anew
             np.testing.assert_allclose(array, before[key], atol=1e-5)
     estimator.set_params(lr=1e-2, random_state=3).meta_fit(tasks)
     moved = weights_of(estimator)
@@ -849,7 +848,7 @@ def test_lazy_tasks(linear, meta_fitted):
 @pytest.mark.parametrize("pooled", [None, LogisticRegression()], ids=str)
 def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
     """Also those of a single task, of which neither example nor held-out task tells."""
-    monkeypatch.setattr(sources, "MAX_EXAMPLES", 4)
+    monkeypatch.setattr(split_module, "MAX_FITTING", 4)
     tasks = make_classification_tasks(
         n_tasks=12, n_rows=10, n_features=2, random_state=0
     )
@@ -858,14 +857,13 @@ def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
         Task(task.X, np.r_[["b", "d"], [label] * 3, np.array(["b", "d"])[task.y[5:]]])
         for task, label in zip(tasks, own, strict=True)
     ]
-    split = sources.MetaSplit.split(
-        check_tasks(Lazy(labelled)), None, 0.2, np.random.default_rng(0)
-    )
-    told = np.unique(np.concatenate([split.examples.y, split.validation.y]))
-    assert len(told) == 2 + 4 + 2
-    assert class_labels(split, chunk=4).tolist() == ["b", "d", *own]
-
     estimator = AttentionMetaClassifier("linear", pooled, **tiny)
+    config, rng = estimator._config("shared_classes"), np.random.default_rng(0)
+    split = split_module.split_tasks(check_tasks(Lazy(labelled)), None, config, rng)
+    told = np.unique(np.concatenate([split.fitting_tasks.y, split.val_tasks.y]))
+    assert len(told) == 2 + 4 + 2
+    assert split.classes.tolist() == ["b", "d", *own]
+
     estimator.meta_fit(Lazy(labelled))
     assert estimator.classes_.tolist() == ["b", "d", *own]
     for task in labelled:

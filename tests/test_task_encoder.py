@@ -132,25 +132,21 @@ def log_weights():
 
 
 @pytest.mark.parametrize("log_weight", [None, log_weights()])
-def test_attention_weights_are_those_of_forward(attention, queries, keys, log_weight):
-    known = attention.known(keys)
-    weights = attention.weights(queries, known, log_weight)
-    assert weights.shape == (N_TASKS, 2, 2, 5)
-    assert_close(weights.sum(-1), torch.ones(N_TASKS, 2, 2).double())
-    value = attention.key_value(keys)[..., 8:]
-    heads = [weights[:, h] @ value[..., 4 * h : 4 * h + 4] for h in (0, 1)]
+def test_attention_averages_values_by_the_softmax_of_scaled_products(
+    attention, queries, keys, log_weight
+):
+    key, value = attention.key_value(keys).chunk(2, -1)
+    heads = []
+    for h in (slice(0, 4), slice(4, 8)):
+        logits = attention.query(queries)[..., h] @ key[..., h].transpose(1, 2) / 2
+        if log_weight is not None:
+            logits = logits + log_weight[:, None]
+        weights = logits.softmax(-1)
+        assert (weights[..., 1] == 0).all() == (log_weight is not None)
+        heads.append(weights @ value[..., h])
     expected = attention.out(torch.cat(heads, -1))
-    assert_close(attention(queries, known, log_weight), expected)
-    if log_weight is not None:
-        assert (weights[..., 1] == 0).all()
-
-
-def test_attention_weights_are_the_softmax_of_scaled_products(attention, queries, keys):
-    q = attention.query(queries)[0, 1, 4:]
-    k = attention.key_value(keys)[0, :, 4:8]
-    expected = ((k @ q) / 2 + log_weights()[0]).softmax(0)
-    weights = attention.weights(queries, attention.known(keys), log_weights())
-    assert_close(weights[0, 1, 1], expected)
+    found = attention(queries, attention.keys_values(keys), log_weight)
+    assert_close(found, expected)
 
 
 # Columns

@@ -14,15 +14,19 @@ from sklearn.exceptions import NotFittedError
 from skmeta import SelfAttentionMetaRegressor, TaskCollection
 from skmeta._networks.learners.gp_algebra import JITTER
 from skmeta._networks.relations.memory import TaskMemory
-from skmeta._networks.relations.relations import MAX_CANDIDATES, Relations
-from skmeta._networks.relations.weights import SCALAR_SPREAD, UNRELATED, fit_scalars
-from skmeta._training.relations import MEMORY_NOISES
+from skmeta._networks.relations.relations import MAX_CANDIDATES, MixtureWeights
+from skmeta._training.mixture_weights import (
+    PRIOR_SD,
+    UNRELATED,
+    fit_mixture_weights,
+)
+from skmeta._training.relations import NOISE_RATIOS
 
 RELATED = ["regressor-related", "binary-related", "three-related"]
 related = pytest.mark.parametrize("name", RELATED)
 
 
-def recalled(estimator, X, y):
+def look_up(estimator, X, y):
     """What a support meets in memory, and the network's learner."""
     state = estimator.meta_state_
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
@@ -36,12 +40,13 @@ def predict(estimator, X):
     return estimator.predict(X)[:, None]
 
 
-def local_features(learner, features, columns):
-    """Features (n_rows, n_features) of a departure, by their definition."""
-    n = learner.process.n_linear
-    linear, each, rest = np.exp(learner.relations.local.numpy() / 2)
-    scale = np.repeat([linear, rest], [n, features.shape[-1] - n])
-    return np.hstack([features.numpy() * scale, columns.numpy() * each])
+def local_features(learner, features):
+    """Features (n_rows, n_features) of a residual, by their definition."""
+    phi, linear = features.phi[0].numpy(), features.linear[0].numpy()
+    n, weights = learner.gp.n_linear, learner.relations.weights
+    of_linear, each, rest = np.exp(weights.log_residual_variance.numpy() / 2)
+    scale = np.repeat([of_linear, rest], [n, phi.shape[-1] - n])
+    return np.hstack([phi * scale, linear * each])
 
 
 def test_evidence_is_the_likelihood_of_the_rows_around_a_function(meta_fitted):
@@ -49,13 +54,14 @@ def test_evidence_is_the_likelihood_of_the_rows_around_a_function(meta_fitted):
     X, y, _ = meta_fitted.task("regressor-related")
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     view = learner.view(rows, y)
-    local = local_features(learner, view.features[0], view.columns[0])
-    noise = float(view.noise) * np.exp(float(learner.relations.noise))
+    local = local_features(learner, view.features)
+    noise = float(view.noise) * np.exp(float(learner.relations.weights.log_noise_ratio))
     K = local @ local.T
     K += np.eye(len(X)) * (noise + 1e-6 * K.trace() / len(X))
     for j, found in enumerate(learner.evidence_of_all(rows, y)[0]):
         function = learner.memory.functions[j, 0].double().numpy()
-        mean = view.mean[0, :, 0].numpy() + view.features[0].numpy() @ function
+        phi, _, mean = (t[0].numpy() for t in view.features)
+        mean = mean[:, 0] + phi @ function
         expected = multivariate_normal.logpdf(y[0].numpy(), mean, K)
         assert float(found) == pytest.approx(expected, rel=1e-6)
 
@@ -65,17 +71,16 @@ def test_evidence_of_classes_is_of_the_averaged_probabilities(meta_fitted):
     state = meta_fitted("binary-related").meta_state_
     X, y, _ = meta_fitted.task("binary-related")
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
-    learner.relations.local.fill_(-5.0)
+    learner.relations.weights.log_residual_variance.fill_(-5.0)
     view = learner.view(rows, y)
-    variance = np.sum(
-        local_features(learner, view.features[0], view.columns[0]) ** 2, 1
-    )
+    variance = np.sum(local_features(learner, view.features) ** 2, 1)
     nodes, weights = np.polynomial.hermite_e.hermegauss(40)
     sign = 2 * y[0].numpy() - 1
     formula = 1 + np.pi / 8 * 2 * variance  # of the difference of two latents
     for j, found in enumerate(learner.evidence_of_all(rows, y)[0]):
         functions = learner.memory.functions[j].double().numpy()
-        latent = view.mean[0].numpy() + view.features[0].numpy() @ functions.T
+        phi, _, mean = (t[0].numpy() for t in view.features)
+        latent = mean + phi @ functions.T
         margin = sign * (latent[:, 1] - latent[:, 0])
         expected = np.log(expit(margin / np.sqrt(formula))).sum()
         assert float(found) == pytest.approx(expected, rel=1e-6)
@@ -84,30 +89,30 @@ def test_evidence_of_classes_is_of_the_averaged_probabilities(meta_fitted):
         assert float(found) == pytest.approx(np.log(p).sum(), rel=0.02)
 
 
-def test_evidence_of_none_is_that_of_a_t_process(meta_fitted):
+def test_null_evidence_is_that_of_a_t_process(meta_fitted):
     estimator = meta_fitted("regressor-related")
     X, y, _ = meta_fitted.task("regressor-related")
     estimator.meta_state_.network.learner.base.set_adaptation(1, np.inf)  # normal noise
-    _, found = recalled(estimator, X, y)
+    _, found = look_up(estimator, X, y)
     base = found.base
     K = (base.factor @ base.factor.transpose(1, 2))[0].numpy()
     expected = multivariate_t.logpdf(base.residual[0].numpy(), shape=K / 2, df=4)
-    assert float(found.evidence_of_none) == pytest.approx(expected, rel=1e-6)
+    assert float(found.null_evidence) == pytest.approx(expected, rel=1e-6)
 
 
 @related
 def test_relation_is_prior_times_evidence(name, meta_fitted):
     estimator = meta_fitted(name)
     X, y, _ = meta_fitted.task(name)
-    learner, found = recalled(estimator, X, y)
-    scalars = learner.relations
+    learner, found = look_up(estimator, X, y)
+    weights = learner.relations.weights
     similarity = found.similarity[0].double().numpy()
-    prior = np.exp(float(scalars.by_representation)) * similarity
+    prior = np.exp(float(weights.log_similarity_weight)) * similarity
     prior -= logsumexp(prior)
-    scalars.by_evidence.fill_(0.5)
+    weights.log_evidence_weight.fill_(0.5)
     weight = 1.0 if "regressor" not in name else np.exp(0.5)  # of classes, 1 at most
-    evidence = learner.evidence(found.support, found.at_rows)[0].numpy()
-    none = float(scalars.none) + weight * float(found.evidence_of_none)
+    evidence = learner.evidence(found.support, found.values)[0].numpy()
+    none = float(weights.null_logit) + weight * float(found.null_evidence)
     log_relation = learner.relate(found).log_relation[0].numpy()
     every = prior + weight * evidence
     kept = np.sort(every)[::-1][: len(log_relation) - 1]
@@ -130,22 +135,23 @@ def test_prediction_is_the_mixture_of_processes(meta_fitted):
     estimator = meta_fitted(name).set_params(device="cpu")
     X, y, X_query = meta_fitted.task(name)
     estimator.fit(X, y)
-    state, adapted = estimator._adaptation()
+    task = estimator._adapted_task()
+    state, adapted = task.state, task.adaptation
     learner, query = state.network.learner, state.rows(X_query)
-    features, columns, mean = learner.process.features(query)
-    _, found = recalled(estimator, X, y)
-    local = local_features(learner, found.support.features[0], found.support.columns[0])
-    local_query = local_features(learner, features[0], columns[0])
-    at_query, k = features[0].numpy(), local @ local_query.T
-    noise = adapted.departures.noise.numpy()[0]
+    features = learner.gp.features(query)
+    _, found = look_up(estimator, X, y)
+    local = local_features(learner, found.support.features)
+    local_query = local_features(learner, features)
+    at_query, k = features.phi[0].numpy(), local @ local_query.T
+    noise = adapted.residual.noise.numpy()[0]
     K = local @ local.T + np.diag(noise / found.support.weight[0].numpy())
     own = np.sum(local_query**2, 1) - np.sum(k * np.linalg.solve(K, k), 0)
     base_mean, base_variance = learner.base.predict(adapted.base, query)
     means, variances = [], []
     for j in adapted.index[0]:
         function = learner.memory.functions[j, 0].double().numpy()
-        residual = found.support.y[0].numpy() - found.at_rows[0, j, :, 0].numpy()
-        values = mean[0, :, 0].numpy() + at_query @ function
+        residual = found.support.y[0].numpy() - found.values[0, j, :, 0].numpy()
+        values = features.mean[0, :, 0].numpy() + at_query @ function
         means.append(values + k.T @ np.linalg.solve(K, residual))
         variances.append(own + noise)
     means.append(base_mean[0].numpy())
@@ -178,14 +184,14 @@ def test_relations_without_a_support_are_the_prior(name, meta_fitted):
     relations = estimator.task_relations_
     assert 0 < relations.sum() < 1
     learner = estimator.meta_state_.network.learner
-    _, adapted = estimator._adaptation()
+    adapted = estimator._adapted_task().adaptation
     similarity = learner.relations.similarity(
         adapted.encoding.task, learner.memory.keys
     )
-    prior = softmax(
-        np.exp(float(learner.relations.by_representation)) * similarity[0].numpy()
-    )
-    none = np.exp(float(learner.relations.none))
+    weights = learner.relations.weights
+    similarity_weight = np.exp(float(weights.log_similarity_weight))
+    prior = softmax(similarity_weight * similarity[0].numpy())
+    none = np.exp(float(weights.null_logit))
     shown = relations > 0
     expected = prior[shown] / prior[shown].sum() / (1 + none)
     np.testing.assert_allclose(relations[shown], expected, rtol=1e-4)
@@ -216,7 +222,7 @@ def test_contribution_of_a_task_is_its_function_by_its_relation(meta_fitted):
     X, y, X_query = meta_fitted.task(name)
     contributions = estimator.fit(X, y).contributions(X_query)
     state = estimator.meta_state_
-    features, _, mean = state.network.learner.process.features(state.rows(X_query))
+    features, _, mean = state.network.learner.gp.features(state.rows(X_query))
     function = state.network.learner.memory.functions[4, 0].double()
     values = (mean[0, :, 0] + features[0] @ function).numpy()
     values = state.targets.mean + state.targets.scale * values
@@ -266,10 +272,10 @@ def test_added_tasks_are_related_to(name, meta_fitted):
     learner = estimator.meta_state_.network.learner
     rows, encoded = before.rows(X), before.encoded(y)
     view = learner.view(rows, encoded)
-    own = learner.process.functions(rows, encoded).double()
-    at_rows = view.mean[0] + view.features[0] @ own[0].T
+    own = learner.gp.functions(rows, encoded).double()
+    at_rows = view.features.mean[0] + view.features.phi[0] @ own[0].T
     remembered = learner.memory.functions[-1].double()
-    kept = view.mean[0] + view.features[0] @ remembered.T
+    kept = view.features.mean[0] + view.features.phi[0] @ remembered.T
     np.testing.assert_allclose(kept, at_rows, atol=1e-5)
     if name != "binary-related":  # there others explain its rows about as well
         assert relations.argmax() == len(names)
@@ -281,11 +287,11 @@ def test_added_tasks_are_related_to(name, meta_fitted):
 def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
     """Of twelve rows that all tasks have, each has an offset of its cluster's."""
     for name, value in {
-        "N_EPISODES": 32, "N_JUDGED": 32, "N_SIMILARITY_STEPS": 2,
-        "MAX_SCALAR_BATCHES": 4,
+        "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
+        "similarity.N_STEPS": 2, "mixture_weights.MAX_BATCHES": 4,
+        "mixture_weights.N_STEPS": 1,
     }.items():  # fmt: skip
-        monkeypatch.setattr(f"skmeta._training.relations.{name}", value)
-    monkeypatch.setattr("skmeta._networks.relations.weights.N_SCALAR_STEPS", 1)
+        monkeypatch.setattr(f"skmeta._training.{name}", value)
     rng = np.random.default_rng(0)
     X, offsets = rng.normal(size=(12, 2)), rng.normal(size=(3, 12))
     tasks = [
@@ -296,25 +302,25 @@ def test_rows_that_related_tasks_share_are_remembered_as_they_are(monkeypatch):
         pooled_estimator=None, max_epochs=1, steps_per_epoch=5, embed_dim=16,
         random_state=0,
     ).meta_fit(tasks)  # fmt: skip
-    process = model.meta_state_.network.learner.process
-    assert float(process.remembered_noise) < 1
+    gp = model.meta_state_.network.learner.gp
+    assert float(gp.noise_ratio) < 1
 
 
-@pytest.mark.parametrize("noise", MEMORY_NOISES)
+@pytest.mark.parametrize("noise", NOISE_RATIOS)
 def test_functions_are_posterior_means_under_a_share_of_the_noise(noise, meta_fitted):
     name = "regressor-related"
     estimator = meta_fitted(name)
-    process = estimator.meta_state_.network.learner.process
-    assert float(process.remembered_noise) in np.float32(MEMORY_NOISES)
+    gp = estimator.meta_state_.network.learner.gp
+    assert float(gp.noise_ratio) in np.float32(NOISE_RATIOS)
     X, y = meta_fitted.task(name, 0, 12)[:2]
     state = estimator.meta_state_
     rows, encoded = state.rows(X), state.encoded(y)
-    process = copy.deepcopy(process)
-    process.remembered_noise.fill_(noise)
-    (weights,) = process.functions(rows, encoded)[0].double().numpy()
-    features, _, mean = (t[0].numpy() for t in process.features(rows))
+    gp = copy.deepcopy(gp)
+    gp.noise_ratio.fill_(noise)
+    (weights,) = gp.functions(rows, encoded)[0].double().numpy()
+    features, _, mean = (t[0].numpy() for t in gp.features(rows))
     K = features @ features.T
-    variance = noise * float(process.noise(rows)) + JITTER * np.diag(K).mean()
+    variance = noise * float(gp.noise(rows)) + JITTER * np.diag(K).mean()
     residual = encoded[0].numpy() - mean[:, 0]
     alpha = np.linalg.solve(K + variance * np.eye(len(X)), residual)
     np.testing.assert_allclose(weights, features.T @ alpha, rtol=1e-4, atol=1e-5)
@@ -369,15 +375,15 @@ def test_names_of_added_tasks_are_new(meta_fitted):
 @pytest.mark.parametrize("n_rows", [2, 1000])
 def test_few_rows_move_scalars_little(n_rows):
     """By spread^2 n_rows slope, where the loss is a slope and the prior is normal."""
-    relations, slope, episodes = Relations(8), 0.1, [(2.0,), (0.0,)]
-    start = float(relations.none.detach())
+    weights, slope, episodes = MixtureWeights(), 0.1, [(2.0,), (0.0,)]
+    start = float(weights.null_logit.detach())
 
     def loss(weight):
-        return weight * slope / 2 * relations.none
+        return weight * slope / 2 * weights.null_logit
 
-    fit_scalars(relations, episodes, loss, n_rows, n_steps=60)
-    far = SCALAR_SPREAD**2 * n_rows * slope
-    moved = start - float(relations.none)
+    fit_mixture_weights(weights, episodes, loss, n_rows, n_steps=60)
+    far = PRIOR_SD**2 * n_rows * slope
+    moved = start - float(weights.null_logit)
     if n_rows == 2:
         assert moved == pytest.approx(far, abs=0.1)
     else:
@@ -409,14 +415,15 @@ def test_memory_of_equal_tasks_is_as_familiar_whatever_its_size(meta_fitted):
 def test_unrelated_is_unrelated_whatever_the_evidence(meta_fitted):
     estimator = meta_fitted("regressor-related").set_params(device="cpu")
     learner = copy.deepcopy(estimator.meta_state_.network.learner)
-    learner.relations.none.fill_(UNRELATED)
-    learner.relations.by_evidence.fill_(5.0)
+    learner.relations.weights.null_logit.fill_(UNRELATED)
+    learner.relations.weights.log_evidence_weight.fill_(5.0)
     task = meta_fitted.tasks("regressor")[0]
     alone = with_learner(estimator, learner, estimator.task_names_)
     alone.fit(task.X, task.y)
     assert alone.familiarity_ == 0
     assert alone.task_relations_.sum() == 0
-    state, adapted = alone._adaptation()
+    task = alone._adapted_task()
+    state, adapted = task.state, task.adaptation
     mean, _ = learner.base.predict(adapted.base, state.rows(task.X))
     expected = state.targets.mean + state.targets.scale * mean[0].numpy()
     np.testing.assert_allclose(alone.predict(task.X), expected)
@@ -470,7 +477,7 @@ def test_large_memory_is_searched_by_representation(meta_fitted):
 
 
 def _query_direction(learner, estimator):
-    _, adapted = estimator._adaptation()
+    adapted = estimator._adapted_task().adaptation
     relations = learner.relations
     direction = relations.query(adapted.encoding.task) @ relations.key.weight
     return torch.nn.functional.normalize(direction, dim=-1).float()
@@ -519,7 +526,7 @@ def test_borrowing_from_related_tasks_improves_the_prediction(on_clusters):
     estimator, _, new, _ = on_clusters
     alone = clone(estimator)
     network = copy.deepcopy(estimator.meta_state_.network)
-    network.learner.relations.none.fill_(30.0)
+    network.learner.relations.weights.null_logit.fill_(30.0)
     alone._take_over(replace(estimator.meta_state_, network=network))
     errors = []
     for one in (estimator, alone):

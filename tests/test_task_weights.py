@@ -109,14 +109,14 @@ def test_losses_are_weighed(tasks):
     assert float(loss) == pytest.approx(total.sum() / n_rows.sum(), rel=1e-5)
 
 
-def test_pools_are_weighed():
+def test_groups_are_weighted():
     tasks = make_classification_tasks(N, n_rows=15, n_features=2, random_state=0)
     weights = np.arange(1.0, N + 1)
-    pools = NWaySampler(
+    sampler = NWaySampler(
         TaskCollection(weighted(tasks, weights)), torch.from_numpy(np.array(tasks.X)),
         (2, 2), (1, 3), 8,
     )  # fmt: skip
-    batch = pools.draw(32, np.random.default_rng(0))
+    batch = sampler.draw(32, np.random.default_rng(0))
     most = batch.query.flatten(1).amax(1)
     assert most.tolist() == weights[batch.task.numpy()].tolist()
     assert batch.support.max() == 1

@@ -1,4 +1,4 @@
-"""``python -m skmeta compare``: is meta-learning worth it on a table of yours?"""
+"""``python -m skmeta compare``: is meta-learning worth it on your own table?"""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from .._estimators.self_attention import (
 from ..model_selection import compare
 from ..model_selection._compare_inputs import MIN_TASKS
 from ..tables import read_tasks
-from .demo import replace_what_cannot_be_shown, seed_number, writable_path
+from .arguments import replace_unencodable, seed_number, writable_path
 from .report import write_report
 from .report_page import START, counted
 
@@ -22,7 +22,11 @@ INTERRUPTED = 130
 """Exit status of a program that Ctrl-C has ended, by convention."""
 
 N_ROWS = 5
-"""Of the table, that stand for labelled ones of a new task."""
+"""Rows of the table that stand for labelled ones of a new task."""
+
+READING = ("task", "target", "classes", "drop", "text", "number", "day_first",
+           "decimal", "thousands")  # fmt: skip
+"""Options that are arguments of `read_tasks`."""
 
 LINES = """\
 from skmeta import {learner}
@@ -56,7 +60,7 @@ def main(arguments):
     SystemExit
         With status 2 where the arguments or the table are not what they have to be.
     """
-    replace_what_cannot_be_shown()
+    replace_unencodable()
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -71,29 +75,20 @@ def main(arguments):
 
 def _compare(options):
     check_out(options.out, options.table)
-    how = {
-        "task": options.task,
-        "target": options.target,
-        "classes": options.classes,
-        "drop": options.drop,
-        "text": options.text,
-        "number": options.number,
-        "day_first": options.day_first,
-        "decimal": options.decimal,
-        "thousands": options.thousands,
-    }
-    table = read_tasks(options.table, **how)
+    reading = {name: getattr(options, name) for name in READING}
+    table = read_tasks(options.table, **reading)
     tasks = table.tasks
     print(
-        f"{len(tasks):,} tasks, {len(tasks.y):,} rows, {tasks.n_features} columns to "
-        f"predict from, made of {len(table.kinds)}:"
+        f"{len(tasks):,} tasks, {len(tasks.y):,} rows, "
+        f"{counted(tasks.n_features, 'feature')} from "
+        f"{counted(len(table.kinds), 'column')}:"
     )
     print(described(table), flush=True)
     if len(tasks) < MIN_TASKS:
         raise ValueError(
             f"{options.task!r} makes {counted(len(tasks), 'task')} of two rows or "
-            f"more. It takes {MIN_TASKS} to learn from some and compare on others, "
-            "better 50."
+            f"more. A comparison needs at least {MIN_TASKS}, to meta-fit on some and "
+            "score on others; 50 or more are better."
         )
     comparison = compare(
         None,
@@ -103,10 +98,10 @@ def _compare(options):
         random_state=options.seed,
         verbose=1,
     )
+    fit_time = comparison.fit_time[comparison.candidate]
     print(
-        f"\n{comparison}\n\nRelating the tasks to one another, by meta-training on all "
-        f"of them; on two thirds it took {comparison.seconds[comparison.judged]:.0f} s "
-        "...",
+        f"\n{comparison}\n\nMeta-training on all tasks for their relations; on two "
+        f"thirds of them it took {fit_time:.0f} s ...",
         flush=True,
     )
     kinds = SelfAttentionMetaRegressor, SelfAttentionMetaClassifier
@@ -114,7 +109,7 @@ def _compare(options):
     lines = LINES.format(
         learner=f"AttentionMeta{'Classifier' if options.classes else 'Regressor'}",
         path=str(options.table),
-        arguments=read_arguments(options.table, how),
+        arguments=read_arguments(options.table, reading),
         shots=comparison.n_support,
         n_rows=N_ROWS,
         seed=options.seed,
@@ -124,12 +119,12 @@ def _compare(options):
 
 
 def check_out(out, table):
-    """Whether a report can be written to a path without the loss of another file.
+    """Check that a report written to a path replaces at most another report.
 
     Raises
     ------
     ValueError
-        If the table or another file that is no report is there.
+        If the table, or another file that is not a report, is there.
     """
     if not out.is_file():
         return
@@ -156,15 +151,15 @@ def described(table):
     return "".join(f"  {line}\n" for line in [*lines, *table.remarks])
 
 
-def read_arguments(path, how):
-    """Arguments of `read_tasks` as Python, those aside that are as by default."""
+def read_arguments(path, reading):
+    """Arguments of `read_tasks` as Python, without those that are the default."""
     default = {"classes": False, "drop": [], "text": [], "number": []}
-    said = [repr(str(path))]
-    for name, value in how.items():
+    given = [repr(str(path))]
+    for name, value in reading.items():
         if value != default.get(name):
-            said.append(f"{name}={value!r}")
-    line = ", ".join(said)
-    return line if len(line) <= MAX_LINE else "\n    " + ",\n    ".join(said) + ",\n"
+            given.append(f"{name}={value!r}")
+    line = ", ".join(given)
+    return line if len(line) <= MAX_LINE else "\n    " + ",\n    ".join(given) + ",\n"
 
 
 def _parser():
@@ -172,56 +167,45 @@ def _parser():
         prog="python -m skmeta compare",
         description=(
             "Find out whether meta-learning is worth it on a table: from how few "
-            "labelled rows of a task it predicts better than what is simpler, and by "
+            "labelled rows of a task it predicts better than simpler methods, and by "
             "how much. Takes some minutes on two cores."
         ),
     )
-    parser.add_argument(
-        "table", type=Path, help="a .csv, .tsv, .parquet or .feather file"
-    )
-    parser.add_argument(
-        "--task",
-        required=True,
-        metavar="COLUMN",
-        help="the column that says which task a row belongs to",
-    )
-    parser.add_argument(
-        "--target", required=True, metavar="COLUMN", help="the column to predict"
-    )
-    parser.add_argument(
-        "--classes", action="store_true", help="the target is a class, not a number"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("table", type=Path, help="a .csv, .tsv, .parquet or .feather file")
+    column = {"required": True, "metavar": "COLUMN"}
+    add("--task", **column, help="the column that identifies the task of each row")
+    add("--target", **column, help="the column to predict")
+    add("--classes", action="store_true", help="the target is a class, not a number")
+    add(
         "--drop",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column to leave out, such as one that nobody knows yet when the target "
-        "is to be predicted; may be given again",
+        **COLUMNS,
+        help="a column to exclude, such as one that is unknown at prediction time; may "
+        "be repeated",
     )
-    _add_rules(parser)
-    parser.add_argument(
+    _add_reading(parser)
+    add(
         "--shots",
         type=shot_numbers,
         metavar="K,K,...",
-        help="numbers of labelled rows to compare at (default: those of 3, 5, 10 and "
-        "20 that half of the tasks have)",
+        help="numbers of support rows (default: those of 3, 5, 10 and 20 that half of "
+        "the tasks have)",
     )
-    parser.add_argument(
+    add(
         "--out",
         type=writable_path,
         default=Path("skmeta-report.html"),
         metavar="PATH",
         help="where to write the report (default: %(default)s)",
     )
-    parser.add_argument(
+    add(
         "--jobs",
         type=int,
         default=-1,
         metavar="N",
-        help="processes to run at once (default: one a core)",
+        help="number of processes (default: one per core)",
     )
-    parser.add_argument(
+    add(
         "--seed",
         type=seed_number,
         default=0,
@@ -230,41 +214,38 @@ def _parser():
     return parser
 
 
-def _add_rules(parser):
+COLUMNS = {"action": "append", "default": [], "metavar": "COLUMN"}
+"""An option that names a column, and may be repeated."""
+
+
+def _add_reading(parser):
     """Options that overrule how a column is read."""
-    rules = parser.add_argument_group(
+    add = parser.add_argument_group(
         "how columns are read",
-        "Each column is read in one way, which is printed with an example. What cannot "
-        "be read for certain is left out, or ends the run if it is the target.",
-    )
-    rules.add_argument(
+        "Each column is read in one way, which is printed with an example. Ambiguous "
+        "columns are left out; an ambiguous target ends the run.",
+    ).add_argument
+    add(
         "--text",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column to take as text, a category, whatever it holds; may be given "
-        "again",
+        **COLUMNS,
+        help="a column to read as text, a category, whatever it holds; may be repeated",
     )
-    rules.add_argument(
+    add(
         "--number",
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a column to read as numbers, codes such as 007 too; what is none is "
-        "missing; may be given again",
+        **COLUMNS,
+        help="a column to read as numbers, also codes such as 007; other cells are "
+        "missing; may be repeated",
     )
-    rules.add_argument(
+    add(
         "--day-first",
         action=argparse.BooleanOptionalAction,
         help="01/02/2021 is 1 February, or January 2",
     )
-    rules.add_argument(
-        "--decimal", metavar="MARK", help="the decimal mark of numbers: . or ,"
-    )
-    rules.add_argument(
+    add("--decimal", metavar="MARK", help="the decimal mark of numbers: . or ,")
+    add(
         "--thousands",
         metavar="MARK",
-        help="the mark of thousands: . or , or a space or '",
+        help="the thousands separator: . or , or a space or '",
     )
 
 

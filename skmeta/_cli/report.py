@@ -4,21 +4,26 @@ from html import escape
 
 import numpy as np
 
-from .._version import __version__
 from ..inspection import FeatureAttentionDisplay
 from ..inspection._attention import feature_attention
 from ..model_selection._comparison_text import (
-    MEANING,
-    MEASURES,
+    explain_scores,
     findings,
-    growth,
+    more_tasks_help,
+    score_rows,
     verdict,
 )
-from .report_page import PAGE, counted, items, picture, small, style
+from .report_page import counted, items, page, picture, small
 from .report_relations import FAMILIAR, related_to_others, relation_sections
 
 N_DRAWN_TASKS = 60
 """Tasks whose feature attention is drawn, at most."""
+
+FEATURES = (
+    "Dates are features of their days, counted from 2000 on, of their month and their "
+    "weekday (from 0, Monday); values of text are features, as learned from all rows "
+    "without their targets."
+)
 
 
 def write_report(path, comparison, model, table, lines, name):
@@ -39,68 +44,60 @@ def write_report(path, comparison, model, table, lines, name):
     tasks = table.tasks
     relations, familiarity = related_to_others(model, tasks)
     shown = np.linspace(0, len(tasks) - 1, min(len(tasks), N_DRAWN_TASKS)).astype(int)
-    sections = [
-        ("Scores", _scores(comparison)),
-        ("What was found", items(findings(comparison).values())),
-        *relation_sections(relations, familiarity, tasks),
-        ("Columns that matter", _features(model, tasks[shown])),
-        ("What to do next", items(advice(comparison, familiarity, tasks))),
-        ("The table", items(_about(table))),
-        ("The same in Python", f"<pre>{escape(lines)}</pre>"),
-    ]
-    page = PAGE.format(
-        title=escape(f"Is meta-learning worth it to predict {table.target}?"),
-        subtitle=escape(
-            f"{name}: {counted(len(tasks), 'task')} by {table.task}, "
-            f"{counted(len(tasks.y), 'row')}, {counted(tasks.n_features, 'column')} "
-            "to predict from"
-        ),
-        style=style(len(comparison.n_support)),
-        verdict=escape(verdict(comparison)),
-        sections="\n".join(f"<h2>{title}</h2>\n{body}" for title, body in sections),
-        version=__version__,
+    about = [*map(str, table.readings), *table.remarks, FEATURES]
+    text = page(
+        f"Is meta-learning worth it to predict {table.target}?",
+        f"{name}: {counted(len(tasks), 'task')} by {table.task}, "
+        f"{counted(len(tasks.y), 'row')}, {counted(tasks.n_features, 'feature')}",
+        verdict(comparison),
+        [
+            ("Scores", _scores(comparison)),
+            ("Findings", items(findings(comparison))),
+            *relation_sections(relations, familiarity, tasks),
+            ("Feature attention", _features(model, tasks[shown])),
+            ("Next steps", items(advice(comparison, familiarity, tasks))),
+            ("The table", items(about)),
+            ("The same in Python", f"<pre>{escape(lines)}</pre>"),
+        ],
+        len(comparison.n_support),
     )
     with open(path, "w", encoding="utf-8", errors="replace") as file:
-        file.write(page)
+        file.write(text)
 
 
 def advice(comparison, familiarity, tasks):
     """What to do next, a list of sentences."""
-    ours, best = comparison.judged, comparison.recommended
-    steps = []
+    best, steps = comparison.recommended, []
     if comparison.worth_it:
         steps.append(
-            f"Use {ours}: meta-fit it on all tasks once, then fit it to the few "
+            f"Use {best}: meta-fit it on all tasks once, then fit it to the few "
             "labelled rows of each new task, as in the Python lines below."
         )
-    elif best in comparison.alone:
-        steps.append(f"Learn each task on its own: {best} is the best of what is here.")
+    elif best in comparison.per_task:
+        steps.append(f"Fit each task separately: {best} is the best of the rivals.")
     else:
         steps.append(
             f"Use {best}, which is simpler and as good here: "
-            f"{comparison.recipes[best]} of skmeta.baselines, which skmeta.meta_fit "
-            "meta-fits, with the same fit and predict."
+            f"{comparison.estimator_reprs[best]} of skmeta.baselines, which "
+            "skmeta.meta_fit meta-fits, with the same fit and predict."
         )
-    if growth(comparison.growth_curves())[1] == "yes":
+    if more_tasks_help(comparison.learning_curve()) == "yes":
         steps.append("Collect more tasks: the scores still rise with their number.")
     if len(tasks) < 50:
-        steps.append(
-            f"Come back with more tasks: with {len(tasks)} the intervals are wide."
-        )
+        steps.append(f"Repeat with more tasks: with {len(tasks)} intervals are wide.")
     if np.median(familiarity) < FAMILIAR:
         steps.append(
-            "Read nothing into which tasks are alike, those aside that are familiar: "
-            "most are like no other in particular, only like all of them."
+            "Do not interpret which tasks are similar, except for the familiar ones: "
+            "most are similar to no other task in particular, only to all of them."
         )
     elif np.min(familiarity) < 0.5:
         steps.append(
-            "Label more rows of the tasks that are least familiar before you rely on "
-            "predictions for them: little is known from others."
+            "Label more rows of the least familiar tasks before you rely on "
+            "predictions for them: other tasks say little about them."
         )
-    if not comparison.worth_it and any(
-        r.finding == "unclear" for r in comparison.summary()
-    ):
-        steps.append("Where it is unclear, more tasks to score on would tell.")
+    unclear = any(row.finding == "unclear" for row in comparison.summary())
+    if unclear and not comparison.worth_it:
+        steps.append("Where the finding is unclear, score on more tasks.")
     return steps
 
 
@@ -109,39 +106,29 @@ def _scores(comparison):
         comparison.plot(ax=ax).ax_.set_xlabel("labelled rows of a new task (K)")
 
     curve = picture(draw, "Scores against the number of labelled rows", (7.6, 4.8), 4)
-    text = f"{MEASURES[comparison.measure]}; in brackets the 95% interval over tasks."
-    return f"{curve}\n{_table(comparison)}\n{small(text)}"
+    explained = small(f"{explain_scores(comparison)}.")
+    return f"{curve}\n{_table(comparison)}\n{explained}"
 
 
 def _table(comparison):
-    rows = comparison.summary()
-    heads = [f"K = {row.n_support}" for row in rows]
-    gains = [f"{r.gain:+.3f} [{r.low:+.3f}, {r.high:+.3f}]" for r in rows]
-    lines = [
-        *((name, curve.cells()) for name, curve in comparison.curves.items()),
-        ("gain over the best rival", gains),
-        ("which is", [MEANING[row.finding] for row in rows]),
-    ]
-    head = "".join(f"<th>{text}</th>" for text in ["", *heads])
-    table = f"<tr>{head}</tr>\n"
-    for name, cells in lines:
-        judged = ' class="judged"' if name == comparison.judged else ""
+    (_, heads), *rows = score_rows(comparison)
+    head = "".join(f"<th>{head}</th>" for head in ["", *heads])
+    lines = [f"<tr>{head}</tr>"]
+    for name, cells in rows:
+        cells = (escape(cell).replace(" [", "<br>[") for cell in cells)
         row = "".join(
-            f'<td data-k="{k}">{_broken(cell)}</td>'
+            f'<td data-k="{k}">{cell}</td>'
             for k, cell in zip(heads, cells, strict=True)
         )
-        table += f"<tr{judged}><td>{escape(name)}</td>{row}</tr>\n"
+        style = ' class="candidate"' if name == comparison.candidate else ""
+        lines.append(f"<tr{style}><td>{escape(name.strip())}</td>{row}</tr>")
+    table = "\n".join(lines)
     return f'<div class="scores"><table>{table}</table></div>'
-
-
-def _broken(cell):
-    """A cell with its interval on a line of its own."""
-    return escape(cell).replace(" [", "<br>[")
 
 
 def _features(model, tasks):
     if tasks.n_features == 1:
-        return "<p>There is one column, and so nothing to weigh it against.</p>"
+        return "<p>There is only one feature.</p>"
     n_bars = min(tasks.n_features, 20)
     display = FeatureAttentionDisplay(
         feature_attention(model, tasks), model.feature_names_in_
@@ -149,21 +136,12 @@ def _features(model, tasks):
     height = 1.4 + 0.3 * n_bars
     image = picture(
         lambda ax: display.plot(n_bars=n_bars, ax=ax),
-        "Attention to columns",
+        "Feature attention",
         (7, height),
         height,
     )
     text = (
-        "How much each column matters within tasks, beyond what the same prediction "
-        "for all tasks says; the lines are the middle 80% of tasks."
+        "How much each feature matters within tasks, beyond the pooled prediction; the "
+        "lines span the middle 80% of tasks."
     )
     return f"{image}\n{small(text)}"
-
-
-def _about(table):
-    how = (
-        "Dates are columns of their days, counted from 2000 on, of their month and "
-        "their weekday (from 0, Monday); values of text are columns, as learned from "
-        "all rows, targets aside."
-    )
-    return [*map(str, table.readings), *table.remarks, how]

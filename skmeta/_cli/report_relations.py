@@ -1,4 +1,4 @@
-"""What a report says of how tasks relate to one another."""
+"""What a report says of the relations between tasks."""
 
 from html import escape
 
@@ -9,10 +9,10 @@ from ..inspection import TaskRelationDisplay
 from .report_page import picture, small
 
 RELATED = 0.1
-"""A task is related to others from so much of its row on those that stand out."""
+"""A task is related to others from this share of its row on those that stand out."""
 
 FAMILIAR = 0.1
-"""Where half of the tasks have less familiarity, it is the rule to have none."""
+"""If the median familiarity is lower, tasks are unrelated as a rule."""
 
 N_DRAWN_TASKS = 60
 """Tasks whose relations are drawn, at most."""
@@ -21,24 +21,24 @@ N_LISTED = 10
 """Tasks whose familiarity is listed, at most."""
 
 UNRELATED = (
-    "No task is like another one in particular, only like all of them. A "
-    "self-attention meta-learner that was meta-fitted on all tasks puts nowhere a "
-    "tenth of a task's row of relations on tasks that stand out, each with more than "
-    "an even share: there is nothing that a map of relations would show."
+    "No task is similar to another one in particular, only to all of them. A "
+    "self-attention meta-learner that was meta-fitted on all tasks has for no task a "
+    "tenth of its row of relations on tasks that stand out, each with more than an "
+    "even share: a map of relations would show nothing."
 )
 
 
 def related_to_others(model, tasks):
-    """Relations of the tasks that a model was meta-fitted on to one another.
+    """Relations between the tasks that a model was meta-fitted on.
 
-    A task is left out of what it is related to, and the rest made to sum to 1 again
-    with what is on no task.
+    The relation of a task to itself is left out, and the others are normalised to sum
+    to 1 with that to no task.
 
     Returns
     -------
     relations : ndarray of shape (n_tasks, n_tasks)
     familiarity : ndarray of shape (n_tasks,)
-        How sure it is that a task is like another.
+        The sum of the relations of a task to the others.
     """
     where = {name: j for j, name in enumerate(model.task_names_)}
     relations = model.relations(tasks)
@@ -52,9 +52,9 @@ def related_to_others(model, tasks):
 def related(relations):
     """Which tasks are related to others, and to which.
 
-    A task stands out in the row of another if it has more than an even share, which is
-    where a map of relations begins to be dark. One that has at least `RELATED` of its
-    row on tasks that stand out is related to others.
+    A task stands out in the row of another if it has more than an even share, from
+    which a map of relations is dark. A task with at least `RELATED` of its row on tasks
+    that stand out is related to others.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def relation_sections(relations, familiarity, tasks):
     """The sections on relations and familiarity, a list of (title, HTML)."""
     rows, columns = related(relations)
     if len(rows) == 0:
-        return [("Tasks that are alike", f"<p>{UNRELATED}</p>")]
+        return [("Similar tasks", f"<p>{UNRELATED}</p>")]
     return [
-        ("Tasks that are alike", _map(relations, familiarity, tasks, rows, columns)),
+        ("Similar tasks", _map(relations, familiarity, tasks, rows, columns)),
         _listed(familiarity, tasks, rows),
     ]
 
@@ -102,12 +102,11 @@ def _map(relations, familiarity, tasks, rows, columns):
     if len(rows) == len(tasks):
         some = f"all {len(tasks):,} tasks, which have"
     text = (
-        "How much a task (row) would borrow from each other one (column), by a "
-        "self-attention meta-learner that was meta-fitted on all tasks. Here are "
+        "How related a task (row) is to each other one (column), by a self-attention "
+        "meta-learner that was meta-fitted on all tasks. Shown are "
         f"{some} a tenth or more of their row on tasks that stand out, each with more "
-        "than an even share. A row sums to the familiarity of its task, "
-        f"{np.median(familiarity):.2f} for half of all tasks or more; what is missing "
-        "to 1 is on no task."
+        "than an even share. A row sums to the familiarity of its task, in the median "
+        f"{np.median(familiarity):.2f}; the rest of 1 is the relation to no task."
     )
     if len(drawn) < len(rows):
         text += f" {len(drawn)} of the rows are drawn."
@@ -116,7 +115,7 @@ def _map(relations, familiarity, tasks, rows, columns):
 
 def _listed(familiarity, tasks, rows):
     """The tasks that are an exception: the least familiar, or else the most."""
-    text = "Familiarity is how sure it is that a task is like another one, from 0 to 1."
+    text = "Familiarity is the probability that a task is similar to another one."
     if np.median(familiarity) < FAMILIAR:
         title, order = "The most familiar tasks", rows[_order(-familiarity[rows])]
         text += f" Half of the tasks or more have less than {FAMILIAR}."

@@ -7,14 +7,13 @@ which the support then trains. Task attention selects the tasks worth learning f
 
 from .._networks.encoders.task_encoder import AttentionPooling
 from .._networks.learners.network import Architecture
-from .._networks.nway.learner import ClassLearner
 from .classifier import MetaClassifier
 from .docstrings import fill_docstring
 from .regressor import MetaRegressor
 
 
 class _AttentionSystem:
-    _architecture = Architecture(AttentionPooling, nway=ClassLearner)
+    _architecture = Architecture(AttentionPooling)
 
 
 @fill_docstring
@@ -83,13 +82,14 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     classes are those of the meta-training tasks, so a support with one class, or none,
     will do.
 
-    Where every task has classes of its own, they are Gaussians in meta-learned
-    features, each around a mean with a posterior of its own [3]_ [4]_. The task
-    embedding shifts their variances and the temperature; attention weighs the rows of
-    each class, and the means, which start there, are trained by gradient steps on the
-    support [5]_. With a weight that is meta-learned, and goes with the number of rows,
-    the rows of each class speak for themselves as well [6]_. Meta-training starts from
-    linear discriminants of the classes of all tasks.
+    With task-specific labels (N-way classification), classes are Gaussians in
+    meta-learned features, with the posterior of each class mean given the support
+    (PLDA) [3]_ [4]_. The task embedding shifts the variances and the temperature.
+    Attention among rows and classes weights the rows of each class and shifts its mean
+    [5]_; the class means, which start there, are trained by gradient steps on the
+    support [6]_. The logits are mixed with those of a kernel classifier [7]_, with a
+    meta-learned weight that depends on the number of rows. Meta-training starts from
+    the linear discriminants of the classes of all tasks.
 
     {parameters}
 
@@ -97,7 +97,7 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks; of the task adapted to, where these are its own.
+        Of the meta-training tasks; of the task adapted to if labels are task-specific.
 
     See Also
     --------
@@ -110,12 +110,14 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
        Laplace approximation for several classes, algorithms 3.3 and 3.4.)
     .. [3] Snell, Swersky, Zemel (2017). Prototypical networks for few-shot learning.
        NeurIPS. (Classes by their means, eq. 2.)
-    .. [4] Ioffe (2006). Probabilistic linear discriminant analysis. ECCV. (Classes as
-       Gaussians with a mean of their own, sec. 2.)
-    .. [5] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
+    .. [4] Ioffe (2006). Probabilistic linear discriminant analysis. ECCV. (PLDA,
+       sec. 2 and 3.1.)
+    .. [5] Ye et al. (2020). Few-shot learning via embedding adaptation with set-to-set
+       functions. CVPR. (Classes that attend to one another, eq. 5.)
+    .. [6] Triantafillou et al. (2020). Meta-Dataset. ICLR. (Gradient steps from class
        means, sec. 3.2.)
-    .. [6] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
-       (Rows that are near one by one, eq. 1.)
+    .. [7] Vinyals et al. (2016). Matching networks for one shot learning. NeurIPS.
+       (A kernel classifier on the support, eq. 1.)
 
     Examples
     --------

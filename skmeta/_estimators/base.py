@@ -219,7 +219,8 @@ class MetaLearner(
 
     def _adapt(self, state, X, y, weight, base_learner=None):
         device = self._usable_device()
-        return state.adapt(X, y, weight, device, base_learner, self._seed())
+        seed = 0 if base_learner is None else self._seed()  # draws from random_state
+        return state.adapt(X, y, weight, device, base_learner, seed)
 
     def _trainable(self):
         """The estimator that `fit` trains for the task, if there is one."""

@@ -18,7 +18,7 @@ from .prediction import QueryLearner
 
 
 def learned_task_specific_labels(estimator):
-    """Whether an estimator was meta-fitted on tasks that have labels of their own."""
+    """Whether an estimator was meta-fitted on tasks with task-specific labels."""
     state = getattr(estimator, "meta_state_", None)
     return getattr(state, "problem", None) == NWAY
 
@@ -94,26 +94,25 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _problem_of(self, tasks):
         nway = has_task_specific_labels(self.shared_classes, tasks)
+        kinds = ("shared labels", "task-specific labels")
         if self.warm_start and self._is_meta_fitted():
             was_nway = self.meta_state_.problem == NWAY
             if nway != was_nway:
-                words = ("share their classes", "have labels of their own")
                 raise ValueError(
-                    f"The tasks {words[nway]}, but those that warm_start=True "
-                    f"continues from {words[was_nway]}. Set warm_start=False to start "
-                    "anew."
+                    f"The tasks have {kinds[nway]}, but those that warm_start=True "
+                    f"starts from have {kinds[was_nway]}. Set warm_start=False to "
+                    "start anew."
                 )
         if self.verbose and self.shared_classes == "auto":
-            what = "labels of its own" if nway else "the classes of the others"
-            print(f"shared_classes='auto': each task has {what}.")
+            print(f"shared_classes='auto': the tasks have {kinds[nway]}.")
         return NWAY if nway else SHARED_CLASSES
 
     def _no_rows(self, state):
         if state.problem == NWAY:
             raise NotFittedError(
                 f"This {type(self).__name__} instance is not fitted yet. It was "
-                "meta-fitted on tasks that have classes of their own: call fit(X, y) "
-                "with rows of the new task, which say what classes there are."
+                "meta-fitted on tasks with task-specific labels: call fit(X, y) with "
+                "rows of the new task, whose labels are its classes."
             )
         return super()._no_rows(state)
 
@@ -142,7 +141,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         y : array-like of shape (n_rows,)
         classes : array-like of shape (n_classes,), default=None
             In the state *new*, all classes there are; else those of the meta-training
-            tasks hold or, where classes are a task's own, those that have rows.
+            tasks hold or, with task-specific labels, those that have rows.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns
@@ -213,8 +212,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         -------
         predictions : list of ndarray of shape (n_query,)
             With ``return_proba=True`` of shape (n_query, n_classes), in the order of
-            ``classes_``; where tasks have classes of their own, in the order of the
-            episode's sorted labels.
+            ``classes_``; with task-specific labels, in the order of the episode's
+            sorted labels.
         """
         predictions, more, targets = self._predict_episodes(episodes)
         results = [

@@ -23,9 +23,9 @@ PARAMETERS = """Parameters
         From float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
         (n_rows, n_columns), which all else sees in their place. A class or a callable
         is called with the ``embedding__*`` parameters; an instance is copied, with
-        its weights. Where classes are a task's own it is trained with all else, and
-        by telling all classes of each task in memory apart, which ``train_loss``
-        counts as well; otherwise before all else, by ridge regressions that adapt to
+        its weights. With task-specific labels it is trained with all else, and by an
+        auxiliary classifier of all classes of each task in memory, whose loss is part
+        of ``train_loss``; otherwise before all else, by ridge regressions that adapt to
         each task, and where `fit` is called without `meta_fit`, not at all.
     embedding_trainable : bool, default=True
         False leaves the weights as they are given.
@@ -33,7 +33,7 @@ PARAMETERS = """Parameters
         ``augmentation(rows, generator)`` gives changed rows, a tensor of the same
         shape, drawn by the torch generator, which is on ``rows.device``. Applied in
         meta-training alone, to rows before they are embedded; with a frozen embedding
-        only where classes are a task's own.
+        only with task-specific labels.
     embed_dim : int, default=48
         Size m of the task embedding; a multiple of ``n_heads``.
     n_heads : int, default=4
@@ -94,22 +94,23 @@ ATTRIBUTES = """meta_state_ : MetaState
 
 RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
         Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: 64 at most, of classes 4, of a
-        task's own classes 8.
+        task. Only the strongest are not zero: at most 64, in classification 4, with
+        task-specific labels 8.
     familiarity_ : float
         How sure it is that the task is like one seen, from 0 to 1: the sum of the
         relations."""
 
 
 OF_CLASSES = """shared_classes : {"auto", True, False}, default="auto"
-        Whether a label means the same in every task. If not, every task has classes of
-        its own, and `fit` takes any number of new ones; ``n_support`` is then a number
-        of rows of each class, and the pooled estimator and task attention do not
-        apply. "auto" takes classes for a task's own if a label is in hardly more than
-        one task, or in less than a fifth of them, on average; ``verbose`` says which.
+        Whether a label means the same in every task. If not, labels are task-specific
+        (N-way classification), and `fit` takes any number of new ones; ``n_support``
+        is then a number of rows of each class, and the pooled estimator and task
+        attention do not apply. "auto" takes labels for task-specific if a label is in
+        hardly more than one task, or in less than a fifth of them, on average;
+        ``verbose`` says which.
     n_way : int or (int, int), default=(2, 20)
-        Classes of an episode of meta-training, where they are a task's own; of a
-        range, drawn anew for each episode.
+        Classes of an episode of meta-training with task-specific labels; of a range,
+        drawn anew for each episode.
     """
 
 

@@ -57,8 +57,8 @@ class QueryLearner(MetaLearner):
         -------
         attention : ndarray of shape (n_query, n_support)
             Rows sum to 1 (without support rows there are no columns). For a process,
-            the size of the posterior mean's weight on each support target; where
-            classes are a task's own, the probability of each row's class, of which
+            the size of the posterior mean's weight on each support target; with
+            task-specific labels, the probability of each row's class, of which
             the nearer rows of that class have the larger part.
         """
         X = self._query(X)

@@ -7,7 +7,11 @@ import torch
 
 from .._episodes.batch import Rows
 from .._episodes.sampler import prepared
-from .._networks.nway.relations import class_memory, remembered_rows
+from .._networks.nway.similarity import (
+    draw_memory_rows,
+    embed_tasks,
+    similar_tasks,
+)
 from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
 from .._training.config import NWAY
@@ -34,7 +38,7 @@ class RelatedTasks:
         ----------
         tasks : TaskCollection, list of (X, y), dict or lazy sequence
             With the columns of the meta-training tasks, and no other classes unless
-            classes are a task's own. Tasks without a name are numbered on from those
+            labels are task-specific. Tasks without a name are numbered on from those
             remembered.
 
         Returns
@@ -48,8 +52,7 @@ class RelatedTasks:
             changed.
         """
         state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
-        learner = state.network.learner
-        memories, names = [learner.memory], []
+        memories, names = [_memory(state)], []
         with state.running():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
@@ -74,13 +77,12 @@ class RelatedTasks:
     @property
     def task_relations_(self):
         """Relations of the task adapted to, (n_meta_tasks,), summing to at most 1."""
-        return self._relations(self._related().adaptation)[0]
+        return self._relations(self._related())[0]
 
     @property
     def familiarity_(self):
         """How sure it is that the task adapted to is like one seen, from 0 to 1."""
-        adaptation = self._related().adaptation
-        return max(0.0, float(-torch.expm1(adaptation.log_relation[0, -1])))
+        return max(0.0, float(-torch.expm1(self._related().log_relation[0, -1])))
 
     @takes_tasks
     def relations(self, tasks):
@@ -96,8 +98,8 @@ class RelatedTasks:
         -------
         relations : ndarray of shape (n_tasks, n_meta_tasks)
             In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
-            task. Of a task, 65 rows drawn at random are looked at, at most; of one
-            that has classes of its own, four rows of each of 16 classes. One of
+            task. Of a task, at most 65 rows drawn at random are used; with
+            task-specific labels, at most four rows of each of 16 classes. A task of
             meta-training is related to itself; with a pooled estimator, which has seen
             its rows, less surely than a new task is.
         """
@@ -105,9 +107,9 @@ class RelatedTasks:
         tasks = self._like_those_known(tasks)
         with state.running():
             found = [
-                self._relations(adapted)
+                self._relations(related)
                 for some in self._chunks(tasks)
-                for adapted in _adapted_to(state, some)
+                for related in _related_to(state, some)
             ]
         return np.concatenate(found)
 
@@ -133,7 +135,7 @@ class RelatedTasks:
             yield some
 
     def _related(self):
-        """The task adapted to, related to those that meta-training knows."""
+        """Relations of the task adapted to, see `_relations`."""
         if not self.__sklearn_is_fitted__():
             self._check_meta_fitted()
         if not self._is_meta_fitted():
@@ -141,21 +143,31 @@ class RelatedTasks:
                 f"This {type(self).__name__} was not meta-fitted and knows of no other "
                 "task. Call meta_fit(tasks) first."
             )
-        return self._adapted_task()
+        adapted = self._adapted_task()
+        if adapted.state.problem == NWAY:
+            embedding = adapted.adaptation.encoding.task
+            return similar_tasks(embedding, adapted.state.task_embeddings)
+        return adapted.adaptation
 
-    def _relations(self, adapted):
-        """Relations (B, n_meta_tasks) of B tasks adapted to."""
-        relations = np.zeros((len(adapted.index), len(self.task_names_)))
-        share = adapted.log_relation[:, :-1].exp().cpu().numpy()
-        np.put_along_axis(relations, adapted.index.cpu().numpy(), share, 1)
+    def _relations(self, related):
+        """Relations (B, n_meta_tasks) of B tasks.
+
+        ``related`` has the logarithms ``log_relation`` (B, T + 1) of the relations to
+        the T strongest, the last to no task, and their ``index`` (B, T).
+        """
+        relations = np.zeros((len(related.index), len(self.task_names_)))
+        share = related.log_relation[:, :-1].exp().cpu().numpy()
+        np.put_along_axis(relations, related.index.cpu().numpy(), share, 1)
         return relations
 
     def _task_contributions(self, X):
         """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
-        X, adapted = self._query(X), self._related()
+        X, adapted, related = self._query(X), self._adapted_task(), self._related()
+        if adapted.state.problem == NWAY:  # other tasks do not enter predictions
+            return np.zeros((len(X), len(self.task_names_), len(self.classes_)))
         given = adapted.contributions(X)
         all_given = np.zeros((len(given), len(self.task_names_), given.shape[2]))
-        all_given[:, adapted.adaptation.index[0].cpu().numpy()] = given
+        all_given[:, related.index[0].cpu().numpy()] = given
         return all_given
 
 
@@ -204,7 +216,8 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
             of the probability of the second class, by its relation. Last what the
             support adds to these, and what is predicted without them. Rows sum to that
             probability. With more classes of shape (n_query, n_meta_tasks + 1,
-            n_classes), summing to what `predict_proba` gives.
+            n_classes), summing to what `predict_proba` gives. With task-specific
+            labels other tasks do not enter predictions, and contribute 0.
         """
         given, total = self._task_contributions(X), self.predict_proba(X)
         rest = total - given.sum(1)
@@ -212,23 +225,37 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
         return both[..., 1] if len(self.classes_) == 2 else both
 
 
+def _memory(state):
+    """The `TaskMemory` of the meta-training tasks."""
+    if state.problem == NWAY:
+        return _embeddings_alone(state.task_embeddings)
+    return state.network.learner.memory
+
+
+def _embeddings_alone(embeddings):
+    """A `TaskMemory` without functions, for task-specific labels."""
+    return TaskMemory(torch.tensor(embeddings), torch.empty(len(embeddings), 0))
+
+
 def _memory_of(state, tasks):
     """What is remembered of tasks."""
     learner = state.network.learner
     if state.problem == NWAY:
-        return class_memory(learner.base, state.rows, tasks)
+        return _embeddings_alone(embed_tasks(learner, state.rows, tasks)[0])
     episodes = _episodes_of(state, tasks)
-    return memory_of(state.network, learner.process, episodes, np.arange(len(tasks)))
+    return memory_of(state.network, learner.gp, episodes, np.arange(len(tasks)))
 
 
-def _adapted_to(state, tasks):
-    """Adaptations to some rows of each task, a few tasks at once."""
+def _related_to(state, tasks):
+    """Relations by some rows of each task, a few tasks at once."""
     rng = np.random.default_rng(0)
     if state.problem == NWAY:
-        for t in range(len(tasks)):
-            X, y = remembered_rows(tasks, t, rng)
+        for task in tasks:
+            X, y = draw_memory_rows(task, rng)
             rows = state.rows(X)
-            yield state.network.adapt(rows, torch.from_numpy(y)[None].to(rows.x.device))
+            y = torch.from_numpy(y)[None].to(rows.x.device)
+            encoding = state.network.adapt(rows, y).encoding
+            yield similar_tasks(encoding.task, state.task_embeddings)
         return
     episodes, network = _episodes_of(state, tasks), state.network
     device = next(network.parameters()).device

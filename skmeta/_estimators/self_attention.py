@@ -8,12 +8,11 @@ learner by their relation.
 
 from .._networks.encoders.task_encoder import SelfAttentionPooling
 from .._networks.learners.network import Architecture
-from .._networks.nway.learner import SelfAttendingClasses
 from .._networks.relations.relations import Relations
 from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
-SYSTEM = Architecture(SelfAttentionPooling, Relations, nway=SelfAttendingClasses)
+SYSTEM = Architecture(SelfAttentionPooling, Relations)
 
 
 @fill_docstring
@@ -87,12 +86,10 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     support under a task is taken row by row, and the departure from it by a Laplace
     approximation.
 
-    Where every task has classes of its own, they are Gaussians as those of an
-    `AttentionMetaClassifier`, whose rows and classes attend to one another [3]_; what
-    classes find there moves their means. A remembered task lends how much rows differ
-    within its classes, and classes among themselves, in each feature; its relation
-    comes from attention between the representations and from the likelihood of the
-    support's rows and classes under these variances.
+    With task-specific labels (N-way classification) the network, and so predictions,
+    are those of an `AttentionMetaClassifier`. Relations are then given by the
+    similarity of task embeddings and do not enter predictions. Those of a typical
+    meta-training task sum to 1/2.
 
     {parameters}
 
@@ -100,7 +97,7 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks; of the task adapted to, where these are its own.
+        Of the meta-training tasks; of the task adapted to if labels are task-specific.
     {relations}
 
     See Also
@@ -119,8 +116,6 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
        attention pooling, eq. 11.)
     .. [2] MacKay (1992). The evidence framework applied to classification networks.
        Neural Computation. (The likelihood of a row with an uncertain latent, eq. 10.)
-    .. [3] Ye et al. (2020). Few-shot learning via embedding adaptation with set-to-set
-       functions. CVPR. (Classes that attend to one another, eq. 5.)
 
     Examples
     --------

@@ -98,6 +98,8 @@ def comparable(name, value):
     """
     if name == "base_learner" and not isinstance(value, str):
         return "an estimator"
+    if name == "random_state":  # which ensembles set freely
+        value = None
     if hasattr(value, "get_params"):
         value = clone(value)
         names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]

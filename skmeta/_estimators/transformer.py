@@ -8,7 +8,6 @@ base learner, conditioned on the encoded task, predicts of the row.
 from .._networks.encoders.task_encoder import TransformerEncoder
 from .._networks.learners.network import Architecture
 from .._networks.learners.row_decoder import RowDecodingLearner
-from .._networks.nway.learner import DecodedClasses
 from .._networks.relations.decoder import DecodedRelations
 from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
@@ -17,7 +16,6 @@ SYSTEM = Architecture(
     TransformerEncoder,
     DecodedRelations,
     RowDecodingLearner,
-    nway=DecodedClasses,
 )
 
 
@@ -97,9 +95,8 @@ class TransformerMetaClassifier(RelatedClassifier):
     meta-training, as in `SelfAttentionMetaClassifier`, with relations decoded from the
     encoded rows.
 
-    Where every task has classes of its own, they are those of a
-    `SelfAttentionMetaClassifier`; a Transformer encodes the whole support, and what a
-    query row finds there corrects its logit of each class.
+    With task-specific labels (N-way classification) the network, predictions and
+    relations are those of a `SelfAttentionMetaClassifier`.
 
     {parameters}
 
@@ -107,7 +104,7 @@ class TransformerMetaClassifier(RelatedClassifier):
     ----------
     {attributes}
     classes_ : ndarray of shape (n_classes,)
-        Of the meta-training tasks; of the task adapted to, where these are its own.
+        Of the meta-training tasks; of the task adapted to if labels are task-specific.
     {relations}
 
     See Also

@@ -1,46 +1,38 @@
 """Estimators in any of their states, as JSON and arrays, and back."""
 
-import numpy as np
+from functools import partial
+
 from sklearn.pipeline import Pipeline
 
-from .._estimators.attention import AttentionMetaClassifier, AttentionMetaRegressor
+from .. import baselines
+from .._estimators import attention, self_attention, transformer
 from .._estimators.base import MetaLearner
-from .._estimators.self_attention import (
-    SelfAttentionMetaClassifier,
-    SelfAttentionMetaRegressor,
-)
-from .._estimators.states import comparable
-from .._estimators.transformer import (
-    TransformerMetaClassifier,
-    TransformerMetaRegressor,
-)
-from ..baselines import (
-    MixedEffectsClassifier,
-    MixedEffectsRegressor,
-    PooledClassifier,
-    PooledRegressor,
-)
-from ..baselines._base import Baseline, BaselineState, RegressorBaseline
+from ..baselines._base import Baseline, BaselineState
 from ..baselines._shared_gp import GaussianProcessPosterior
 from ..baselines._shared_latent_gp import LatentPosterior
 from ..exceptions import SavedFileError
-from .learners import read_learner, refuse_support, write_columns, write_learner
+from .meta_learners import (
+    check_predicts,
+    check_unchanged,
+    printed,
+    read_columns,
+    read_meta_learner,
+    refuse_support,
+    write_columns,
+    write_meta_learner,
+)
 
 ESTIMATORS = {
     kind.__name__: kind
     for kind in (
-        AttentionMetaClassifier,
-        AttentionMetaRegressor,
-        MixedEffectsClassifier,
-        MixedEffectsRegressor,
-        PooledClassifier,
-        PooledRegressor,
-        SelfAttentionMetaClassifier,
-        SelfAttentionMetaRegressor,
-        TransformerMetaClassifier,
-        TransformerMetaRegressor,
+        attention.AttentionMetaClassifier, attention.AttentionMetaRegressor,
+        self_attention.SelfAttentionMetaClassifier,
+        self_attention.SelfAttentionMetaRegressor,
+        transformer.TransformerMetaClassifier, transformer.TransformerMetaRegressor,
+        baselines.MixedEffectsClassifier, baselines.MixedEffectsRegressor,
+        baselines.PooledClassifier, baselines.PooledRegressor,
     )
-}
+}  # fmt: skip
 
 
 def write_estimator(writer, estimator, name="estimator"):
@@ -51,10 +43,11 @@ def write_estimator(writer, estimator, name="estimator"):
     if type(estimator) is not ESTIMATORS.get(kind):
         raise ValueError(
             f"save knows the estimators {sorted(ESTIMATORS)} and pipelines of them. "
-            f"Got {estimator!r}; pickle it in place of save, or save what of it is one "
-            "of these."
+            f"Got {estimator!r}; pickle it in place of save, or save the part of it "
+            "that is one of these."
         )
-    write = _write_baseline if isinstance(estimator, Baseline) else write_learner
+    is_meta_learner = isinstance(estimator, MetaLearner)
+    write = write_meta_learner if is_meta_learner else _write_baseline
     return {kind: write(writer, estimator, name)}
 
 
@@ -64,23 +57,18 @@ def read_estimator(reader, node, embedding):
     if kind == "Pipeline":
         return _read_pipeline(reader, content, embedding)
     if kind not in ESTIMATORS:
-        raise SavedFileError(f"it has an estimator {kind!r}, which is nothing known")
+        raise SavedFileError(f"it has an estimator {kind!r}, which is not known")
     cls = ESTIMATORS[kind]
-    read = _read_baseline if issubclass(cls, Baseline) else read_learner
+    read = read_meta_learner if issubclass(cls, MetaLearner) else _read_baseline
     return read(reader, cls, content, embedding)
 
 
-# Pipelines
-
-
 def _write_pipeline(writer, pipeline, name):
-    settings = pipeline.get_params(deep=False)
-    steps = []
+    settings, steps = pipeline.get_params(deep=False), []
     for label, step in settings.pop("steps"):
-        if isinstance(step, MetaLearner | Baseline):
-            node = {"own": write_estimator(writer, step, f"{name}/{label}")}
-        else:
-            node = {"other": writer.value(step, f"{name}/{label}")}
+        is_own = isinstance(step, MetaLearner | Baseline)
+        write = partial(write_estimator, writer) if is_own else writer.value
+        node = {"own" if is_own else "other": write(step, f"{name}/{label}")}
         steps.append([label, node])
     return {"steps": steps, "settings": writer.named(settings, name)}
 
@@ -88,78 +76,50 @@ def _write_pipeline(writer, pipeline, name):
 def _read_pipeline(reader, node, embedding):
     steps = []
     for label, step in node["steps"]:
-        ((whose, content),) = step.items()
-        if whose == "own":
-            steps.append((label, read_estimator(reader, content, embedding)))
+        if "own" in step:
+            steps.append((label, read_estimator(reader, step["own"], embedding)))
         else:
-            steps.append((label, reader.value(content)))
-    return Pipeline(steps, **reader.fields(node["settings"]))
-
-
-# Baselines
+            steps.append((label, reader.value(step["other"])))
+    return Pipeline(steps, **reader.named(node["settings"]))
 
 
 def _write_baseline(writer, estimator, name):
     estimator._check_params()
-    parameters = estimator.get_params(deep=False)
     node = {
-        "parameters": {
-            n: writer.parameter(value, f"{name}/{n}") for n, value in parameters.items()
-        },
+        "parameters": writer.named(
+            estimator.get_params(deep=False), name, fitted=False
+        ),
         "columns": write_columns(writer, estimator, name),
     }
-    if hasattr(estimator, "meta_state_"):
+    known = vars(estimator)
+    if estimator._is_meta_fitted():
         estimator._check_unchanged()
-        node["printed"] = _printed(estimator)
+        node["printed"] = printed(estimator._structure())
         node["known"] = writer.value(estimator.meta_state_.known, f"{name}/known")
-    if hasattr(estimator, "_prior"):
-        node["prior"] = writer.value(estimator._prior, f"{name}/prior")
-    if hasattr(estimator, "_task"):
-        if isinstance(estimator._task, GaussianProcessPosterior | LatentPosterior):
-            refuse_support(writer, estimator)
-        node["task"] = writer.value(estimator._task, f"{name}/task")
-    return node
+    if isinstance(known.get("_task"), GaussianProcessPosterior | LatentPosterior):
+        refuse_support(writer, estimator)
+    parts = {n: known[f"_{n}"] for n in ("prior", "task") if f"_{n}" in known}
+    return node | writer.named(parts, name)
 
 
 def _read_baseline(reader, cls, node, embedding):
     if embedding is not None:
         raise SavedFileError(f"it has no embedding to be {embedding!r}")
-    estimator = cls(**reader.fields(node["parameters"]))
+    estimator = cls(**reader.named(node["parameters"]))
     estimator._check_params()
     if "prior" not in node:
         return estimator
-    prior, columns = reader.value(node["prior"]), reader.fields(node["columns"])
-    n_features = columns["n_features_in_"]
+    prior, columns = reader.value(node["prior"]), read_columns(reader, node["columns"])
+    n_features, names = columns["n_features_in_"], columns.get("feature_names_in_")
     if "printed" in node:
-        names = columns.get("feature_names_in_")
+        check_unchanged(estimator, node["printed"])
         names = None if names is None else tuple(names)
-        known = reader.value(node.get("known"))
-        if node["printed"] != _printed(estimator):
-            raise SavedFileError("its parameters are not those of meta_fit")
-        parameters = estimator.get_params(deep=False)
-        estimator._take_over(BaselineState(prior, parameters, n_features, names, known))
+        rest = n_features, names, reader.value(node.get("known"))
+        estimator._take_over(BaselineState(prior, estimator._structure(), *rest))
     else:
-        vars(estimator).update(columns)
-        estimator._prior = prior
+        vars(estimator).update(columns, _prior=prior)
         estimator._publish_prior(prior)
     if "task" in node:
         estimator._task = reader.value(node["task"])
-    _check_predicts(estimator, n_features)
+    check_predicts(estimator, (n_features,))
     return estimator
-
-
-def _printed(baseline):
-    """What is compared of the parameters of a baseline."""
-    return {k: comparable(k, v) for k, v in baseline._structure().items()}
-
-
-def _check_predicts(baseline, n_features):
-    """Refuse what does not predict a number for a row of zeros."""
-    prior, X = baseline._prior, np.zeros((1, n_features))
-    task = getattr(baseline, "_task", None)
-    if task is None:
-        task = baseline._condition(prior, X[:0], np.empty(0))
-    regression = isinstance(baseline, RegressorBaseline)
-    predict = baseline._mean_and_variance if regression else baseline._probabilities
-    if not np.isfinite(predict(X, prior, task)).all():
-        raise SavedFileError("it predicts what is not finite")

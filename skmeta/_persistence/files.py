@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import sklearn
@@ -20,7 +21,7 @@ from .estimators import read_estimator, write_estimator
 from .values import Reader, Writer
 
 FORMAT = 1
-"""Of the files that are written, and the newest that can be read."""
+"""Format of the files that are written, and the newest that can be read."""
 
 
 def save(estimator, path, *, include_rows=True):
@@ -41,8 +42,9 @@ def save(estimator, path, *, include_rows=True):
     include_rows : bool, default=True
         Whether rows of tasks may be in the file. Those of the task adapted to are
         needed to predict for it, unless the estimator is a mixed-effects model; those
-        of the meta-training tasks, where rows are borrowed from them (an estimator as
-        base learner) or the pooled estimator keeps them (neighbours, kernel machines).
+        of the meta-training tasks, if the base learner is an estimator, which is
+        trained on some of them, or if the pooled estimator keeps them (neighbours,
+        kernel machines).
 
     Raises
     ------
@@ -99,11 +101,11 @@ def save(estimator, path, *, include_rows=True):
         "torch": torch.__version__,
         "estimator": json.dumps(node),
     }
-    metadata["sha256"] = _digest(metadata, writer.arrays)
+    metadata["sha256"] = digest(metadata, writer.arrays)
     data = to_bytes(writer.arrays, metadata)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(temporary, "xb") as file:
+        with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -136,8 +138,8 @@ def load(path, *, embedding=None, trusted=()):
         Where the estimator was saved with an ``embedding``: what that was. Its weights
         come from the file.
     trusted : sequence of str, default=()
-        Full names of types, next to those known to be safe, that may be imported and
-        built where an estimator inside is made of them. Give none that you do not know.
+        Full names of types, in addition to those known to be safe, that may be
+        imported and built for an estimator inside. Give none that you do not know.
 
     Returns
     -------
@@ -173,73 +175,62 @@ def load(path, *, embedding=None, trusted=()):
             "embedding must be a torch module, a class of one, or a callable that "
             f"makes one. Got {embedding!r}."
         )
-    metadata, arrays = _read(Path(path))
-    node = _checked(path, metadata, arrays)
-    reader = Reader(arrays, trusted)
-    try:
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise SavedFileError(f"{path} is no file.")
+    path.open("rb").close()  # an OSError says why it cannot be read
+    with _errors_as_saved_file_errors(path):
+        metadata, arrays = _read(path)
+        reader = Reader(arrays, trusted)
         with own_torch():
+            node = json.loads(metadata["estimator"])
             estimator = read_estimator(reader, node, embedding)
         if reader.unread:
             raise SavedFileError(
                 f"it has arrays of no use, {sorted(reader.unread)[:3]}"
             )
-    except SavedFileError as error:
-        raise SavedFileError(
-            f"{path} cannot be loaded: {error}".rstrip(".") + "."
-        ) from error
-    except Exception as error:  # whatever values can do that are not as they should be
-        raise _damaged(path, error) from error
     warn_of_version(type(estimator).__name__, metadata["skmeta"], stacklevel=3)
     return estimator
 
 
+@contextmanager
+def _errors_as_saved_file_errors(path):
+    try:
+        yield
+    except SavedFileError as error:
+        message = f"{path} cannot be loaded: {error}".rstrip(".") + "."
+        raise SavedFileError(message) from error
+    except Exception as error:  # that wrong values raise wherever they are used
+        why = f"{type(error).__name__}: {error}"
+        raise SavedFileError(
+            f"{path} is damaged, or was not written by skmeta.save: {why}"
+        ) from error
+
+
 def _read(path):
-    """Metadata and arrays of a file."""
-    if path.exists() and not path.is_file():
-        raise SavedFileError(f"{path} is no file.")
-    with open(path, "rb"):  # or say why not
-        pass
-    try:
-        with safe_open(path, "numpy") as file:
-            names, metadata = file.keys(), file.metadata() or {}
-            return metadata, {name: file.get_tensor(name).copy() for name in names}
-    except Exception as error:  # of which the library has many
-        raise _damaged(path, error) from error
-
-
-def _checked(path, metadata, arrays):
-    """The JSON of an estimator, from metadata that fit the arrays."""
+    """Metadata and arrays of a file that `save` wrote and that is not damaged."""
+    with safe_open(path, "numpy") as file:
+        names, metadata = file.keys(), file.metadata() or {}
+        arrays = {name: file.get_tensor(name).copy() for name in names}
     if metadata.get("format") != "skmeta":
-        raise SavedFileError(f"{path} was not written by skmeta.save.")
-    version, by = metadata.get("format_version", ""), metadata.get("skmeta")
-    if version.isdecimal() and int(version) > FORMAT:
+        raise SavedFileError("it was not written by skmeta.save")
+    version = metadata["format_version"]
+    if int(version) > FORMAT:
         raise SavedFileError(
-            f"{path} was written by skmeta {by}, in the format {version}; this is "
-            f"skmeta {__version__}, which knows formats up to {FORMAT}. Install a "
-            "newer version."
+            f"it was written by skmeta {metadata['skmeta']}, in the format {version}; "
+            f"this is skmeta {__version__}, which knows formats up to {FORMAT}. "
+            "Install a newer version"
         )
-    if metadata.pop("sha256", None) != _digest(metadata, arrays):
-        raise SavedFileError(
-            f"{path} is damaged: its content is not what was written. Get a new copy."
-        )
-    try:
-        return json.loads(metadata["estimator"])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise _damaged(path, error) from error
+    if metadata.pop("sha256") != digest(metadata, arrays):
+        raise ValueError("its content is not what was written. Get a new copy")
+    return metadata, arrays
 
 
-def _damaged(path, error):
-    why = f"{type(error).__name__}: {error}"
-    return SavedFileError(
-        f"{path} is damaged, or was not written by skmeta.save: {why}"
-    )
-
-
-def _digest(metadata, arrays):
+def digest(metadata, arrays):
     """SHA-256 of all that a file holds."""
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    found = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape} ".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        found.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()

@@ -1,68 +1,26 @@
-"""What an estimator holds as JSON and arrays, and back.
+"""Values that an estimator holds as JSON and arrays, and back.
 
-JSON that is an object has one key, which says what it is: of a tuple, a dictionary, an
-array; or the name of a class of the package, of those that are listed here.
+A JSON object has one key, which says what it is: a tuple, a dictionary, an array, or
+the name of a class in `records`.
 """
 
 import math
-from dataclasses import fields, is_dataclass
 
 import numpy as np
 import torch
 from sklearn.base import clone
 
-from .._classical.linear_mixed_model import LinearMixedModel, RandomEffects
-from .._classical.logistic_mixed_model import LogisticMixedModel
-from .._classical.pooled import PooledPredictor
-from .._networks.learners.laplace import Posterior
-from .._preprocessing.column_reduction import ReducedScaler
-from .._preprocessing.missing_values import MissingValues
-from .._preprocessing.row_uncertainty import FeatureRange
-from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
-from ..baselines import _mixed_effects
-from ..baselines import _pooled as _pooled_baselines
-from ..baselines._shared_gp import (
-    GaussianProcessPosterior,
-    SharedGaussianProcess,
-    SharedKernel,
-)
-from ..baselines._shared_latent_gp import LatentPosterior, SharedLatentProcess
 from ..exceptions import SavedFileError
+from .records import CLASSES, NAMES, check_fields, field_values
 from .scalars import KNOWN, scalar_of, scalar_parts, times
 from .skops_io import cannot_be_saved, dumped, holders_of_rows, loaded, unknown_types
-
-CLASSES = {
-    kind.__name__: kind
-    for kind in (
-        FeatureRange,
-        FeatureScaler,
-        GaussianProcessPosterior,
-        LatentPosterior,
-        LinearMixedModel,
-        LogisticMixedModel,
-        MissingValues,
-        PooledPredictor,
-        RandomEffects,
-        ReducedScaler,
-        SharedGaussianProcess,
-        SharedKernel,
-        SharedLatentProcess,
-        TargetScaler,
-    )
-} | {
-    "LabelEncoder": ClassCodec,
-    "MixedPrior": _mixed_effects._Prior,
-    "PooledPrior": _pooled_baselines._Prior,
-    "LaplacePosterior": Posterior,
-}
-NAMES = {kind: name for name, kind in CLASSES.items()}
 
 MAX_LABELS = 2**28
 """Bytes that an array of labels takes, at most."""
 
 
 class Writer:
-    """Turns values into JSON, and keeps the arrays that it speaks of.
+    """Turns values into JSON, and keeps the arrays that the JSON refers to.
 
     Parameters
     ----------
@@ -79,8 +37,11 @@ class Writer:
     def __init__(self, include_rows):
         self.include_rows, self.arrays, self.unknown = include_rows, {}, {}
 
-    def value(self, value, name):
-        """JSON of a value that the file calls ``name``."""
+    def value(self, value, name, fitted=True):
+        """JSON of a value that the file calls ``name``.
+
+        An estimator is written as it was before it was fitted, unless ``fitted``.
+        """
         kind = type(value)
         if value is None or kind in (bool, int, str):
             return value
@@ -91,13 +52,11 @@ class Writer:
         if kind is tuple:
             return {"tuple": self.value(list(value), name)}
         if kind is dict:
-            keys, values = [*value], [*value.values()]
-            return {
-                "dict": [self.value(keys, f"{name}/keys"), self.value(values, name)]
-            }
+            keys = self.value([*value], f"{name}/keys")
+            return {"dict": [keys, self.value([*value.values()], name)]}
         if isinstance(value, np.ndarray):
             return self._array(value, name)
-        if isinstance(value, str):  # of a class of its own, as members of StrEnum are
+        if isinstance(value, str):  # of a subclass, such as a member of a StrEnum
             return str.__str__(value)
         scalar = scalar_parts(value)
         if scalar is not None:
@@ -109,30 +68,17 @@ class Writer:
         if kind is torch.device:
             return {"device": str(value)}
         if kind in NAMES:
-            return {NAMES[kind]: self.fields(value, name)}
-        return self._object(value, name, fitted=True)
+            return {NAMES[kind]: self.named(field_values(value), name)}
+        return self._object(value, name, fitted)
 
-    def fields(self, value, name, but=()):
-        """JSON of the fields of a dataclass, or a named tuple, without some."""
-        if is_dataclass(value):
-            names = [field.name for field in fields(value)]
-        else:
-            names = value._fields
-        values = {n: getattr(value, n) for n in names if n not in but}
-        return self.named(values, name)
-
-    def named(self, values, name):
+    def named(self, values, name, fitted=True):
         """JSON of values by their names."""
-        return {n: self.value(value, f"{name}/{n}") for n, value in values.items()}
-
-    def parameter(self, value, name):
-        """JSON of a parameter; of an estimator, as it was before it was fitted."""
-        if hasattr(value, "get_params") and not isinstance(value, type):
-            return self._object(clone(value), name, fitted=False)
-        return self.value(value, name)
+        return {
+            n: self.value(value, f"{name}/{n}", fitted) for n, value in values.items()
+        }
 
     def keep(self, array, name):
-        """Keep an array of numbers, and say what it is called."""
+        """Keep an array of numbers; returns its name in the file."""
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise ValueError(
                 f"{name} is an array of {array.dtype}, which cannot be saved. Use "
@@ -152,10 +98,15 @@ class Writer:
         return {"array": self.keep(array, name)}
 
     def _object(self, value, name, fitted):
+        if not fitted and hasattr(value, "get_params") and not isinstance(value, type):
+            value = clone(value)
         data = dumped(value, name)
         unknown = unknown_types(data)
         if unknown:
-            self._check_loads(value, name, data, unknown)
+            try:
+                loaded(data, unknown)
+            except Exception as error:  # that a lambda, or the class's own code, raises
+                raise cannot_be_saved(value, name, error) from error
             self.unknown[name] = unknown
         holders = [] if self.include_rows else holders_of_rows(data)
         if holders and (fitted or "FrozenEstimator" in holders):
@@ -167,28 +118,20 @@ class Writer:
             )
         return {"skops": self.keep(np.frombuffer(data, np.uint8), name)}
 
-    @staticmethod
-    def _check_loads(value, name, data, trusted):
-        """Refuse what cannot be read again whatever is trusted, such as a lambda."""
-        try:
-            loaded(data, trusted)
-        except Exception as error:  # whatever a class does that is made anew
-            raise cannot_be_saved(value, name, error) from error
-
 
 class Reader:
-    """Makes values of what a `Writer` wrote.
+    """Makes values from what a `Writer` wrote.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
     trusted : sequence of str
-        Types that skops may build next to those known to be safe.
+        Types that skops may build in addition to those known to be safe.
 
     Attributes
     ----------
     unread : set of str
-        Names of arrays that nothing has spoken of yet.
+        Names of arrays that nothing has referred to yet.
     """
 
     def __init__(self, arrays, trusted=()):
@@ -202,40 +145,21 @@ class Reader:
             return node
         ((kind, content),) = node.items()
         if kind in CLASSES:
-            return CLASSES[kind](**self.fields(content))
+            values = self.named(content)
+            check_fields(CLASSES[kind], values)
+            return CLASSES[kind](**values)
         if kind in KNOWN:
             return scalar_of(kind, self.value(content))
-        match kind:
-            case "float":
-                return float(content)
-            case "tuple":
-                return tuple(self.value(content))
-            case "dict":
-                return dict(zip(*map(self.value, content), strict=True))
-            case "array":
-                return self.take(content)
-            case "transposed":
-                return self.take(content).T
-            case "scalar":
-                return self.take(content)[()]
-            case "tensor":
-                return torch.from_numpy(self.take(content))
-            case "device":
-                return torch.device(content)
-            case "times":
-                return times(self.take(content[1]), content[0])
-            case "labels":
-                return self._labels(*content)
-            case "skops":
-                return loaded(self.take(content).tobytes(), self.trusted)
-        raise SavedFileError(f"it has a {kind!r}, which is nothing known")
+        if kind in self._READ:
+            return self._READ[kind](self, content)
+        raise SavedFileError(f"it has a {kind!r}, which is not known")
 
-    def fields(self, node):
+    def named(self, node):
         """Values by name."""
         return {name: self.value(part) for name, part in node.items()}
 
     def take(self, name, finite=True):
-        """The array of a name, which nothing else may speak of.
+        """The array called ``name``, which nothing else may refer to.
 
         All its numbers are ``finite``, but for the cells of rows.
         """
@@ -247,8 +171,26 @@ class Reader:
             raise SavedFileError(f"the array {name!r} holds NaN or infinity")
         return array
 
-    def _labels(self, dtype, shape, labels):
+    def _labels(self, content):
+        dtype, shape, labels = content
         dtype = np.dtype(dtype)
         if dtype.kind not in "OUS" or dtype.itemsize * len(labels) > MAX_LABELS:
             raise SavedFileError(f"it has {len(labels)} labels of the type {dtype}")
         return np.fromiter(self.value(labels), dtype, len(labels)).reshape(shape)
+
+    def _skops(self, name):
+        return loaded(self.take(name).tobytes(), self.trusted)
+
+    _READ = {
+        "float": lambda self, content: float(content),
+        "tuple": lambda self, content: tuple(self.value(content)),
+        "dict": lambda self, content: dict(zip(*self.value(content), strict=True)),
+        "array": take,
+        "transposed": lambda self, name: self.take(name).T,
+        "scalar": lambda self, name: self.take(name)[()],
+        "tensor": lambda self, name: torch.from_numpy(self.take(name)),
+        "device": lambda self, content: torch.device(content),
+        "times": lambda self, content: times(self.take(content[1]), content[0]),
+        "labels": _labels,
+        "skops": _skops,
+    }

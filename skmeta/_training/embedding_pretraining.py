@@ -13,11 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .._episodes.shared_rows import (
-    EpisodeGroupBatches,
-    EpisodeGroupStream,
-    SharedRowSampler,
-)
+from .._episodes.shared_rows import GroupBatches, SharedRowSampler
 from .._networks.encoders.embedding import as_tensor
 from .._networks.learners.predictive import Categorical, Gaussian
 from .._preprocessing.scaling import ClassCodec, TargetScaler
@@ -110,10 +106,10 @@ def pretrain_embedding(embedding, split, config):
 
     rng = np.random.default_rng(seed)
     batch_size = max(1, config.batch_size // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(split, sampler, batch_size, rng)
-    batches = EpisodeGroupBatches(stream, config.steps_per_epoch)
+    n_batches = config.steps_per_epoch
+    batches = GroupBatches(split, sampler, batch_size, n_batches, rng)
     try:
-        fit_network(network, batches, stream.validation, config)
+        fit_network(network, batches, batches.validation, config)
     except NonFiniteLossError as error:
         warnings.warn(f"Of the embedding: {error}", UserWarning, stacklevel=2)
     embedding.cpu().eval()

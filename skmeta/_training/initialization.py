@@ -20,7 +20,7 @@ from .._classical.pooled_candidates import (
     tuned_boosting,
 )
 from .._episodes.sampler import Episodes
-from .._networks.learners.factory import make_base_learner
+from .._networks.learners.network import make_unconditioned_gp
 from .._preprocessing.column_reduction import ReducedScaler, fit_features_of
 from .._preprocessing.scaling import (
     ClassCodec,
@@ -190,15 +190,8 @@ class _Candidate:
         fitting = Episodes(split.fitting_tasks, features, targets, offset)
         val = Episodes(split.val_tasks, features, targets, val_offset)
         self.fitting_episodes, self.val_episodes = fitting, val
-        learner = make_base_learner(
-            "linear" if config.base_learner_name == "linear" else "gp",
-            classification=classes is not None,
-            n_features=len(features.mean),
-            n_offset=0 if pooled is None else targets.n_outputs,
-            n_outputs=targets.n_outputs,
-            embed_dim=1,
-            column_dim=1,
-            seed=config.seed,
+        learner = make_unconditioned_gp(
+            config, len(features.mean), targets, has_pooled=pooled is not None
         )
         self._rng = np.random.default_rng(config.seed)
         # few validation tasks tell little of the pooled estimator; the others, which it

@@ -1,4 +1,4 @@
-"""How much of the prediction kernels other than the learned one get."""
+"""Prior probabilities of kernels other than the learned one."""
 
 import numpy as np
 import torch
@@ -13,21 +13,21 @@ from .._networks.learners.losses import row_losses
 from .._networks.learners.network import MetaNetwork
 
 SHARES = (0.9, 0.5, 0.05, 0.0005)
-"""Prior probabilities that a task is of another kind, to choose from."""
+"""Prior probabilities that the kernel of a task is another, to select from."""
 
 
 def fit_kernel_shares(network, episodes, validation, seed, device):
-    """Let a meta-trained network of numbers reckon with functions of other kinds.
+    """Average a meta-trained regression network with GPs of other kernels.
 
     Parameters
     ----------
     network : MetaNetwork
-        On ``device``. Where its base learner is not a process, or a linear one, it is
+        On ``device``. Where its base learner does not support kernel averaging, it is
         returned as it is.
     episodes : Episodes
-        Of the meta-training tasks, which say how often kinds are met.
+        Of the meta-training tasks, which the probabilities of kernels are fitted to.
     validation : list of TaskBatch
-        What says how often a task is of another kind at all.
+        Selects the probability of other kernels altogether.
     seed : int
     device : torch.device
 
@@ -48,8 +48,8 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
             batch = episodes.draw(tasks, N_TASK_ROWS, 1, rng).to(device)
             rows, y = batch.rows()
             adapted = network.adapt(rows, y)
-            evidence.append(learner.evidence_of_kinds(adapted, rows))
-    learner.learn_shares(torch.cat(evidence))
+            evidence.append(learner.evidence_of_kernels(adapted, rows))
+    learner.fit_shares(torch.cat(evidence))
     network = MetaNetwork(network.encoder, learner)
     losses = [_losses_by_share(network, batch.to(device)) for batch in validation]
     learner.share.fill_(SHARES[int(sum(losses).argmin())])
@@ -63,7 +63,7 @@ def _losses_by_share(network, batch):
     adapted = network.adapt(batch.support(), batch.y_support)
     losses = []
     for share in SHARES:
-        prediction = learner.predict(learner.reweighed(adapted, share), query)
+        prediction = learner.predict(learner.with_share(adapted, share), query)
         loss = row_losses(prediction, batch.y_query) * batch.weight_query
         losses.append(loss.sum())
     return torch.stack(losses)

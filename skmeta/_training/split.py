@@ -11,7 +11,7 @@ from ..tasks import LazyTasks, TaskCollection, TaskDistribution
 from ..tasks._row_checks import refuse_text_tasks
 from ..tasks._task import VALIDATION, check_same_schema
 from .config import NWAY, REGRESSION
-from .nway.labels import by_classes
+from .nway.labels import split_single_task
 
 MAX_VALIDATION = 512
 """Tasks set aside by ``validation_fraction``, at most."""
@@ -113,7 +113,7 @@ def split_tasks(tasks, validation_tasks, config, rng):
     least = 2
     if config.problem == NWAY:
         least = 1
-        tasks, validation_tasks = by_classes(
+        tasks, validation_tasks = split_single_task(
             tasks, validation_tasks, config.validation_fraction, rng
         )
     split = _split(tasks, validation_tasks, config.validation_fraction, rng, least)

@@ -30,7 +30,7 @@ class MetaState:
     Attributes
     ----------
     problem : {"regression", "shared_classes", "nway"}
-    network : MetaNetwork or ClassNetwork
+    network : MetaNetwork or NWayNetwork
         On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
         Structural parameters of the estimator that it was trained with.
@@ -69,8 +69,8 @@ class MetaState:
     row_shape: tuple = ()
     feature_names: tuple | None = None
     task_names: np.ndarray = field(default_factory=lambda: np.empty(0, object))
-    task_embeddings: np.ndarray = field(default=None, repr=False)
-    task_attention: np.ndarray = field(default=None, repr=False)
+    task_embeddings: np.ndarray | None = field(default=None, repr=False)
+    task_attention: np.ndarray | None = field(default=None, repr=False)
     history: list = field(default_factory=list, repr=False)
     tasks: tuple = field(default=(), repr=False)
     seen: FeatureRange | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""What pictures have in common: bars with names, and names that can be read."""
+"""What plots share: bar charts with names, and names that are legible."""
 
 import re
 from functools import lru_cache
@@ -63,13 +63,13 @@ def draw_bars(ax, names, values, *, grey=(), numbers=True, **style):
 
 
 def write_names(axis, places, names, **style):
-    """Write names along an axis, as they are; ``style`` is that of the text."""
+    """Write names along an axis, without interpretation; ``style`` is of the text."""
     written = [short(name) for name in names]
     axis.set_ticks(places, written, **plain("".join(written)), **style)
 
 
 def write_some_names(ax, rows, columns, *, size=8):
-    """Write names of the rows and columns of an image, as many as there is place for.
+    """Write names of the rows and columns of an image, as many as there is space for.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def write_some_names(ax, rows, columns, *, size=8):
     size : float, default=8
     """
     fitting = {ax.yaxis: MAX_LABELS, ax.xaxis: MAX_LABELS}
-    for _ in range(2):  # how much place there is shows once names have been laid out
+    for _ in range(2):  # the space is known once names have been laid out
         for axis, names in ((ax.yaxis, rows), (ax.xaxis, columns)):
             places = np.arange(0, len(names), -(-len(names) // fitting[axis]))
             some = [names[i] for i in places]
@@ -91,7 +91,7 @@ def write_some_names(ax, rows, columns, *, size=8):
 
 
 class RowNumbers(Formatter):
-    """Writes numbers of rows along an axis, without those that would lie over others.
+    """Writes numbers of rows along an axis, except those that would overlap others.
 
     The last is always written.
     """
@@ -115,7 +115,7 @@ class RowNumbers(Formatter):
 
 
 def lay_out(ax):
-    """Place the axes of a figure as they will be drawn, if that depends on the text."""
+    """Run the layout engine of a figure, so that axes are placed as they are drawn."""
     figure = ax.figure.canvas.figure  # of a subfigure too the whole
     if figure.get_layout_engine() is not None:
         figure.get_layout_engine().execute(figure)
@@ -127,7 +127,7 @@ def points(ax):
 
 
 def plain(text):
-    """Style of a text that shows a name: it is drawn as it is, and never as a formula.
+    """Style of a text that shows a name, never interpreted as a formula.
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def plain(text):
     Returns
     -------
     style : dict
-        For matplotlib's Text. Where the usual fonts lack a character, with an installed
-        one that has it.
+        For matplotlib's Text. If the usual fonts lack a character, it has an installed
+        font with that character.
     """
     style = {"parse_math": False, "usetex": False}
     usual = tuple(rcParams["font.family"])
@@ -165,10 +165,9 @@ def _family_with(char, usual):
 
 
 def short(name, n=24):
-    """A name on one line, if need be without its middle.
+    """A name on one line, without its middle if it is wider than ``n`` characters.
 
-    It is no wider than ``n`` characters; those of Chinese, Japanese and Korean and
-    emoji are two wide.
+    Characters of Chinese, Japanese and Korean, and emoji, are two wide.
 
     Examples
     --------

@@ -17,6 +17,7 @@ __all__ = [
     "check_feature_names",
     "check_n_features",
     "check_sample_weight",
+    "ensemble_types",
     "safe_indexing",
     "tree_types",
 ]
@@ -31,3 +32,17 @@ def tree_types():
     from sklearn.tree._tree import Tree
 
     return Tree, TreePredictor
+
+
+def ensemble_types():
+    """The base classes of forests, gradient boosting and histogram boosting.
+
+    Imported on call, since they import all of `sklearn.ensemble`.
+    """
+    from sklearn.ensemble._forest import BaseForest
+    from sklearn.ensemble._gb import BaseGradientBoosting
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import (
+        BaseHistGradientBoosting,
+    )
+
+    return BaseForest, BaseGradientBoosting, BaseHistGradientBoosting

@@ -1,4 +1,4 @@
-"""Pictures of what a meta-learner learned, as scikit-learn has its displays."""
+"""Plots of what a meta-learner learned, in the manner of scikit-learn's displays."""
 
 from ..model_selection._plot import ShotCurveDisplay
 from ._attention import FeatureAttentionDisplay, TaskAttentionDisplay

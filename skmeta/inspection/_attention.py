@@ -1,4 +1,4 @@
-"""Pictures of what a meta-learner attends to: tasks and columns."""
+"""Pictures of task attention and feature attention."""
 
 import numpy as np
 from sklearn.base import clone
@@ -14,10 +14,10 @@ MEAN = {"color": "#444444", "linewidth": 1, "linestyle": "--"}
 
 
 class TaskAttentionDisplay:
-    """How much each task of meta-training was worth learning from.
+    """The weight of each task in meta-training.
 
-    The tasks attended to most and least are drawn as bars; where all tasks are worth
-    the same, all are 1. It is best made by `from_estimator`.
+    The tasks of the largest and smallest attention are drawn as bars; without task
+    attention, all are 1. It is best made by `from_estimator`.
 
     Parameters
     ----------
@@ -121,10 +121,10 @@ class TaskAttentionDisplay:
 
 
 class FeatureAttentionDisplay:
-    """How much each column matters: for one task, or for many.
+    """The importance of each column, for one task or for many.
 
     Of many tasks the bars are means, and a line spans the middle 80% of the tasks. The
-    dashed line is where all columns matter alike. It is best made by `from_estimator`.
+    dashed line is an even share. It is best made by `from_estimator`.
 
     Parameters
     ----------
@@ -221,18 +221,18 @@ class FeatureAttentionDisplay:
         many = n_tasks > 1
         self.bars_ = draw_bars(ax, written, mean[shown], numbers=not many, **style)
         self.ax_ = self.bars_[0].axes
-        said = ["all sum to 1"]
+        notes = ["all sum to 1"]
         if many:
             low, high = np.quantile(attention[:, shown], [0.1, 0.9], axis=0)
             self.ax_.hlines(np.arange(len(shown)), low, high, color="#e08a3c", lw=2)
             self.ax_.set_xlim(0, 1.12 * max(mean.max(), high.max(), 1e-3))
-            said.append(f"mean and middle 80%\nof {n_tasks} tasks")
+            notes.append(f"mean and middle 80%\nof {n_tasks} tasks")
         if len(shown) < n_features:
             rest = 1 - mean[shown].sum()
-            said.append(f"{n_features - len(shown)} others have {rest:.2f}")
+            notes.append(f"{n_features - len(shown)} others have {rest:.2f}")
         self.ax_.axvline(1 / n_features, **MEAN)
-        said = "\n".join(said)
-        self.ax_.set_xlabel(f"feature attention\n{said}", **plain(said))
+        label = "\n".join(["feature attention", *notes])
+        self.ax_.set_xlabel(label, **plain(label))
         self.figure_ = self.ax_.figure
         return self
 

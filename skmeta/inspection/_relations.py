@@ -1,4 +1,4 @@
-"""The picture of how tasks relate to those of meta-training."""
+"""The picture of the relations of tasks to those of meta-training."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,13 +16,13 @@ class TaskRelationDisplay:
 
     Relations of one task are drawn as a bar chart of the strongest, those of many as a
     matrix: similar rows side by side, and columns in the order of the rows that they
-    relate to most. What is no more than an even share of all tasks is pale there. It is
-    best made by `from_estimator`.
+    relate to most. Relations of no more than an even share are pale. It is best made by
+    `from_estimator`.
 
     Parameters
     ----------
     relations : array-like of shape (n_meta_tasks,) or (n_tasks, n_meta_tasks)
-        What is missing to a sum of 1 is on no task.
+        The rest to a sum of 1 is the relation to no task.
     meta_task_names : array-like of shape (n_meta_tasks,)
     task_names : array-like of shape (n_tasks,), default=None
         Of the rows of a matrix.
@@ -66,7 +66,7 @@ class TaskRelationDisplay:
     @classmethod
     @takes_tasks
     def from_estimator(cls, estimator, tasks=None, *, n_strongest=10, ax=None, **style):
-        """Draw the relations that a self-attention meta-learner finds.
+        """Draw the relations of a self-attention meta-learner.
 
         Parameters
         ----------

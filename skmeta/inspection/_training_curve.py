@@ -1,4 +1,4 @@
-"""The picture of how meta-training went."""
+"""The picture of the losses of meta-training."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,22 +10,22 @@ LOSSES = ("train_loss", "valid_loss")
 class MetaTrainingDisplay:
     """Losses of meta-training, epoch by epoch.
 
-    The loss on held-out tasks stops meta-training, and its lowest point is the state
-    that is kept. It is best made by `from_estimator`.
+    The loss on the validation tasks stops meta-training, and the state of its lowest
+    point is kept. It is best made by `from_estimator`.
 
     Parameters
     ----------
     train_loss : array-like of shape (n_epochs,)
-        On the tasks that are learned from.
+        On the training tasks.
     valid_loss : array-like of shape (n_epochs,)
-        On held-out tasks.
+        On the validation tasks.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
     figure_ : matplotlib Figure
     lines_ : list of matplotlib Line2D
-        Of the training and of the held-out loss.
+        Of the training and the validation loss.
     best_epoch_ : int
         Counted from 1.
 
@@ -88,8 +88,8 @@ class MetaTrainingDisplay:
             _, ax = plt.subplots(figsize=(6.4, 4), layout="constrained")
         epochs = np.arange(1, len(self.valid_loss) + 1)
         mark = {"marker": "." if len(epochs) < 60 else None}
-        train = {"color": "#c2571a", "linestyle": "--", "label": "tasks learned from"}
-        valid = {"color": "#0b3c8c", "linewidth": 2.2, "label": "held-out tasks"}
+        train = {"color": "#c2571a", "linestyle": "--", "label": "training tasks"}
+        valid = {"color": "#0b3c8c", "linewidth": 2.2, "label": "validation tasks"}
         self.lines_ = [
             *ax.plot(epochs, self.train_loss, **train, **mark),
             *ax.plot(epochs, self.valid_loss, **valid, **mark),

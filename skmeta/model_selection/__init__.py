@@ -1,4 +1,4 @@
-"""How well an estimator does on tasks it has not seen, and the choice of the best."""
+"""Evaluation and comparison of estimators on tasks that they have not seen."""
 
 from ._compare import compare
 from ._comparison import Comparison, ShotComparison

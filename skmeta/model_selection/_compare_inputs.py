@@ -1,4 +1,4 @@
-"""What `compare` is given, checked: tasks, estimators, numbers of rows and folds."""
+"""What `compare` is given, checked: tasks, estimators and folds."""
 
 import numpy as np
 from sklearn.base import is_classifier
@@ -6,49 +6,36 @@ from sklearn.model_selection import KFold, check_cv
 from sklearn.pipeline import Pipeline
 
 from .._estimators.base import MetaLearner
-from ..tasks import LazyTasks, TaskDistribution, check_tasks
-from ._few_shot import check_n_support, check_reached
-
-SHOTS = (3, 5, 10, 20)
-"""Numbers of support rows that are compared at, unless tasks are too small."""
-
-MIN_QUERY = 3
-"""Rows that half of the tasks must have beyond the support."""
+from ..tasks import LazyTasks, check_tasks
+from ._few_shot import refuse_distribution
 
 MIN_TASKS = 10
 
-MAX_VALIDATION = 100
-"""Tasks of a fold that are scored on."""
+MAX_TEST_TASKS = 100
+"""Tasks of a fold that are scored on, at most."""
 
 
-def held_in_memory(tasks):
+def load_tasks(tasks):
+    """Tasks as a collection in memory."""
     tasks = check_tasks(tasks)
-    if isinstance(tasks, TaskDistribution):
-        raise ValueError(
-            f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
-            "compare on: tasks.sample(200, random_state=0)."
-        )
+    refuse_distribution(tasks, "compare", 200)
     if len(tasks) < MIN_TASKS:
         raise ValueError(
-            f"Got {len(tasks)} tasks. To learn from some and compare on others takes "
-            f"at least {MIN_TASKS}, better 50."
+            f"Got {len(tasks)} tasks. A comparison needs at least {MIN_TASKS}, to "
+            "meta-fit on some and score on others; 50 or more are better."
         )
-    if isinstance(tasks, LazyTasks):
-        tasks = tasks.take(np.arange(len(tasks)))
-    return tasks
+    return tasks.take(np.arange(len(tasks))) if isinstance(tasks, LazyTasks) else tasks
 
 
-def named(estimators):
-    """Estimators by name; None as it is."""
-    if estimators is None:
-        return None
+def name_estimators(estimators):
+    """Estimators as a dict; those of a list are named after their classes."""
     if not isinstance(estimators, dict):
-        drop_zero_weight = {}
+        named, counts = {}, {}
         for estimator in estimators:
             name = type(estimator).__name__
-            n = sum(known.split(" (")[0] == name for known in drop_zero_weight)
-            drop_zero_weight[f"{name} ({n + 1})" if n else name] = estimator
-        estimators = drop_zero_weight
+            n = counts[name] = counts.get(name, 0) + 1
+            named[f"{name} ({n})" if n > 1 else name] = estimator
+        estimators = named
     if len(estimators) < 2:
         raise ValueError(
             f"Got {len(estimators)} estimators: {list(estimators)}. A comparison takes "
@@ -57,61 +44,38 @@ def named(estimators):
     return estimators
 
 
-def is_classes(y):
-    """Whether targets are taken for classes: text, or two values."""
+def has_class_targets(y):
+    """Whether targets are taken as classes: text, or two values."""
     return y.dtype.kind == "U" or len(np.unique(y)) == 2
 
 
 def is_classification(estimators):
-    kinds = {name: is_classifier(e) for name, e in estimators.items()}
-    if len(set(kinds.values())) > 1:
+    classifiers = [name for name, e in estimators.items() if is_classifier(e)]
+    others = [name for name in estimators if name not in classifiers]
+    if classifiers and others:
         raise ValueError(
             "Classifiers cannot be compared with regressors. Got the classifiers "
-            f"{[n for n, c in kinds.items() if c]} and the others "
-            f"{[n for n, c in kinds.items() if not c]}."
+            f"{classifiers} and the others {others}."
         )
-    return all(kinds.values())
+    return not others
 
 
-def _last(estimator):
-    """The last step of a pipeline."""
-    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+def split_roles(estimators):
+    """The name of the candidate, and those of its rivals."""
+    last = {
+        name: estimator[-1] if isinstance(estimator, Pipeline) else estimator
+        for name, estimator in estimators.items()
+    }
+    ours = [name for name, step in last.items() if isinstance(step, MetaLearner)]
+    candidate = ours[0] if ours else next(iter(estimators))
+    others = [name for name in estimators if name != candidate]
+    return candidate, tuple([name for name in others if name not in ours] or others)
 
 
-def roles(estimators):
-    """The estimator that is judged, and the names of its rivals."""
-    ours = [n for n, e in estimators.items() if isinstance(_last(e), MetaLearner)]
-    judged = ours[0] if ours else next(iter(estimators))
-    others = [n for n in estimators if n != judged]
-    return judged, tuple([n for n in others if n not in ours] or others)
-
-
-def shots_of(n_support, tasks, nway):
-    """Numbers of support rows: those that are given, or those that most tasks have."""
-    counts, what = [[n] for n in np.diff(tasks.offsets)], "rows"
-    if nway:
-        what = "rows of a class"
-        of_tasks = np.split(tasks.y, tasks.offsets[1:-1])
-        counts = [np.unique(y, return_counts=True)[1] for y in of_tasks]
-    if n_support is not None:
-        n_support = check_n_support(n_support)
-        check_reached(n_support, max(map(max, counts)), nway)
-        return n_support
-    n_rows = int(np.median([min(some) for some in counts]))
-    shots = tuple(k for k in SHOTS if k + MIN_QUERY <= n_rows)
-    if not shots:
-        raise ValueError(
-            f"Half of the tasks have no more than {n_rows} {what}. To adapt to "
-            f"{SHOTS[0]} and score on others takes {SHOTS[0] + MIN_QUERY}; give a "
-            "smaller n_support (--shots)."
-        )
-    return shots
-
-
-def folds(cv, n_tasks, seed):
-    """Positions ``(train, test)`` of each fold, test tasks as many as are scored on."""
+def split_tasks(cv, n_tasks, seed):
+    """Positions ``(train, test)`` of the tasks of each fold."""
     if isinstance(cv, int | np.integer):
         cv = KFold(cv, shuffle=True, random_state=seed)
     rng = np.random.default_rng(seed)
     for train, test in check_cv(cv).split(np.arange(n_tasks)):
-        yield rng.permutation(train), rng.permutation(test)[:MAX_VALIDATION]
+        yield rng.permutation(train), rng.permutation(test)[:MAX_TEST_TASKS]

@@ -8,14 +8,15 @@ import numpy as np
 
 from ._comparison_text import describe
 from ._plot import ShotCurveDisplay
+from ._scores import import_pandas
 from ._shot_curve import ShotCurve
 
-SIZE, SHARE = 0.01, 0.05
-"""A gain matters from so much of R2, or such a share of what the rival leaves open."""
+RELEVANT, RELEVANT_SHARE = 0.01, 0.05
+"""A gain is relevant from so much of R2, or this share of the rival's residual loss."""
 
 
 class ShotComparison(NamedTuple):
-    """The judged estimator and its best rival at one K; see `Comparison.summary`."""
+    """The candidate and its best rival at one K; see `Comparison.summary`."""
 
     n_support: int
     n_tasks: int
@@ -30,25 +31,10 @@ class ShotComparison(NamedTuple):
 
 
 class TaskEffect(NamedTuple):
-    """What the judged estimator does to one task; see `Comparison.task_effects`."""
+    """How much better the candidate is on one task; see `Comparison.task_effects`."""
 
     task: object
     gain: float
-
-
-class Growth(NamedTuple):
-    """Losses of the judged estimator, meta-fitted on more and more tasks.
-
-    Attributes
-    ----------
-    n_tasks : tuple of int, of length n_sizes
-    losses : tuple of ndarray of shape (n_scored_tasks, n_shots), of length n_sizes
-    reference : ndarray of shape (n_scored_tasks, n_shots)
-    """
-
-    n_tasks: tuple
-    losses: tuple
-    reference: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,62 +43,65 @@ class Comparison:
 
     Attributes
     ----------
-    judged : str
-        The estimator that is judged.
+    candidate : str
+        The estimator that is evaluated.
     rivals : tuple of str
         Those that it is compared with.
-    alone : tuple of str
-        Those of them that know one task alone.
+    per_task : tuple of str
+        Those rivals that are fitted to one task only.
     n_support : tuple of int, of length n_shots
     task_names : tuple of length n_scored_tasks
     losses : dict of str -> ndarray of shape (n_scored_tasks, n_shots)
         Mean squared error or log loss of each estimator, averaged over episodes; NaN
         where a task has too few rows.
     reference : ndarray of shape (n_scored_tasks, n_shots)
-        That of the mean of the meta-training targets, or of their frequencies.
-    growth : Growth
-    measure : {"R2", "D2"}
-        What a score is: the share of the reference's squared error or log loss that an
-        estimator saves.
+        The loss of predicting the mean of the meta-training targets, or the frequencies
+        of their classes.
+    learning_curve_losses : dict of int -> ndarray of shape (n_first_fold, n_shots)
+        Losses of the candidate on the tasks of the first fold, which are the first of
+        ``task_names``, by the number of meta-training tasks.
+    metric : {"R2", "D2"}
+        What a score is: the relative reduction of the squared error or log loss of the
+        reference.
     failures : dict of str -> int
         Episodes that an estimator could not be fitted or scored in; there it counts as
         the reference.
-    seconds : dict of str -> float
-        CPU time of one `meta_fit`.
-    recipes : dict of str -> str
+    fit_time : dict of str -> float
+        CPU time of one `meta_fit`, in seconds.
+    estimator_reprs : dict of str -> str
         The estimators as they are printed.
     n_folds, n_tasks : int
     seed : int
     """
 
-    judged: str
+    candidate: str
     rivals: tuple
-    alone: tuple
+    per_task: tuple
     n_support: tuple
     task_names: tuple
     losses: dict
     reference: np.ndarray
-    growth: Growth
-    measure: str
+    learning_curve_losses: dict
+    metric: str
     failures: dict
-    seconds: dict
-    recipes: dict
+    fit_time: dict
+    estimator_reprs: dict
     n_folds: int
     n_tasks: int
     seed: int
 
+    def _curve(self, name, losses):
+        """The curve of losses on the first ``len(losses)`` tasks."""
+        reference = self.reference[: len(losses)]
+        return ShotCurve.from_losses(name, self.n_support, losses, reference, self.seed)
+
     @cached_property
     def curves(self):
         """Score against the number of support rows, dict of str -> ShotCurve."""
-        return {
-            name: ShotCurve.from_losses(
-                name, self.n_support, losses, self.reference, self.seed
-            )
-            for name, losses in self.losses.items()
-        }
+        return {name: self._curve(name, loss) for name, loss in self.losses.items()}
 
     def summary(self):
-        """The judged estimator against its best rival at each K.
+        """The candidate relative to its best rival at each K.
 
         Returns
         -------
@@ -124,31 +113,28 @@ class Comparison:
             "same" where the interval excludes differences that matter, and else
             "unclear".
         """
-        ours, best = self.curves[self.judged], self.best_rival
-        rows = []
-        for j, (gain, low, high) in enumerate(zip(*ours.gain(best), strict=True)):
-            score = float(best.score[j])
-            rows.append(
-                ShotComparison(
-                    self.n_support[j],
-                    int(ours.n_tasks[j]),
-                    self.best(self.losses, j),
-                    float(ours.score[j]),
-                    self.best(self.rivals, j),
-                    score,
-                    float(gain),
-                    float(low),
-                    float(high),
-                    finding(gain, low, high, score),
-                )
+        ours, best = self.curves[self.candidate], self.best_rival
+        gains = zip(*ours.gain(best), strict=True)
+        return [
+            ShotComparison(
+                n_support=self.n_support[j],
+                n_tasks=int(ours.n_tasks[j]),
+                winner=self.best(self.losses, j),
+                score=float(ours.score[j]),
+                rival=self.best(self.rivals, j),
+                rival_score=float(best.score[j]),
+                gain=float(gain),
+                low=float(low),
+                high=float(high),
+                finding=finding(gain, low, high, best.score[j]),
             )
-        return rows
+            for j, (gain, low, high) in enumerate(gains)
+        ]
 
     @cached_property
     def best_rival(self):
         """A ShotCurve that is at each K that of the best rival."""
-        rivals = [self.curves[name] for name in self.rivals]
-        return ShotCurve.of_best("best rival", rivals)
+        return ShotCurve.of_best("best rival", [self.curves[r] for r in self.rivals])
 
     def best(self, names, j):
         """Which of the estimators has the highest score at the j-th K."""
@@ -162,40 +148,47 @@ class Comparison:
 
     @property
     def overall(self):
-        """What is found of the gain's mean over K; see `summary`."""
+        """The finding for the mean gain over K; see `summary`."""
         return finding(*self.mean_gain(), self.best_rival.score.mean())
 
     @property
     def recommended(self):
-        """Which estimator to use: the judged one if worth it, or its best rival."""
+        """Which estimator to use: the candidate if worth it, or its best rival."""
         if self.worth_it:
-            return self.judged
+            return self.candidate
         return max(self.rivals, key=lambda name: self.curves[name].score.mean())
 
     def mean_gain(self):
-        """How far the judged estimator is ahead of its best rivals, mean over K.
+        """The gain of the candidate over its best rivals, mean over K.
 
         Returns
         -------
         gain, low, high : float
             With its 95% interval over tasks.
         """
-        return self.curves[self.judged].mean_gain(self.best_rival)
+        return self.curves[self.candidate].mean_gain(self.best_rival)
 
-    def rows_needed(self):
-        """Support rows that the best rival needs to do as well as the judged one.
+    def equivalent_n_support(self, rival=None):
+        """Support rows that a rival needs to reach the score of the candidate.
+
+        Parameters
+        ----------
+        rival : str, default=None
+            Name of one of the estimators; None takes the best rival at each K.
+
+            .. versionadded:: 0.2
 
         Returns
         -------
         n_rows : list of float, of length n_shots
-            Read off the best rival's curve, between the K that were compared at on the
-            scale of log K; infinite where no K was enough.
+            Interpolated on the rival's curve, linearly in log K; infinite where no K
+            was sufficient.
         """
-        ours = self.curves[self.judged]
-        return [self.best_rival.shots_for(score) for score in ours.score]
+        curve = self.best_rival if rival is None else self.curves[rival]
+        return [curve.shots_for(score) for score in self.curves[self.candidate].score]
 
-    def alone_from(self):
-        """From how many rows on it is enough to learn each task on its own.
+    def per_task_sufficient_from(self):
+        """The number of rows from which a per-task estimator is sufficient.
 
         Returns
         -------
@@ -203,51 +196,53 @@ class Comparison:
             The first K from which on no gain over the best per-task estimator matters;
             None if there is none, or no per-task estimator.
         """
-        if not self.alone:
+        if not self.per_task:
             return None
-        alone = ShotCurve.of_best("alone", [self.curves[name] for name in self.alone])
-        gain = self.curves[self.judged].score - alone.score
-        enough = None
-        for k, g, score in zip(self.n_support, gain, alone.score, strict=True):
-            if g >= matters_from(score):
-                enough = None
-            elif enough is None:
-                enough = k
-        return enough
+        best = ShotCurve.of_best("per task", [self.curves[n] for n in self.per_task])
+        gain = self.curves[self.candidate].score - best.score
+        sufficient = None
+        for k, g, score in zip(self.n_support, gain, best.score, strict=True):
+            if g >= relevant_gain(score):
+                sufficient = None
+            elif sufficient is None:
+                sufficient = k
+        return sufficient
 
     def task_effects(self):
-        """What the judged estimator does to each task.
+        """The gain of the candidate on each task.
 
         Returns
         -------
         effects : list of TaskEffect
-            One ``(task, gain)`` a task, the most helped first: the loss that it saves
-            next to the best rival, mean over K, in units of the score.
+            One ``(task, gain)`` a task, in descending order: the loss that the
+            candidate saves relative to the best rival, mean over K, in units of the
+            score.
         """
-        saved = np.zeros(self.reference.shape)
-        for j in range(len(self.n_support)):
-            rival = self.losses[self.best(self.rivals, j)][:, j]
-            scale = np.nanmean(self.reference[:, j])
-            saved[:, j] = (rival - self.losses[self.judged][:, j]) / scale
-        there = np.isfinite(saved)
-        n = there.sum(axis=1)
-        gain = np.where(there, saved, 0).sum(axis=1) / np.maximum(n, 1)
-        scored = np.flatnonzero(n)
-        order = scored[np.argsort(-gain[scored], kind="stable")]
-        return [TaskEffect(self.task_names[t], float(gain[t])) for t in order]
+        rival = np.column_stack(
+            [
+                self.losses[self.best(self.rivals, j)][:, j]
+                for j in range(len(self.n_support))
+            ]
+        )
+        saved = (rival - self.losses[self.candidate]) / np.nanmean(self.reference, 0)
+        saved[~np.isfinite(saved)] = np.nan
+        scored = np.flatnonzero(np.isfinite(saved).any(axis=1))
+        gain = np.nanmean(saved[scored], axis=1)
+        return [
+            TaskEffect(self.task_names[scored[i]], float(gain[i]))
+            for i in np.argsort(-gain, kind="stable")
+        ]
 
-    def growth_curves(self):
-        """The judged estimator's score, meta-fitted on more and more tasks.
+    def learning_curve(self):
+        """The candidate's score against the number of meta-training tasks.
 
         Returns
         -------
         curves : dict of int -> ShotCurve
             By the number of meta-training tasks, all scored on the same tasks.
         """
-        n_tasks, losses, reference = self.growth
         return {
-            n: ShotCurve.from_losses(n, self.n_support, loss, reference, self.seed)
-            for n, loss in zip(n_tasks, losses, strict=True)
+            n: self._curve(n, loss) for n, loss in self.learning_curve_losses.items()
         }
 
     def to_frame(self):
@@ -264,13 +259,10 @@ class Comparison:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "Comparison.to_frame needs pandas: pip install pandas. Without it, the "
-                "losses attribute has the same as arrays (n_scored_tasks, n_shots)."
-            ) from error
+        pd = import_pandas(
+            "Comparison.to_frame",
+            "the losses attribute has the same as arrays (n_scored_tasks, n_shots)",
+        )
         n_tasks, n_shots = self.reference.shape
         frames = [
             pd.DataFrame(
@@ -299,7 +291,7 @@ class Comparison:
         display : ShotCurveDisplay
         """
         display = ShotCurveDisplay.from_curves(
-            self.curves.values(), score_name=self.measure, highlighted=self.judged
+            self.curves.values(), score_name=self.metric, highlighted=self.candidate
         )
         return display.plot(ax=ax)
 
@@ -308,25 +300,25 @@ class Comparison:
 
     def __repr__(self):
         return (
-            f"<Comparison of {self.judged} with {len(self.rivals)} others on "
+            f"<Comparison of {self.candidate} with {len(self.rivals)} others on "
             f"{len(self.task_names)} tasks: worth_it={self.worth_it}>"
         )
 
 
-def matters_from(score):
+def relevant_gain(score):
     """The gain over a rival's score that matters.
 
-    A hundredth of the reference's loss; close to perfect, where no more than a fifth of
-    that is left, a twentieth of what is left.
+    A hundredth of the reference's loss, or a twentieth of the rival's residual loss
+    where that is less than a fifth of the reference's.
     """
-    return min(SIZE, SHARE * max(1 - score, 0.0))
+    return min(RELEVANT, RELEVANT_SHARE * max(1 - score, 0.0))
 
 
 def finding(gain, low, high, score):
     """What an interval says of a gain over a rival's score."""
-    size = matters_from(score)
-    if low > 0 and gain >= size:
+    relevant = relevant_gain(score)
+    if low > 0 and gain >= relevant:
         return "gain"
-    if high < 0 and gain <= -size:
+    if high < 0 and gain <= -relevant:
         return "loss"
-    return "same" if -size < low and high < size else "unclear"
+    return "same" if -relevant < low and high < relevant else "unclear"

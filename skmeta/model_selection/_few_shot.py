@@ -1,9 +1,7 @@
-"""How well an estimator does on tasks it has not seen, from a few rows of each."""
+"""Scores of an estimator on tasks that it has not seen, from a few rows of each."""
 
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -24,6 +22,7 @@ from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned
 from ..tasks._given_tasks import columns_of, given_tasks
 from ..tasks._label_sharing import has_task_specific_labels
+from ._n_support import check_count, check_enough_rows, check_n_support, row_groups
 from ._scores import FewShotScores
 from ._scoring import already_predicted, check_scoring
 
@@ -45,9 +44,9 @@ def few_shot_scores(
     """Score an estimator on tasks from a few support rows of each.
 
     An episode draws K support rows from a task, fits a clone of the estimator to them
-    and scores it on all other rows of the task. A meta-learner keeps in its clones what
-    `meta_fit` learned; any other estimator, a plain ``Ridge()`` say, learns from the
-    support rows alone, and so is the per-task baseline.
+    and scores it on all other rows of the task. Clones of a meta-learner keep what
+    `meta_fit` learned; any other estimator, such as ``Ridge()``, is fitted to the
+    support rows only, and so is a per-task baseline.
 
     Parameters
     ----------
@@ -55,11 +54,10 @@ def few_shot_scores(
         With `fit` and `predict`. It is cloned, never changed.
     tasks : TaskCollection, list of (X, y), dict or lazy sequence
         Tasks to score on; a meta-learner should not have seen them. ``X`` is what the
-        estimator takes: for a pipeline a data frame, say.
+        estimator takes, such as a data frame for a pipeline.
     n_support : int or sequence of int, default=(1, 5, 10)
-        Numbers K of support rows; of each class, where every task has classes of its
-        own. 0 scores what a meta-fitted estimator predicts before it has seen any row
-        of the task.
+        Numbers K of support rows; of each class, where labels are task-specific. 0
+        scores the zero-shot predictions of a meta-fitted estimator.
     n_episodes : int, default=5
         Draws of support rows for each task and K.
     scoring : str, callable or None, default=None
@@ -73,16 +71,16 @@ def few_shot_scores(
         episode depend on `random_state`, the task's position and the episode, and a
         smaller support is the beginning of a larger one.
     shared_classes : "auto" or bool, default="auto"
-        Of a classifier, whether a label means the same in every task; else K rows are
-        drawn of each class. "auto" is as a meta-learner was meta-fitted, and for any
-        other classifier by the labels of the tasks. Give it where estimators of both
-        sorts are compared.
+        Of a classifier, whether a label means the same in every task; if not, K rows
+        are drawn of each class. "auto" is as a meta-learner was meta-fitted; for any
+        other classifier it is inferred from the labels of the tasks. Set it where
+        both are compared.
 
     Returns
     -------
     scores : FewShotScores
-        A task with fewer than K + 1 rows has NaN at K; where classes are a task's own,
-        one without any class of so many rows.
+        A task with fewer than K + 1 rows has NaN at K; with task-specific labels, a
+        task without a class of so many rows.
 
     Raises
     ------
@@ -97,7 +95,8 @@ def few_shot_scores(
     Warns
     -----
     NotMetaFittedWarning
-        If the estimator has `meta_fit`, and learns each task on its own without it.
+        If the estimator has `meta_fit`, which was not called: it is then fitted to each
+        task separately.
     FitFailedWarning
         If an episode could not be fitted or scored, such as a support of one class for
         a classifier that needs two. Its score is NaN.
@@ -116,61 +115,71 @@ def few_shot_scores(
             5  0.490  (0.404 to 0.575), 20 tasks
            20  0.957  (0.946 to 0.969), 20 tasks
     """
-    alone = learns_across_tasks(estimator) and not isinstance(estimator, Pipeline)
-    tasks = check_tasks(tasks) if alone else given_tasks(tasks)
-    if isinstance(tasks, TaskDistribution):
-        raise ValueError(
-            f"{tasks!r} is a distribution, which has tasks without end. Draw those to "
-            "score on: tasks.sample(100, random_state=0)."
-        )
+    bare = learns_across_tasks(estimator) and not isinstance(estimator, Pipeline)
+    tasks = check_tasks(tasks) if bare else given_tasks(tasks)
+    refuse_distribution(tasks, "score", 100)
     check_learned(columns_of(tasks), known_columns(estimator), estimator)
     learner, reader = learner_of(estimator)
     if reader is not None:
         estimator, tasks = learner, reader.read(tasks)
     n_support = check_n_support(n_support)
-    _check_count("n_episodes", n_episodes, 1)
+    check_count("n_episodes", n_episodes, 1)
     scorer, name = check_scoring(scoring, estimator)
-    meta_fitted = hasattr(estimator, "meta_state_")
-    if 0 in n_support and not meta_fitted:
-        raise ValueError(
-            f"n_support={n_support} holds 0, which asks {type(estimator).__name__} to "
-            "predict before it has seen a row of the task. That takes an estimator "
-            "after meta_fit(tasks); leave the 0 out, or call meta_fit first."
-        )
-    if not meta_fitted and _could_have_learned(estimator):
-        warnings.warn(
-            f"This {type(estimator).__name__} was not meta-fitted, and is scored as "
-            "one that learns each task on its own. Call meta_fit(tasks) first to learn "
-            "from other tasks.",
-            NotMetaFittedWarning,
-            stacklevel=3,
-        )
-    nway = _own_classes(shared_classes, estimator, tasks)
-    draw = _Draw(n_support, n_episodes, _seed(random_state), nway)
+    meta_fitted = _check_meta_fitted(estimator, n_support)
+    by_class = _draws_by_class(shared_classes, estimator, tasks)
+    seed = int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    draw = _Draw(n_support, n_episodes, seed, by_class)
     if not isinstance(tasks, LazyTasks):
-        check_reached(n_support, max(draw.reach(task.y) for task in tasks), nway)
+        largest = max(draw.largest_group(task.y) for task in tasks)
+        check_enough_rows(n_support, largest, by_class)
     at_once = hasattr(estimator, "predict_episodes") and not callable(scoring)
     if meta_fitted and at_once:
         results = _score_at_once(estimator, tasks, draw, scorer)
     else:
         # A handful of rows is no work for two threads.
         with single_pool_thread(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotMetaFittedWarning)  # was said above
+            warnings.simplefilter("ignore", NotMetaFittedWarning)  # warned of above
             results = Parallel(n_jobs=n_jobs)(
                 delayed(_score_task)(estimator, task, position, draw, scorer)
                 for position, task in enumerate(tasks)
             )
     names, sizes, scores, failures = zip(*results, strict=True)
-    check_reached(n_support, max(sizes), nway)
+    check_enough_rows(n_support, max(sizes), by_class)
     scores = np.stack(scores)
-    _report([f for some in failures for f in some], draw.drawn(sizes), estimator)
+    _report([f for some in failures for f in some], draw.count(sizes), estimator)
     return FewShotScores(scores, n_support, names, name)
 
 
-def _could_have_learned(estimator):
-    """Whether a meta-learner or baseline of this package knows of no other tasks."""
+def refuse_distribution(tasks, verb, n):
+    """Refuse a distribution of tasks; ``n`` is how many the message says to draw."""
+    if isinstance(tasks, TaskDistribution):
+        raise ValueError(
+            f"{tasks!r} is a distribution of tasks, without end. Draw some to {verb} "
+            f"on: tasks.sample({n}, random_state=0)."
+        )
+
+
+def _check_meta_fitted(estimator, n_support):
+    """Whether an estimator was meta-fitted; warns or raises if it should have been."""
+    name = type(estimator).__name__
+    if hasattr(estimator, "meta_state_"):
+        return True
+    if 0 in n_support:
+        raise ValueError(
+            f"n_support={n_support} contains 0, which needs zero-shot predictions, but "
+            f"this {name} is not meta-fitted. Call meta_fit(tasks) first, or leave the "
+            "0 out."
+        )
     step = estimator[-1] if isinstance(estimator, Pipeline) else estimator
-    return isinstance(step, MetaLearner | Baseline) and not hasattr(step, "meta_state_")
+    known = isinstance(step, MetaLearner | Baseline)
+    if known and not hasattr(step, "meta_state_"):
+        warnings.warn(
+            f"This {name} is not meta-fitted, so each task is learned separately. Call "
+            "meta_fit(tasks) first to learn from other tasks.",
+            NotMetaFittedWarning,
+            stacklevel=4,
+        )
+    return False
 
 
 @dataclass(frozen=True)
@@ -184,32 +193,34 @@ class _Draw:
 
     def __call__(self, y, position):
         """Yield ``(where in the scores, support rows, query rows)``."""
-        group = self._groups(y)
+        group, largest = row_groups(y, self.by_class), self.largest_group(y)
         for e in range(self.n_episodes):
             rng = np.random.default_rng((self.seed, position, e))
             order = rng.permutation(len(y))
             rank = _ranks(group[order])
             for s, k in enumerate(self.n_support):
-                if k < self.reach(y):
+                if k < largest:
                     yield (s, e), order[rank < k], order[rank >= k]
 
-    def reach(self, y):
-        """Rows of the largest class, or of all, that K must stay below."""
-        return int(np.bincount(self._groups(y)).max())
-
-    def _groups(self, y):
-        """The group (n_rows,) of each row, of which K are drawn."""
-        if not self.by_class:
-            return np.zeros(len(y), int)
-        return np.unique(y, return_inverse=True)[1]
+    def largest_group(self, y):
+        """Rows of the task, or of its largest class, which K must stay below."""
+        return int(np.bincount(row_groups(y, self.by_class)).max())
 
     def empty(self):
         """Scores (n_shots, n_episodes) of a task before any is known."""
         return np.full((len(self.n_support), self.n_episodes), np.nan)
 
-    def drawn(self, sizes):
-        """Number of episodes of tasks of so many rows."""
+    def count(self, sizes):
+        """Number of episodes of tasks whose largest groups are of these sizes."""
         return self.n_episodes * int(np.less.outer(self.n_support, sizes).sum())
+
+
+def _ranks(group):
+    """How many rows of the same group (n_rows,) come before each row."""
+    rank = np.empty(len(group), int)
+    for one in np.unique(group):
+        rank[group == one] = np.arange((group == one).sum())
+    return rank
 
 
 def _score_task(estimator, task, position, draw, scorer):
@@ -223,41 +234,31 @@ def _score_task(estimator, task, position, draw, scorer):
             scores[at] = scorer(model, safe_indexing(task.X, query), task.y[query])
         except Exception as error:
             failures.append((task.name, len(support), error))
-    return task.name, draw.reach(task.y), scores, failures
+    return task.name, draw.largest_group(task.y), scores, failures
 
 
 def _score_at_once(estimator, tasks, draw, scorer):
     """The same by `predict_episodes`: yields the result of each task."""
     for start in range(0, len(tasks), TASKS_AT_ONCE):
-        some = [tasks[t] for t in range(start, min(start + TASKS_AT_ONCE, len(tasks)))]
+        stop = min(start + TASKS_AT_ONCE, len(tasks))
+        batch = [tasks[t] for t in range(start, stop)]
         episodes = [
             (i, at, support, query)
-            for i, task in enumerate(some)
+            for i, task in enumerate(batch)
             for at, support, query in draw(task.y, start + i)
         ]
         models = already_predicted(
             estimator,
-            [(some[i].X[s], some[i].y[s], some[i].X[q]) for i, _, s, q in episodes],
+            [(batch[i].X[s], batch[i].y[s], batch[i].X[q]) for i, _, s, q in episodes],
         )
-        results = [(t.name, draw.reach(t.y), draw.empty(), []) for t in some]
+        results = [(t.name, draw.largest_group(t.y), draw.empty(), []) for t in batch]
         for (i, at, support, query), model in zip(episodes, models, strict=True):
             try:
-                score = scorer(model, some[i].X[query], some[i].y[query])
+                score = scorer(model, batch[i].X[query], batch[i].y[query])
                 results[i][2][at] = score
             except Exception as error:
-                results[i][3].append((some[i].name, len(support), error))
+                results[i][3].append((batch[i].name, len(support), error))
         yield from results
-
-
-def _ranks(group):
-    """How many rows of the same group (n_rows,) come before each row."""
-    order = np.argsort(group, kind="stable")
-    starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    rank = np.empty(len(group), int)
-    rank[order] = np.arange(len(group)) - np.repeat(
-        starts, np.diff(starts, append=len(group))
-    )
-    return rank
 
 
 def _report(failures, n_drawn, estimator):
@@ -275,26 +276,7 @@ def _report(failures, n_drawn, estimator):
     warnings.warn(f"{message} Their scores are NaN.", FitFailedWarning, stacklevel=4)
 
 
-def check_n_support(n_support):
-    """Numbers of support rows as a tuple of int."""
-    sizes = tuple(n_support) if isinstance(n_support, Iterable) else (n_support,)
-    if not sizes:
-        raise ValueError("n_support is empty. Give at least one number of rows.")
-    for k in sizes:
-        _check_count("n_support", k, 0)
-    if len(set(sizes)) < len(sizes):
-        raise ValueError(f"n_support={sizes} holds a number twice. Give each once.")
-    return tuple(int(k) for k in sizes)
-
-
-def _check_count(name, value, least):
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(
-            f"{name} must be whole numbers of at least {least}; got {value!r}."
-        )
-
-
-def _own_classes(shared_classes, estimator, tasks):
+def _draws_by_class(shared_classes, estimator, tasks):
     """Whether K rows are drawn of each class."""
     if not is_classifier(estimator):
         return False
@@ -303,19 +285,3 @@ def _own_classes(shared_classes, estimator, tasks):
     if hasattr(estimator, "meta_state_"):
         return learned_task_specific_labels(estimator)
     return len(tasks) > 1 and has_task_specific_labels("auto", tasks)
-
-
-def check_reached(n_support, largest, by_class):
-    """Refuse numbers of support rows that no task, or class, has."""
-    out_of_reach = [k for k in n_support if k >= largest]
-    if out_of_reach:
-        what = "class" if by_class else "task"
-        raise ValueError(
-            f"n_support={out_of_reach[0]} needs a {what} of at least "
-            f"{out_of_reach[0] + 1} rows, one of them to score on; the largest {what} "
-            f"has {largest}. Give a smaller n_support."
-        )
-
-
-def _seed(random_state):
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))

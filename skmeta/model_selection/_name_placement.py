@@ -1,4 +1,4 @@
-"""Names beside axes: their place in the figure, none over another."""
+"""Names beside axes: inside the figure, without overlap."""
 
 import numpy as np
 from matplotlib.text import Text
@@ -8,14 +8,14 @@ from sklearn.isotonic import isotonic_regression
 from .._utils.drawing import LINE
 
 GAP, WIDEST = 8, 0.6
-"""Points beside names, and the share of the width that is theirs at most."""
+"""Points beside names, and their share of the width at most."""
 
 
 class PlaceForNames:
-    """Keeps place for names to the right of axes, and each from lying over another.
+    """Reserves space for names to the right of axes, and keeps them from overlapping.
 
-    An axes locator, which matplotlib asks for the place of the axes in each layout and
-    each draw: axes and names take together what the axes alone would have taken.
+    An axes locator, which matplotlib calls for the position of the axes in each layout
+    and draw: axes and names together take the space of the axes without names.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class PlaceForNames:
         return 72 * Text.get_window_extent(text, renderer).width / text.figure.dpi
 
     def _spread(self, ax, gap):
-        """Write each name as high as its point, or the end of the axes next to it."""
+        """Write each name at the height of its point, or at the end of the axes."""
         low, high = sorted(ax.get_ylim())
         to_axes = ax.transScale + ax.transLimits
         heights = []

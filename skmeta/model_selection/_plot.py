@@ -1,4 +1,4 @@
-"""The picture of scores against the number of support rows."""
+"""The plot of scores against the number of support rows."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,12 +13,12 @@ from ._name_placement import GAP, PlaceForNames
 
 
 class ShotCurveDisplay:
-    """Scores of estimators against the number of support rows, named where they end.
+    """Scores of estimators against the number of support rows.
 
-    Of one number of support rows there are points, side by side. Names share the place
-    of the axes, so that they are within the figure whatever its layout; those of curves
-    that are far below all others are at its lower end, with an arrow. It is best made
-    by `from_scores` or `from_estimator`, or by the `plot` of what `compare` returns.
+    The name of each curve is written at its end, inside the figure in any layout; the
+    names of curves far below all others are at the lower end, with an arrow. A single
+    number of support rows is drawn as points side by side. It is best made by
+    `from_scores`, `from_estimator` or `Comparison.plot`.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ShotCurveDisplay:
     scores : dict of str -> array-like of shape (n_shots,)
         By the name that is written beside the curve.
     intervals : dict of str -> array-like of shape (2, n_shots), default=None
-        Lower and upper end, drawn as a band, or of one number of support rows a line.
+        Lower and upper end, drawn as a band, or as a line if there is one K.
     score_name : str, default="score"
     highlighted : str, default=None
         Name of the curve that is drawn to stand out; None takes the last.
@@ -154,34 +154,34 @@ class ShotCurveDisplay:
             _, ax = plt.subplots(figsize=(7.6, 4.8), layout="constrained")
             ax.figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
         styles = curve_styles(self.scores, self.highlighted)
-        ways = self._ways(ax)
+        transforms = self._transforms(ax)
         self.lines_ = {}
         for name, score in self.scores.items():
-            style, way = styles[name], ways[name]
+            style, transform = styles[name], transforms[name]
             (self.lines_[name],) = ax.plot(
-                self.n_support, score, markersize=6, transform=way, **style
+                self.n_support, score, markersize=6, transform=transform, **style
             )
             if self.intervals is not None:
-                self._draw_interval(ax, name, style, way)
+                self._draw_interval(ax, name, style, transform)
         self._bound(ax)
         ax.set_xticks(self.n_support)
         ax.xaxis.set_major_formatter(RowNumbers())
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlabel("support rows")
-        measure = short(self.score_name, 40)
-        ax.set_ylabel(measure, **plain(measure))
+        metric = short(self.score_name, 40)
+        ax.set_ylabel(metric, **plain(metric))
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="#e4e4e4", linewidth=0.8)
         ax.set_axisbelow(True)
-        self._name_curves(ax, styles, ways)
+        self._name_curves(ax, styles, transforms)
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _ways(self, ax):
-        """How each curve is placed, dict of str -> Transform.
+    def _transforms(self, ax):
+        """The transform of each curve, dict of str -> Transform.
 
-        The axis is one of the logarithm of numbers of rows, with a place for zero. Of
-        one number of rows the curves are points, which are drawn side by side.
+        The axis is logarithmic, with a place for zero. For a single number of rows the
+        curves are points, drawn side by side.
         """
         first, *others = sorted(self.n_support)
         if others:
@@ -199,10 +199,10 @@ class ShotCurveDisplay:
             for name, aside in zip(self.scores, asides, strict=True)
         }
 
-    def _draw_interval(self, ax, name, style, way):
+    def _draw_interval(self, ax, name, style, transform):
         low, high = self.intervals[name]
         stands_out = style is HIGHLIGHTED
-        look = {"color": style["color"], "transform": way}
+        look = {"color": style["color"], "transform": transform}
         if len(self.n_support) == 1:
             width = style.get("linewidth", 1.5)
             ax.vlines(self.n_support, low, high, linewidth=width, alpha=0.6, **look)
@@ -211,7 +211,7 @@ class ShotCurveDisplay:
             ax.fill_between(self.n_support, low, high, **look)
 
     def _bound(self, ax):
-        """Leave what is far below all the others out of the picture."""
+        """Exclude curves that are far below all others."""
         scores = [np.asarray(score, dtype=float) for score in self.scores.values()]
         scores = [some for score in scores if len(some := score[np.isfinite(score)])]
         if not scores:
@@ -223,8 +223,8 @@ class ShotCurveDisplay:
         if min(score.min() for score in scores) < floor:
             ax.set_ylim(floor, top + 0.15 * (top - floor))
 
-    def _name_curves(self, ax, styles, ways):
-        """Write the name of each curve beside its end, none over another."""
+    def _name_curves(self, ax, styles, transforms):
+        """Write the name of each curve beside its end."""
         last = self.n_support[-1]
         beside = ax.transAxes + ScaledTranslation(
             GAP / 72, 0, ax.figure.dpi_scale_trans
@@ -235,7 +235,7 @@ class ShotCurveDisplay:
             text = ax.annotate(
                 written,
                 (last, score[-1]),
-                xycoords=ways[name],
+                xycoords=transforms[name],
                 xytext=(1, 0.5),
                 textcoords=beside,
                 color=style["color"],

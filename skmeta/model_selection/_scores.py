@@ -45,10 +45,7 @@ class FewShotScores:
         means : ndarray of shape (n_tasks, n_shots)
             NaN where a task has no score.
         """
-        scored = np.isfinite(self.scores)
-        total = np.where(scored, self.scores, 0).sum(axis=2)
-        n = scored.sum(axis=2)
-        return np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
+        return np.ma.masked_invalid(self.scores).mean(axis=2).filled(np.nan)
 
     def summary(self):
         """Average over tasks, each task counting once.
@@ -93,14 +90,11 @@ class FewShotScores:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise ImportError(
-                "FewShotScores.to_frame needs pandas: pip install pandas. Without it, "
-                "the scores attribute is the same as an array (n_tasks, n_shots, "
-                "n_episodes)."
-            ) from error
+        pd = import_pandas(
+            "FewShotScores.to_frame",
+            "the scores attribute is the same as an array (n_tasks, n_shots, "
+            "n_episodes)",
+        )
         n_tasks, n_shots, n_episodes = self.scores.shape
         per_task = n_shots * n_episodes
         task = [name for name in self.task_names for _ in range(per_task)]
@@ -118,3 +112,14 @@ class FewShotScores:
         for k, mean, low, high, n in self.summary():
             lines.append(f"{k:>9}  {mean:.3f}  ({low:.3f} to {high:.3f}), {n} tasks")
         return "\n".join(lines)
+
+
+def import_pandas(method, instead):
+    """Pandas, or an error that says which method needs it and what to use instead."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(
+            f"{method} needs pandas: pip install pandas. Without it, {instead}."
+        ) from error
+    return pandas

@@ -1,4 +1,4 @@
-"""Scorers for episodes, whose few query rows may not show every class."""
+"""Scorers for episodes, whose few query rows may not contain every class."""
 
 import numpy as np
 from sklearn.base import (
@@ -40,8 +40,8 @@ def check_scoring(scoring, estimator):
     if scoring is None:
         if not hasattr(estimator, "score"):
             raise ValueError(
-                f"{type(estimator).__name__} has no score method: say what to measure, "
-                "scoring='r2' say."
+                f"{type(estimator).__name__} has no score method: pass a metric, such "
+                "as scoring='r2'."
             )
         return _own_score, _own_name(estimator)
     if scoring == "neg_log_loss":

@@ -12,11 +12,10 @@ N_RESAMPLES = 2000
 
 @dataclass(frozen=True, eq=False)
 class ShotCurve:
-    """Share of a reference's loss that a method saves, for each number of rows.
+    """1 - loss / loss of a reference, both over all tasks, for each number of rows.
 
     With squared errors and the mean as reference this is R2, with log losses and the
-    frequencies of the classes D2: 1 - loss / loss of the reference, both over all
-    tasks.
+    class frequencies D2.
 
     Attributes
     ----------
@@ -24,7 +23,7 @@ class ShotCurve:
     n_support : tuple of int, of length n_shots
     score : ndarray of shape (n_shots,)
     resampled : ndarray of shape (n_resamples, n_shots)
-        The same for tasks drawn with replacement, the same for every method.
+        The scores of bootstrap samples of the tasks, the same samples for every curve.
     n_tasks : ndarray of shape (n_shots,)
     low, high : ndarray of shape (n_shots,)
         The 95% interval over tasks.
@@ -38,14 +37,12 @@ class ShotCurve:
 
     @classmethod
     def from_losses(cls, name, n_support, losses, reference, seed):
-        """Relate mean losses (n_tasks, n_shots) to those of the reference.
-
-        NaN where a task has too few rows.
-        """
+        """The curve of mean losses (n_tasks, n_shots), NaN where rows are too few."""
         there = np.isfinite(losses)
         losses, reference = (np.where(there, a, 0.0) for a in (losses, reference))
         n_tasks = len(losses)
         rng = np.random.default_rng(seed)
+        # Paired percentile bootstrap: how often each task is in each resample.
         drawn = rng.integers(n_tasks, size=(N_RESAMPLES, n_tasks))
         times = np.zeros(drawn.shape)
         np.add.at(times, (np.arange(N_RESAMPLES)[:, None], drawn), 1)
@@ -102,9 +99,9 @@ class ShotCurve:
         return float(np.mean(self.score - other.score)), float(low[0]), float(high[0])
 
     def shots_for(self, score):
-        """Support rows that reach `score`, between two measured by their logarithm.
+        """Support rows that reach `score`, interpolated linearly in their logarithm.
 
-        Infinite if it is never reached.
+        Infinite if it is not reached.
         """
         reached = np.flatnonzero(self.score >= score)
         if len(reached) == 0:
@@ -117,10 +114,11 @@ class ShotCurve:
 
 
 def interval(resampled, n_tasks):
-    """95% interval of what was resampled over tasks, (n_resamples, n_shots).
+    """95% interval of a bootstrap distribution over tasks.
 
-    Percentiles, widened as Student's t is for few tasks (Hesterberg 2015, What teachers
-    should know about the bootstrap, section 3.3).
+    Percentiles, expanded as Student's t is for few tasks (Hesterberg 2015, What
+    teachers should know about the bootstrap, section 3.3). Resamples without any task
+    that has enough rows are NaN, and ignored.
 
     Parameters
     ----------

@@ -14,17 +14,17 @@ from ._few_shot import few_shot_scores
 class TaskwiseEstimator(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """An estimator whose samples are tasks.
 
-    `fit` meta-fits on tasks, `score` adapts to a few rows of each of others and scores
-    on the rest. So `GridSearchCV`, `cross_val_score`, `learning_curve` and their like
-    split tasks, search what meta-training depends on, and draw a score against the
-    number of tasks to learn from.
+    `fit` meta-fits on tasks; `score` adapts to a few rows of each of other tasks and
+    scores on their remaining rows. `GridSearchCV`, `cross_val_score`, `learning_curve`
+    and the like then split tasks, search the parameters of meta-training, and compute
+    scores against the number of meta-training tasks.
 
     Parameters
     ----------
     estimator : estimator or Pipeline
-        A meta-learner, a pipeline with one, or any estimator that learns from each task
-        alone, which is the baseline. It is cloned, never changed; each `fit` learns
-        from the start, whatever it had learned before and whatever its ``warm_start``.
+        A meta-learner, a pipeline with one, or any estimator that is fitted to each
+        task separately, as a baseline. It is cloned, never changed; each `fit` starts
+        anew, whatever it had learned before and whatever its ``warm_start``.
     n_support : int or sequence of int, default=5
         Rows of a task that are adapted to; the score is the mean over several.
     n_episodes : int, default=1
@@ -146,7 +146,7 @@ def _unlearned(estimator):
     if reader is not None and reader.steps:
         raise ValueError(
             "The pipeline was meta-fitted, and its transformers are frozen as they "
-            "were fitted to those tasks, which may be among those to judge. Give "
+            "were fitted to those tasks, which may be among those to score. Give "
             "the pipeline as it was before skmeta.meta_fit, which has not changed it."
         )
     copy = clone(estimator)

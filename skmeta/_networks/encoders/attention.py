@@ -18,19 +18,19 @@ class Attention(nn.Module):
     def _heads(self, t):
         return t.unflatten(-1, (self.n_heads, -1)).transpose(-3, -2)
 
-    def known(self, keys):
-        """What is attended to of ``keys`` (n_tasks, n_keys, dim), whoever asks."""
+    def keys_values(self, keys):
+        """Keys and values of ``keys`` (n_tasks, n_keys, dim), for all queries."""
         key, value = self.key_value(keys).chunk(2, -1)
         return self._heads(key), self._heads(value)
 
-    def forward(self, queries, known, log_weight=None):
+    def forward(self, queries, keys_values, log_weight=None):
         """Attend.
 
         Parameters
         ----------
         queries : tensor of shape (n_tasks, n_queries, dim)
-        known : tuple
-            As the method of this name has it.
+        keys_values : tuple
+            As the method of this name gives them.
         log_weight : tensor of shape (n_tasks, n_keys), optional
             Added to the logits; minus infinity hides a key.
 
@@ -40,16 +40,8 @@ class Attention(nn.Module):
         """
         mask = None if log_weight is None else log_weight[:, None, None, :]
         q = self._heads(self.query(queries))
-        mixed = F.scaled_dot_product_attention(q, *known, attn_mask=mask)
+        mixed = F.scaled_dot_product_attention(q, *keys_values, attn_mask=mask)
         return self.out(mixed.transpose(-3, -2).flatten(-2))
-
-    def weights(self, queries, known, log_weight=None):
-        """Attention weights of shape (n_tasks, n_heads, n_queries, n_keys)."""
-        q, (k, _) = self._heads(self.query(queries)), known
-        logits = q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5
-        if log_weight is not None:
-            logits = logits + log_weight[:, None, None, :]
-        return logits.softmax(-1)
 
 
 class AttentionBlock(nn.Module):
@@ -67,18 +59,19 @@ class AttentionBlock(nn.Module):
             nn.Linear(expansion * dim, dim),
         )
 
-    def known(self, keys):
-        """What is attended to of ``keys`` (n_tasks, n_keys, dim), whoever asks."""
-        return self.attention.known(self.norm_keys(keys))
+    def keys_values(self, keys):
+        """Keys and values of ``keys`` (n_tasks, n_keys, dim), for all queries."""
+        return self.attention.keys_values(self.norm_keys(keys))
 
-    def forward(self, queries, known, log_weight=None):
-        """Attend to what is ``known``; shapes as `Attention.forward`."""
-        x = queries + self.attention(self.norm_queries(queries), known, log_weight)
+    def forward(self, queries, keys_values, log_weight=None):
+        """Attend to ``keys_values``; shapes as `Attention.forward`."""
+        normed = self.norm_queries(queries)
+        x = queries + self.attention(normed, keys_values, log_weight)
         return x + self.feed_forward(x)
 
     def among(self, tokens, log_weight=None):
         """Self-attention: let ``tokens`` (n_tasks, n_tokens, dim) attend to all."""
-        return self(tokens, self.known(tokens), log_weight)
+        return self(tokens, self.keys_values(tokens), log_weight)
 
 
 def half_precision(module, tensor):

@@ -1,8 +1,8 @@
-"""A user's own torch module, applied to each row first: `embedding`.
+"""A user's torch module that is applied to each row first: `embedding`.
 
-What comes out of it is standardised, by batch statistics while it is trained and by
-their running averages ever after, so that what follows sees columns of one scale, and
-the prediction of a row never depends on others.
+Its output is standardised, by batch statistics while it is trained and by their running
+averages afterwards, so that what follows sees columns of one scale, and the prediction
+of a row does not depend on other rows.
 """
 
 import copy
@@ -124,7 +124,7 @@ def _resumed(previous):
 
 
 def make_embedding(embedding, parameters, trainable, row_shape, seed):
-    """Make an `Embedding` of what the user gave; that is not changed.
+    """Make an `Embedding` of what the user gave, which is not changed.
 
     Parameters
     ----------

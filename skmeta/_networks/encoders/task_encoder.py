@@ -24,7 +24,7 @@ def bounded(x):
 
 
 class TaskEncoding(NamedTuple):
-    """What a task encoder says of each task.
+    """Output of a task encoder for each task.
 
     ``task`` (n_tasks, embed_dim) the task embedding; ``columns`` (n_tasks, n_features,
     column_dim) one embedding for each feature. What a decoder reads, of encoders that
@@ -67,7 +67,7 @@ class RowEncoder(nn.Module):
 
 
 class ColumnEncoder(nn.Module):
-    """An embedding for each feature: what its cells and the targets say together.
+    """An embedding for each feature, from its cells together with the targets.
 
     Each cell meets its row's target, the cells of a column are averaged over the
     support, and the columns then attend to one another. The same weights serve every
@@ -141,7 +141,7 @@ class AttentionPooling(nn.Module):
     def _pool(self, tokens, log_weight):
         latent = self.queries.expand(len(tokens), -1, -1)
         for block in self.blocks:
-            latent = block(latent, block.known(tokens), log_weight)
+            latent = block(latent, block.keys_values(tokens), log_weight)
         return self.dropout(self.norm(self.out(latent.flatten(1))))
 
 

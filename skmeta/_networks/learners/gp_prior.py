@@ -26,7 +26,7 @@ MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
 LOG_2PI = math.log(2 * math.pi)
 
 LEFT_OUT = -20.0
-"""Log variance of a part of the kernel that plays no part."""
+"""Log variance of a part of the kernel that is left out."""
 
 
 class Hyperparameters(NamedTuple):
@@ -41,7 +41,7 @@ class Hyperparameters(NamedTuple):
 
 
 class Design(NamedTuple):
-    """Rows as the process sees them; each tensor is (n_tasks, n_rows, ...)."""
+    """Rows as the GP sees them; each tensor is (n_tasks, n_rows, ...)."""
 
     columns: torch.Tensor  # [n_columns] inputs of the RBF part
     linear: torch.Tensor  # [1 + n_columns] z, scaled by its coefficients' sds
@@ -50,14 +50,14 @@ class Design(NamedTuple):
 
 
 class RBFDropout(Dropout):
-    """Leaves the RBF part out of the processes of some tasks while training.
+    """Leaves the RBF part out of the GPs of some tasks while training.
 
-    The RBF part is there from the start, and explains what many rows say before ``phi``
-    has learned to. Where it is left out, ``phi`` has to learn it all the same.
+    The RBF part can fit any function of many rows before ``phi`` has learned to. Where
+    it is left out, ``phi`` has to learn nevertheless.
     """
 
     def forward(self, log_variance):
-        """Log variances of the RBF part (n_tasks, 1), next to none where left out."""
+        """Log variances of the RBF part (n_tasks, 1), `LEFT_OUT` where left out."""
         kept = super().forward(torch.ones_like(log_variance))
         return log_variance.masked_fill(kept == 0, LEFT_OUT)
 
@@ -143,7 +143,7 @@ class GaussianProcessPrior(nn.Module):
         )
 
     def network(self, rows, encoding, theta):
-        """What does not move while the support trains the hyperparameters.
+        """Parts that stay fixed while the support trains the hyperparameters.
 
         Returns
         -------
@@ -162,7 +162,7 @@ class GaussianProcessPrior(nn.Module):
         return self.to_basis(h), mean + self.to_mean(h)
 
     def design(self, rows, encoding, theta, network=None):
-        """See rows as the process of each task does, ``network`` known or not."""
+        """`Design` of rows; ``network`` is the output of `network`, if at hand."""
         if network is None:
             network = self.network(rows, encoding, theta)
         basis, mean = network
@@ -219,7 +219,7 @@ class GaussianProcessPrior(nn.Module):
         return torch.cat([linear, rbf, scales, basis], 1)
 
     def relevance(self, theta):
-        """How much of each task's function hangs on each column, (n_tasks, n_columns).
+        """How much each task's function depends on each column, (n_tasks, n_columns).
 
         The expected square of the slope along a (standardised) column under the
         task's linear and RBF parts.

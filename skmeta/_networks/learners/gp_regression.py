@@ -11,11 +11,11 @@ from .gp_algebra import log_density, masked_covariance, representatives
 from .gp_learner import GaussianProcessLearner
 from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE, Design, Hyperparameters
 from .predictive import Components, Gaussian
+from .robust_noise import student_t_weight
 
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
-N_OUTLIER_STEPS = 5
-SPREADS = 0.1, 0.3, 1.0, 2.0
+HYPERPRIOR_SDS = 0.3, 1.0
 MAX_TRAINING_ROWS = 256
 """Rows of the support that train the hyperparameters; all rows are conditioned on."""
 
@@ -42,25 +42,25 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
     Attributes
     ----------
-    spread : tensor of shape ()
-        How far, in standard deviations of a log hyperparameter, the support may take
-        it from where the encoding put it. 0: no training on the support.
+    hyperprior_sd : tensor of shape ()
+        Standard deviation of the normal prior of a log hyperparameter about the value
+        that the encoding gives it. 0: no training on the support.
     dof : tensor of shape ()
         Degrees of freedom of the noise, Student's t; infinite where it is normal.
     """
 
-    adaptation_grid = tuple((spread, math.inf) for spread in SPREADS)
-    robust_grid = tuple((spread, 4.0) for spread in SPREADS)
+    adaptation_grid = tuple((sd, math.inf) for sd in HYPERPRIOR_SDS)
+    robust_grid = tuple((sd, 4.0) for sd in HYPERPRIOR_SDS)
     single_task_setting = (2.0, math.inf)
 
     def __init__(self, prior):
         super().__init__(prior)
-        self.register_buffer("spread", torch.tensor(0.0))
+        self.register_buffer("hyperprior_sd", torch.tensor(0.0))
         self.register_buffer("dof", torch.tensor(math.inf))
 
-    def set_adaptation(self, spread, dof=math.inf):
-        """Set how the support trains: hyperparameters' spread, and the noise's tail."""
-        self.spread.fill_(spread)
+    def set_adaptation(self, hyperprior_sd, dof=math.inf):
+        """Set how the support trains the hyperparameters, and the noise's tails."""
+        self.hyperprior_sd.fill_(hyperprior_sd)
         self.dof.fill_(dof)
 
     def targets(self, rows, y):
@@ -90,8 +90,13 @@ class GaussianProcessRegression(GaussianProcessLearner):
         theta = self.prior.hyperparameters(encoding)
         network = self.prior.network(support, encoding, theta)
         if not self.training and self.dof.isfinite():
-            support = self._without_outliers(support, y, encoding, theta, network)
-        if not self.training and self.spread > 0:
+
+            def condition(rows):
+                return self._condition(rows, y, encoding, theta, network)
+
+            weight = student_t_weight(condition, support, self.dof)
+            support = support._replace(weight=weight)
+        if not self.training and self.hyperprior_sd > 0:
             theta = self._train(support, y, encoding, theta)
         return self._condition(support, y, encoding, theta, network)
 
@@ -100,6 +105,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         weight = support.weight.double()
         K = self.prior.kernel(design, design, theta)
         K, noise = masked_covariance(K, weight, theta.noise.double().exp())
+        # Rasmussen and Williams (2006), alg. 2.1: L, then alpha = L' \ (L \ y)
         factor = torch.linalg.cholesky(K)
         residual = (y.double() - design.mean[..., 0]) * (weight > 0)
         alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
@@ -124,6 +130,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
     def _posterior(self, adapted, query):
         theta, design = adapted.theta, self._design(adapted, query)
         k = self._cross_covariance(adapted, design)
+        # alg. 2.1: mean k' alpha, and v = L \ k with variance k(x, x) - v'v
         mean = design.mean[..., 0] + (k @ adapted.alpha[..., None])[..., 0]
         v = torch.linalg.solve_triangular(
             adapted.factor, k.transpose(1, 2), upper=False
@@ -149,17 +156,17 @@ class GaussianProcessRegression(GaussianProcessLearner):
         Their prior is what training was penalised by (Laplace approximation, with the
         Fisher information).
         """
-        spread2 = self.spread.double() ** 2
-        if spread2 == 0:
+        variance = self.hyperprior_sd.double() ** 2
+        if variance == 0:
             return self.log_evidence(adapted)
         start = self.prior.hyperparameters(adapted.encoding)
         moved = ((_flat(adapted.theta) - _flat(start)) ** 2).sum(1)
         _, information = self._score(adapted)
         identity = torch.eye(information.shape[1]).to(information)
-        _, occam = torch.linalg.slogdet(identity + spread2 * information)
-        return self.log_evidence(adapted) - 0.5 * (moved / spread2 + occam)
+        _, occam = torch.linalg.slogdet(identity + variance * information)
+        return self.log_evidence(adapted) - 0.5 * (moved / variance + occam)
 
-    def expected(self, support, y, encoding, weight):
+    def prior_distance(self, support, y, encoding, weight):
         """How far each support is from what is expected before it trains anything.
 
         Returns
@@ -184,39 +191,17 @@ class GaussianProcessRegression(GaussianProcessLearner):
         return draw[..., 0].float() * (rows.weight > 0)
 
     @torch.no_grad()
-    def _without_outliers(self, support, y, encoding, theta, network):
-        """Weigh each row by the expected precision of its noise under Student's t.
-
-        EM (Lange, Little and Taylor 1989, Robust statistical modeling using the t
-        distribution, eq. 6): ``(dof + 1) / (dof + E[error^2] / noise)``, with the
-        error's posterior in place of its value.
-        """
-        present = support.weight > 0
-        weight = support.weight
-        for _ in range(N_OUTLIER_STEPS):
-            rows = support._replace(weight=weight)
-            adapted = self._condition(rows, y, encoding, theta, network)
-            own = adapted.noise / adapted.weight.where(present, 1.0)
-            precision = torch.cholesky_inverse(adapted.factor)
-            error = own * adapted.alpha
-            variance = own - own**2 * precision.diagonal(dim1=1, dim2=2)
-            squared = (error**2 + variance.clamp(min=0)) / adapted.noise
-            expected = (self.dof + 1) / (self.dof + squared)
-            weight = (support.weight * expected).to(support.weight)
-        return support._replace(weight=weight)
-
-    @torch.no_grad()
     def _train(self, support, y, encoding, theta):
         """Train hyperparameters on the support, from where the encoding put them.
 
         Maximises the log marginal likelihood less ``|theta - theta_0|^2 / (2
-        spread^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
+        hyperprior_sd^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
         information; a task whose objective would fall keeps what it has.
         """
         support, y = representatives(support, y, MAX_TRAINING_ROWS)
         network = self.prior.network(support, encoding, theta)
         adapted = self._condition(support, y, encoding, theta, network)
-        precision = 1.0 / self.spread.double() ** 2
+        precision = 1.0 / self.hyperprior_sd.double() ** 2
         start = at = _flat(theta)
         damping = torch.full_like(at[:, :1], 1e-3)
         best = self.log_evidence(adapted)

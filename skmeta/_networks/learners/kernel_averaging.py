@@ -1,11 +1,11 @@
-"""What a task may be next to a draw from its process: a function of another kind.
+"""Bayesian model averaging of the learned kernel and a grid of other kernels.
 
-One that varies faster or slower, or less smoothly, or in another range than the process
-has it; or one that repeats itself along a column. How often each is met, the tasks of
-meta-training say; what was never met keeps a small chance. The support weighs all kinds
-against the process by their marginal likelihood, with the variance integrated out.
-Whether a task repeats itself, which takes time to find out, is asked only where its
-support is further from what the process expects than chance would have it.
+The function of a task may vary faster or slower, or less smoothly, or in another range
+than functions of meta-training, or be periodic in a feature. The prior probabilities of
+the aperiodic kernels are fitted to the meta-training tasks, each keeping a small
+probability. The support weighs all kernels against the learned one by their marginal
+likelihood, with the variance integrated out. Periodic kernels, which take long to
+search, are tested only where the support is further from the learned GP than is likely.
 """
 
 import math
@@ -25,67 +25,68 @@ from .kernel_grid import (
     aperiodic_kernels,
     correlation,
     evidence_of_aperiodic,
-    input_range,
     periodic_kernels,
     whitened,
 )
 from .predictive import Components, mixture_moments
 from .wrapper import LearnerWrapper, unwrap
 
-NEVER_MET = 0.1
-"""Prior share of kinds that meta-training has, or has not, met: of all alike."""
+UNIFORM_SHARE = 0.1
+"""Prior probability, among the aperiodic kernels, that is spread evenly over them."""
 
 PERIODIC_SHARE = 0.05
-"""Prior probability that a task repeats itself."""
+"""Prior probability that a task is periodic."""
 
 MIN_PERIODIC_ROWS = 6
 MAX_ROWS = 128
-"""Rows of a support above which its process is all there is."""
+"""Rows of a support above which the base learner predicts alone."""
 
-UNEXPECTED = 0.01
-"""Chance of as far a support, below which it is asked whether it repeats itself."""
+SIGNIFICANCE = 0.01
+"""Of the test that a support is of the learned GP; below it periods are searched."""
 
-N_KEPT = 24
+N_KERNELS = 24
+"""Kernels of most evidence that are averaged."""
+
 N_TASKS, N_TASK_ROWS, N_EM_STEPS = 256, 64, 50
-"""Tasks, and rows of each, that say how often kinds are met, at most."""
+"""Tasks, and rows of each, that prior probabilities are fitted to, at most."""
 
 TASKS_AT_ONCE = 16
 
 
-class Others(NamedTuple):
-    """T functions of other kinds for each of B tasks, given their supports."""
+class Alternatives(NamedTuple):
+    """GPs of M other kernels for each of B tasks, conditioned on their supports."""
 
-    log_share: torch.Tensor  # (B, T + 1), the last that of the base learner
-    kinds: KernelSpec  # (B, T) each
-    places: InputRange
+    log_share: torch.Tensor  # (B, M + 1) posterior; the last of the base learner
+    kernels: KernelSpec  # (B, M) each
+    input_range: InputRange
     weight: torch.Tensor  # (B, S)
-    factor: torch.Tensor  # (B, T, S, S) of the targets' correlation
-    alpha: torch.Tensor  # (B, T, S)
-    scale: torch.Tensor  # (B, T) variance of the function
+    factor: torch.Tensor  # (B, M, S, S) of the targets' correlation
+    alpha: torch.Tensor  # (B, M, S)
+    scale: torch.Tensor  # (B, M) variance of the function
 
 
-class Open(NamedTuple):
-    """A base learner adapted to B tasks, and functions of other kinds."""
+class Adapted(NamedTuple):
+    """A base learner adapted to B tasks, and GPs of other kernels."""
 
     encoding: TaskEncoding
     base: Any
-    others: Others | None  # where the supports are small enough
+    alternatives: Alternatives | None  # where the supports are small enough
 
 
 class KernelAveragingLearner(LearnerWrapper):
-    """A learner of numbers that reckons with functions of other kinds.
+    """A regression learner averaged with GPs of other kernels.
 
     Parameters
     ----------
-    base : module
-        A Gaussian process, or what is around it.
+    base : BaseLearner
+        A GP, or what wraps it.
 
     Attributes
     ----------
     share : tensor of shape ()
-        Prior probability that a task is of another kind.
-    log_shares : tensor of shape (n_kinds,)
-        Of each kind, but the periodic, among these.
+        Prior probability that the kernel is not the learned one.
+    log_shares : tensor of shape (n_kernels,)
+        Of each aperiodic kernel, among these.
     """
 
     def __init__(self, base):
@@ -94,114 +95,120 @@ class KernelAveragingLearner(LearnerWrapper):
         self.register_buffer("share", torch.tensor(0.05))
         self.register_buffer("log_shares", torch.full((n,), -math.log(n)))
 
-    def reweighed(self, adapted, share):
-        """``adapted``, had the prior probability of other kinds been ``share``."""
-        others = adapted.others
-        if others is None:
+    def with_share(self, adapted, share):
+        """``adapted``, had the prior probability of other kernels been ``share``."""
+        averaged = adapted.alternatives
+        if averaged is None:
             return adapted
         odds = math.log(share / (1 - share)) - torch.logit(self.share).item()
-        log_share = others.log_share.clone()
+        log_share = averaged.log_share.clone()
         log_share[:, :-1] += odds
-        return adapted._replace(
-            others=others._replace(log_share=log_share.log_softmax(1))
-        )
+        averaged = averaged._replace(log_share=log_share.log_softmax(1))
+        return adapted._replace(alternatives=averaged)
 
-    def learn_shares(self, evidence):
-        """Learn how often kinds are met, by EM (Laird 1978, sec. 2).
+    def fit_shares(self, evidence):
+        """Fit the prior probabilities of kernels by EM (Laird 1978, sec. 2).
 
         Parameters
         ----------
-        evidence : tensor of shape (n_tasks, n_kinds)
+        evidence : tensor of shape (n_tasks, n_kernels)
             Log marginal likelihood of tasks.
         """
         share = torch.full_like(evidence[0], 1 / evidence.shape[1])
         for _ in range(N_EM_STEPS):
             share = (evidence + share.log()).softmax(1).mean(0)
-        share = (1 - NEVER_MET) * share + NEVER_MET / len(share)
+        share = (1 - UNIFORM_SHARE) * share + UNIFORM_SHARE / len(share)
         self.log_shares.copy_(share.log())
 
-    def evidence_of_kinds(self, adapted, support):
-        """Log marginal likelihood (B, n_kinds) of kinds that are not periodic."""
-        _, process = unwrap(self.base, adapted)
-        places = input_range(self._columns(support), process.weight)
-        return evidence_of_aperiodic(places, process.residual, process.weight)
+    def evidence_of_kernels(self, adapted, support):
+        """Log marginal likelihood (B, n_kernels) of the aperiodic kernels."""
+        _, gp = unwrap(self.base, adapted)
+        input_range = InputRange.of(self._columns(support), gp.weight)
+        return evidence_of_aperiodic(input_range, gp.residual, gp.weight)
 
     @torch.no_grad()
     def adapt(self, support, y, encoding):
-        """Adapt the base learner, and weigh other kinds against it."""
+        """Adapt the base learner, and weigh other kernels against it."""
         base = self.base.adapt(support, y, encoding)
-        core, process = unwrap(self.base, base)
-        parts = _compact(process.weight, process.residual, self._columns(support))
-        if parts is None:
-            return Open(encoding, base, None)
-        weight, residual, columns = parts
-        places = input_range(columns, weight)
-        kinds = aperiodic_kernels(residual).expand(len(residual))
-        evidence = evidence_of_aperiodic(places, residual, weight) + self.log_shares
-        evidence = evidence + self.share.log()
-        own = core.laplace_evidence(process) + (1 - self.share).log()
-        far = core.expected(support, y, encoding, process.weight)
-        none = weight.sum(1, keepdim=True) == 0
-        asked = _unexpected(*far, own - evidence.amax(1)) & ~none[:, 0]
-        if asked.any():
-            relevance = core.relevance(process)[:, : support.x.shape[2]]
-            more, found = periodic_kernels(asked, relevance, places, residual, weight)
-            pairs = zip(kinds, more, strict=True)
-            kinds = KernelSpec(*(torch.cat(pair, 1) for pair in pairs))
-            found = found + math.log(PERIODIC_SHARE)
-            evidence = torch.cat([evidence, found], 1)
-        evidence, kept = evidence.masked_fill(none, -math.inf).topk(N_KEPT, 1)
+        core, gp = unwrap(self.base, base)
+        rows = _small_supports(gp.weight, gp.residual, self._columns(support))
+        if rows is None:
+            return Adapted(encoding, base, None)
+        weight, residual, columns = rows
+        input_range = InputRange.of(columns, weight)
+        kernels = aperiodic_kernels(residual).expand(len(residual))
+        evidence = evidence_of_aperiodic(input_range, residual, weight)
+        evidence = evidence + self.log_shares + self.share.log()
+        own = core.laplace_evidence(gp) + (1 - self.share).log()
+        empty = weight.sum(1, keepdim=True) == 0
+        distance = core.prior_distance(support, y, encoding, gp.weight)
+        unlikely = _is_unlikely(*distance, own - evidence.amax(1)) & ~empty[:, 0]
+        if unlikely.any():
+            relevance = core.relevance(gp)[:, : support.x.shape[2]]
+            periodic, found = periodic_kernels(
+                unlikely, relevance, input_range, residual, weight
+            )
+            pairs = zip(kernels, periodic, strict=True)
+            kernels = KernelSpec(*(torch.cat(pair, 1) for pair in pairs))
+            evidence = torch.cat([evidence, found + math.log(PERIODIC_SHARE)], 1)
+        evidence, kept = evidence.masked_fill(empty, -math.inf).topk(N_KERNELS, 1)
         log_share = torch.cat([evidence, own[:, None]], 1).log_softmax(1)
-        kinds = KernelSpec(*(part.gather(1, kept) for part in kinds))
-        return Open(encoding, base, _others(kinds, log_share, places, residual, weight))
+        kernels = KernelSpec(*(part.gather(1, kept) for part in kernels))
+        averaged = _condition(kernels, log_share, input_range, residual, weight)
+        return Adapted(encoding, base, averaged)
 
     def predict(self, adapted, query):
-        """Mean and variance (B, Q) of the mixture over all kinds."""
+        """Mean and variance of the mixture over all kernels."""
         base = self.base.predict(adapted.base, query)
-        if adapted.others is None:
+        if adapted.alternatives is None:
             return base
         _, means, variances = self._posterior(adapted, query)
         means = torch.cat([means, base.mean[:, None]], 1)
         variances = torch.cat([variances, base.variance[:, None]], 1)
-        return mixture_moments(adapted.others.log_share, means, variances)
+        return mixture_moments(adapted.alternatives.log_share, means, variances)
 
     def components(self, adapted, query, joint=False):
-        """The distribution of the query rows' targets, ``joint`` with covariance."""
-        base, others = self.base.components(adapted.base, query, joint), adapted.others
-        if others is None:
+        """Predictive distribution of the query rows; see `BaseLearner.components`."""
+        base = self.base.components(adapted.base, query, joint)
+        averaged = adapted.alternatives
+        if averaged is None:
             return base
-        own = others.log_share[:, -1:]
+        own = averaged.log_share[:, -1:]
         parts = [c._replace(log_share=c.log_share + own) for c in base]
         (columns, v), means, spread = self._posterior(adapted, query)
         if joint:
-            K = correlation(others.kinds, others.places, columns, columns)
-            noise = others.kinds.noise[..., None].expand(means.shape)
+            kernels = averaged.kernels
+            K = correlation(kernels, averaged.input_range, columns, columns)
+            noise = kernels.noise[..., None].expand(means.shape)
             K = K - v.transpose(2, 3) @ v + torch.diag_embed(noise)
-            spread = others.scale[..., None, None] * K
+            spread = averaged.scale[..., None, None] * K
         for i in range(means.shape[1]):
-            share = others.log_share[:, i : i + 1]
+            share = averaged.log_share[:, i : i + 1]
             parts.append(Components(share, means[:, i : i + 1], spread[:, i]))
         return parts
 
     def _columns(self, rows):
-        """Rows (B, N, n_columns) on the scale of the process that all tasks share."""
+        """Rows (B, N, n_columns) in units of the shared length scales."""
         prior = unwrap(self.base)[0].prior
         return (prior.columns(rows) * (-prior.length_scale).exp()).double()
 
     def _posterior(self, adapted, query):
-        """Means and variances (B, T, Q) of the other kinds, and what they come from."""
-        core, process = unwrap(self.base, adapted.base)
-        others, columns = adapted.others, self._columns(query)
-        _, mean = core.prior.network(query, process.encoding, process.theta)
-        k = correlation(others.kinds, others.places, columns)
-        k = k * (others.weight > 0)[:, None, None, :]
-        means = mean[:, None, :, 0].double() + (k @ others.alpha[..., None])[..., 0]
-        v = torch.linalg.solve_triangular(others.factor, k.transpose(2, 3), upper=False)
-        own = (1 - (v**2).sum(2)).clamp(min=1e-9) + others.kinds.noise[..., None]
-        return (columns, v), means, others.scale[..., None] * own
+        """Means and variances (B, M, Q) of the other GPs, and what they come from."""
+        core, gp = unwrap(self.base, adapted.base)
+        averaged, columns = adapted.alternatives, self._columns(query)
+        _, mean = core.prior.network(query, gp.encoding, gp.theta)
+        k = correlation(averaged.kernels, averaged.input_range, columns)
+        k = k * (averaged.weight > 0)[:, None, None, :]
+        residual = (k @ averaged.alpha[..., None])[..., 0]
+        means = mean[:, None, :, 0].double() + residual
+        v = torch.linalg.solve_triangular(
+            averaged.factor, k.transpose(2, 3), upper=False
+        )
+        own = (1 - (v**2).sum(2)).clamp(min=1e-9) + averaged.kernels.noise[..., None]
+        return (columns, v), means, averaged.scale[..., None] * own
 
 
-def _compact(weight, residual, columns):
+def _small_supports(weight, residual, columns):
     """Supports of at most MAX_ROWS rows, with little padding; larger ones hidden.
 
     Parameters
@@ -229,29 +236,31 @@ def _compact(weight, residual, columns):
     return weight, residual.gather(1, order), columns.gather(1, index)
 
 
-def _unexpected(squares, n_rows, odds):
-    """Which supports (B,) are not what their process makes.
+def _is_unlikely(squares, n_rows, log_odds):
+    """Which supports (B,) are unlikely under the learned GP.
 
     Parameters
     ----------
     squares : tensor of shape (B,)
         Squared distance from what is expected; of as many degrees of freedom as rows.
     n_rows : tensor of shape (B,)
-    odds : tensor of shape (B,)
-        Logarithm of those of the process against the best kind that is not periodic.
+    log_odds : tensor of shape (B,)
+        Of the learned kernel against the best aperiodic kernel.
     """
-    limit = chi2.isf(UNEXPECTED, n_rows.clamp(min=1).cpu().numpy())
+    limit = chi2.isf(SIGNIFICANCE, n_rows.clamp(min=1).cpu().numpy())
     far = squares > torch.from_numpy(limit).to(squares)
-    return (n_rows >= MIN_PERIODIC_ROWS) & (far | (odds < math.log(UNEXPECTED)))
+    improbable = log_odds < math.log(SIGNIFICANCE)
+    return (n_rows >= MIN_PERIODIC_ROWS) & (far | improbable)
 
 
-def _others(kinds, log_share, places, residual, weight):
-    """`Others` of these kinds, given the supports."""
-    K = correlation(kinds, places, places.columns)
-    factor, white, _ = whitened(K, kinds.noise, residual, weight)
+def _condition(kernels, log_share, input_range, residual, weight):
+    """`Alternatives` of these kernels, given the supports."""
+    K = correlation(kernels, input_range, input_range.columns)
+    factor, white, _ = whitened(K, kernels.noise, residual, weight)
     alpha = torch.linalg.solve_triangular(
         factor.transpose(2, 3), white[..., None], upper=True
     )[..., 0]
     n = weight.sum(1, keepdim=True)
-    scale = (kinds.rate + (white**2).sum(2) / 2) / (SHAPE + n / 2 - 1)
-    return Others(log_share, kinds, places, weight, factor, alpha, scale)
+    # posterior mean of the inverse gamma variance
+    scale = (kernels.rate + (white**2).sum(2) / 2) / (SHAPE + n / 2 - 1)
+    return Alternatives(log_share, kernels, input_range, weight, factor, alpha, scale)

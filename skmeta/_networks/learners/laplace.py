@@ -26,7 +26,7 @@ class Posterior(NamedTuple):
     mean; ``precision`` (B, C, S, S) E of algorithm 3.3; ``factor`` (B, S, S) the
     Cholesky factor of its sum over classes; ``log_evidence`` (B,).
 
-    Of two classes the difference of their latents is all that matters, a process of
+    Of two classes only the difference of their latents matters, a GP of
     twice the covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of equation
     3.24 for it, and there is no ``factor``.
     """

@@ -22,7 +22,7 @@ MAX_GRADIENT = 10.0
 
 
 class Adapted(NamedTuple):
-    """A network for each task, and what its support rows say to its last layer."""
+    """A network for each task, and its support rows at its last layer."""
 
     encoding: TaskEncoding
     gate: torch.Tensor  # (B, n_features) what each feature is multiplied by

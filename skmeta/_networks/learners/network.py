@@ -13,9 +13,10 @@ from .gp_prior import RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
 RBF_DROPOUT = 0.1
-"""Share of the tasks of a step whose processes are left without their RBF part.
+"""Share of the tasks of a step whose GPs are left without their RBF part.
 
-Labels never say all of a function, so that of classes it has nothing to add.
+Regression only: labels never determine a function, so that in classification it adds
+nothing.
 """
 
 
@@ -24,14 +25,12 @@ class Architecture(NamedTuple):
 
     ``encoder`` the class of its task encoder; ``relations`` the class that relates a
     task to those in memory, or None; ``row_decoder`` the class of the learner that
-    decodes each query row, or None; ``nway`` the class of its learner where every task
-    has labels of its own.
+    decodes each query row, or None. With task-specific labels all have one network.
     """
 
     encoder: type
     relations: type | None = None
     row_decoder: type | None = None
-    nway: type | None = None
 
 
 class MetaNetwork(nn.Module):
@@ -123,3 +122,20 @@ def make_network(config, n_features, targets, has_pooled):
                 **layers,
             )
     return MetaNetwork(encoder, learner)
+
+
+def make_unconditioned_gp(config, n_features, targets, has_pooled):
+    """Build the GP that all tasks share, which reads no encoding of a task.
+
+    Parameters are those of `make_network`.
+    """
+    return make_base_learner(
+        "linear" if config.base_learner_name == "linear" else "gp",
+        classification=isinstance(targets, ClassCodec),
+        n_features=n_features,
+        n_offset=targets.n_outputs if has_pooled else 0,
+        n_outputs=targets.n_outputs,
+        embed_dim=1,
+        column_dim=1,
+        seed=config.seed,
+    )

@@ -3,7 +3,7 @@
 A query row, with what the base learner predicts of it, attends to the encoded support,
 and what it finds there corrects the prediction: the mean by some standard deviations,
 and the deviation by a factor; or the logits. A decoder that was not trained corrects
-nothing, so that training starts at the base learner. A corrected process is a process:
+nothing, so that training starts at the base learner. A corrected GP is a GP:
 draws from it stay coherent over rows.
 """
 
@@ -26,14 +26,14 @@ class Decoded(NamedTuple):
 
     encoding: TaskEncoding
     base: Any
-    known: list  # of each block, keys and values of the tokens
+    keys_values: list  # of each block, keys and values of the tokens
 
 
 class RowDecoder(nn.Module):
     """Transformer decoder of query rows, which attend to the support alone.
 
     Rows do not attend to one another (Nguyen and Grover 2022, Transformer neural
-    processes, sec. 3, the diagonal variant): a prediction hangs on its own row.
+    processes, sec. 3, the diagonal variant): a prediction depends on its own row alone.
     """
 
     def __init__(self, n_inputs, n_outputs, embed_dim, n_heads, n_layers):
@@ -50,16 +50,16 @@ class RowDecoder(nn.Module):
         for parameter in self.out[1].parameters():
             nn.init.zeros_(parameter)
 
-    def known(self, tokens):
-        """What rows attend to of tokens (B, n_tokens, embed_dim), in each block."""
+    def keys_values(self, tokens):
+        """Keys and values of tokens (B, n_tokens, embed_dim), in each block."""
         with half_precision(self, tokens):
-            return [block.known(tokens) for block in self.blocks]
+            return [block.keys_values(tokens) for block in self.blocks]
 
-    def forward(self, inputs, known, log_weight):
+    def forward(self, inputs, keys_values, log_weight):
         """Decode ``inputs`` (B, Q, n_inputs) to outputs (B, Q, n_outputs)."""
         with half_precision(self, inputs):
             rows = self.embed(inputs)
-            for block, of_block in zip(self.blocks, known, strict=True):
+            for block, of_block in zip(self.blocks, keys_values, strict=True):
                 rows = block(rows, of_block, log_weight)
         return self.out(rows.to(inputs.dtype))
 
@@ -89,7 +89,7 @@ class RowDecodingLearner(LearnerWrapper):
     def adapt(self, support, y, encoding):
         """Adapt the base learner, and keep what query rows attend to."""
         base = self.base.adapt(support, y, encoding)
-        return Decoded(encoding, base, self.decoder.known(encoding.tokens))
+        return Decoded(encoding, base, self.decoder.keys_values(encoding.tokens))
 
     def predict(self, adapted, query):
         """Corrected prediction of the query rows."""
@@ -123,5 +123,5 @@ class RowDecodingLearner(LearnerWrapper):
             outputs = prediction.logits.log_softmax(-1)
         inputs = torch.cat([bounded(query.x), query.offset, outputs.to(query.x)], -1)
         log_weight = adapted.encoding.log_weight
-        decoded = self.decoder(inputs, adapted.known, log_weight)
+        decoded = self.decoder(inputs, adapted.keys_values, log_weight)
         return MAX_CORRECTION * (decoded / MAX_CORRECTION).tanh()

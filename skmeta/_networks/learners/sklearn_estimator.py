@@ -123,7 +123,7 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     state : MetaState
         On the device of ``adapted``. Rows of its ``tasks`` are shared; where there are
         none the estimator learns from the rows of the task alone.
-    adapted : Related or RelatedToClasses or AdaptedClasses
+    adapted : Related or AdaptedNWay
         Adaptation of its network to the rows.
     X : ndarray of shape (n_rows, ...)
     y : ndarray of shape (n_rows,)

@@ -1,1 +1,1 @@
-"""Where every task has classes of its own."""
+"""N-way classification: tasks with task-specific labels."""

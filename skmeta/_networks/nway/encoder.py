@@ -1,8 +1,9 @@
-"""Stage 1 where every task has classes of its own: a support becomes an encoding.
+"""Stage 1 for N-way classification: attention encodes the support.
 
-Rows and classes are tokens. A row's token holds its features and the mean of its class,
-so that no class has a number, and permuting the labels permutes the classes alone. As
-in `task_encoder`, a row of weight w counts as w equal rows.
+Rows and classes are tokens, which attend to each other. The token of a row holds its
+features and the mean of its class, so classes have no index, and permuting the labels
+only permutes the classes. As in `task_encoder`, a row of weight w counts as w equal
+rows.
 """
 
 from typing import NamedTuple
@@ -14,49 +15,48 @@ from torch.nn import functional as F
 from ..._utils.random import Dropout
 from ..encoders.attention import AttentionBlock, half_precision
 
-LEFT_OUT = 0.5
-"""Share of the episodes of a step that are learned from without their encoding."""
+ENCODING_DROPOUT = 0.5
+"""Share of the episodes of a training step whose encoding is dropped."""
 
 
-class ClassEncoding(NamedTuple):
-    """What an encoder says of B tasks, their rows and their classes."""
+class NWayEncoding(NamedTuple):
+    """Encoding of the supports of B tasks."""
 
     task: torch.Tensor  # (B, embed_dim)
     rows: torch.Tensor  # (B, S, embed_dim)
     classes: torch.Tensor  # (B, C, embed_dim)
-    tokens: torch.Tensor  # (B, 1 + S + C, embed_dim) of a null token and of both
-    log_weight: torch.Tensor  # (B, 1 + S + C)
 
 
 class EncodingDropout(Dropout):
-    """Leaves out what is said of some tasks while training.
+    """Drops the whole encoding of some tasks during training.
 
-    What an encoding can explain of a task, features need not learn to; so half of the
-    tasks have to do with the features alone (a branch that is skipped at random, as in
-    Huang et al. 2016, Deep networks with stochastic depth, sec. 3).
+    Otherwise the features need not learn what an encoding can explain of a task. Half
+    of the tasks therefore depend on the features alone (a branch dropped at random, as
+    in Huang et al. 2016, Deep networks with stochastic depth, sec. 3).
     """
 
     def forward(self, task, tokens):
-        """Encodings (B, d) and (B, n, d) of tasks, zeros where left out."""
+        """Encodings (B, d) and (B, n, d) of tasks, zeros where dropped."""
         kept = super().forward(torch.ones_like(task[:, :1])) > 0
         return task * kept, tokens * kept[..., None]
 
 
-class ClassEncoder(nn.Module):
-    """Tokens of rows and classes, self-attention among them, and attention pooling.
+class NWayEncoder(nn.Module):
+    """Self-attention among the tokens of rows and classes, and attention pooling.
+
+    Learned queries attend to the tokens (Lee et al. 2019, Set Transformer, eq. 8 and
+    11).
 
     Parameters
     ----------
     n_features : int
     embed_dim, n_heads, n_layers : int
-    n_among : int
-        Layers of self-attention among rows and classes (Vaswani et al. 2017, sec. 3.1);
-        0 leaves them as they are.
+    self_attention : bool
     seed : int
         Of the dropouts.
     """
 
-    def __init__(self, n_features, embed_dim, n_heads, n_layers, n_among, seed,
+    def __init__(self, n_features, embed_dim, n_heads, n_layers, self_attention, seed,
                  n_queries=4, dropout=0.1):  # fmt: skip
         super().__init__()
         self.embed_dim = embed_dim
@@ -64,7 +64,7 @@ class ClassEncoder(nn.Module):
         self.class_ = _perceptron(n_features + 1, embed_dim)
         self.null = nn.Parameter(torch.zeros(1, 1, embed_dim))
         self.among = nn.ModuleList(
-            AttentionBlock(embed_dim, n_heads) for _ in range(n_among)
+            AttentionBlock(embed_dim, n_heads) for _ in range(int(self_attention))
         )
         self.queries = nn.Parameter(torch.randn(1, n_queries, embed_dim) * 0.5)
         self.blocks = nn.ModuleList(
@@ -73,7 +73,7 @@ class ClassEncoder(nn.Module):
         self.out = nn.Linear(n_queries * embed_dim, embed_dim)
         self.norm = nn.LayerNorm(embed_dim)
         self.dropout = Dropout(dropout, seed)
-        self.left_out = EncodingDropout(LEFT_OUT, seed)
+        self.encoding_dropout = EncodingDropout(ENCODING_DROPOUT, seed)
 
     def forward(self, z, y, weight, means):
         """Encode the support.
@@ -87,7 +87,7 @@ class ClassEncoder(nn.Module):
 
         Returns
         -------
-        encoding : ClassEncoding
+        encoding : NWayEncoding
         """
         centre = means.mean.gather(1, y[..., None].expand(-1, -1, z.shape[-1]))
         rows = self.row(torch.cat([z - centre, centre], -1))
@@ -103,12 +103,11 @@ class ClassEncoder(nn.Module):
                 tokens = layer.among(tokens, log_weight)
             latent = self.queries.expand(len(z), -1, -1)
             for block in self.blocks:
-                latent = block(latent, block.known(tokens), log_weight)
+                latent = block(latent, block.keys_values(tokens), log_weight)
         task = self.dropout(self.norm(self.out(latent.to(z.dtype).flatten(1))))
-        task, tokens = self.left_out(task, tokens.to(z.dtype))
-        n = z.shape[1]
-        _, rows, classes = tokens.split([1, n, tokens.shape[1] - 1 - n], 1)
-        return ClassEncoding(task, rows, classes, tokens, log_weight)
+        task, tokens = self.encoding_dropout(task, tokens.to(z.dtype))
+        _, rows, classes = tokens.split([1, z.shape[1], means.count.shape[1]], 1)
+        return NWayEncoding(task, rows, classes)
 
 
 def _perceptron(n_inputs, dim):

@@ -1,45 +1,34 @@
-"""What is trained on pools of rows, and what adapts to a task of its own classes."""
+"""The N-way network as estimators adapt it and predict with it."""
 
-import torch
 from torch import nn
 
 from ..._episodes.batch import Rows
+from ..._utils.random import seeded
+from ..learners.factory import base_learner_name
+from .learner import NWayLearner
 
 
-def augmented(augmentation, rows, generator):
-    """Rows (n, ...) as the user's callable gives them, of the same shape."""
-    try:
-        changed = augmentation(rows, generator)
-    except TypeError as error:
-        error.add_note("augmentation is called as augmentation(rows, generator).")
-        raise
-    except RuntimeError as error:
-        if rows.device.type != "cpu":
-            error.add_note(
-                f"augmentation was given rows and a generator on {rows.device}: what "
-                "it draws must be made there, as by torch.rand(..., "
-                "generator=generator, device=rows.device)."
-            )
-        raise
-    if not isinstance(changed, torch.Tensor) or changed.shape != rows.shape:
-        found = getattr(changed, "shape", type(changed).__name__)
-        raise ValueError(
-            f"augmentation turned rows of shape {tuple(rows.shape)} into {found}; it "
-            "must give a tensor of the same shape."
-        )
-    return changed
+def make_nway_learner(config, n_columns, n_features, self_attention=True):
+    """The `NWayLearner` of a `MetaConfig`, untrained."""
+    name = base_learner_name(config.base_learner)
+    with seeded(config.seed):
+        return NWayLearner(
+            n_columns, n_features, config.embed_dim, config.n_heads, config.n_layers,
+            linear_only=name == "linear", by_gradient=name == "mlp",
+            self_attention=self_attention, seed=config.seed,
+        )  # fmt: skip
 
 
-class ClassNetwork(nn.Module):
-    """What is meta-trained where every task has classes of its own."""
+class NWayNetwork(nn.Module):
+    """What is meta-trained if labels are task-specific."""
 
     def __init__(self, learner):
         super().__init__()
         self.learner = learner
 
     def with_memory(self, memory):
-        """The same network with other tasks remembered; all else is shared."""
-        return ClassNetwork(self.learner.with_memory(memory))
+        """The same network: embeddings of tasks are kept by the `MetaState` alone."""
+        return self
 
     def adapt(self, support, y):
         """Adapt to the support rows (`Rows`) of each task, and their classes."""

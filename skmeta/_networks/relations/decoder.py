@@ -1,9 +1,8 @@
 """Relations that a Transformer decodes from the rows of a task.
 
-A task remembered is a few pseudo-tokens, made of its embedding. Those of each attend to
-the encoded support of the new task, by themselves, and what they find there is added to
-the logit of the relation: a remembered task may ask the rows what an embedding of the
-new task does not say.
+Each remembered task is represented by a few pseudo-tokens, computed from its embedding.
+They attend to the encoded support of the new task, and what they read is added to the
+logit of the relation. The pseudo-tokens of different tasks do not attend to each other.
 """
 
 from torch import nn
@@ -17,7 +16,7 @@ N_PSEUDO_TOKENS = 2
 class DecodedRelations(Relations):
     """`Relations` whose similarity a Transformer decoder refines.
 
-    Untrained it refines nothing.
+    Before training the refinement is zero.
     """
 
     def __init__(self, embed_dim, n_heads=4):
@@ -29,15 +28,15 @@ class DecodedRelations(Relations):
         nn.init.zeros_(self.read.weight)
 
     def decoder_parameters(self):
-        """What is trained once the similarity is."""
+        """What is trained after the similarity."""
         parts = self.pseudo_tokens, self.rows, self.block, self.read
         return [p for part in parts for p in part.parameters()]
 
     def decode(self, similarity, encoding, keys):
-        """Refine logits (B, L) of tasks of the given ``keys`` (B, L, embed_dim)."""
+        """Refine logits (B, L) of tasks with the given ``keys`` (B, L, embed_dim)."""
         tokens = self.pseudo_tokens(keys.to(encoding.tokens))
         tokens = tokens.unflatten(-1, (N_PSEUDO_TOKENS, KEY_DIM)).flatten(1, 2)
-        known = self.block.known(self.rows(encoding.tokens))
-        found = self.block(tokens, known, encoding.log_weight)
-        found = found.unflatten(1, (-1, N_PSEUDO_TOKENS)).flatten(2)
-        return similarity + self.read(found)[..., 0].to(similarity)
+        known = self.block.keys_values(self.rows(encoding.tokens))
+        decoded = self.block(tokens, known, encoding.log_weight)
+        decoded = decoded.unflatten(1, (-1, N_PSEUDO_TOKENS)).flatten(2)
+        return similarity + self.read(decoded)[..., 0].to(similarity)

@@ -1,13 +1,13 @@
-"""Stage 2: how a task relates to those remembered, and what it borrows from them.
+"""Stage 2: how a task relates to remembered tasks, and a prediction that uses it.
 
-The function of a new task is that of a remembered task j and a small departure, or it
-is none of these:
+The function of a new task is that of a remembered task j plus a small residual, or is
+related to none of them:
 
-    p(f) = sum_j p_j N(f_j, K_local) + p_0 N(base learner's prior).
+    p(f) = sum_j p_j GP(f_j, k_local) + p_0 GP(base learner's prior).
 
-The relation to task j is the posterior probability of j given the support: the prior
-from attention between the tasks' representations, times the marginal likelihood of the
-support under j. It sharpens as the support grows, and is the prior without one.
+The relation to task j is the posterior probability of j given the support: its prior,
+from attention between the embeddings of the tasks, times the marginal likelihood of the
+support under j. It sharpens as the support grows; without a support it is the prior.
 """
 
 from typing import Any, NamedTuple
@@ -18,136 +18,135 @@ from torch import nn
 from ..encoders.task_encoder import TaskEncoding
 from ..learners.gp_prior import no_encoding
 from ..learners.wrapper import LearnerWrapper, unwrap
-from .likelihoods import CategoricalLikelihood, GaussianLikelihood
-from .memory import TaskMemory
+from .likelihoods import CategoricalLikelihood, GaussianLikelihood, SupportResidual
+from .memory import RowFeatures, TaskMemory
 
 KEY_DIM = 32
-HIDDEN = -1e30
-"""Logit of a task that is not seen."""
+MASKED = -1e30
+"""Logit of a remembered task that a task must not be related to."""
 
 MAX_CANDIDATES = 1024
-"""Tasks, nearest by representation, whose evidence is looked at."""
-
-
-class MemoryLookup(NamedTuple):
-    """What B supports meet in memory, whatever weighs it: L candidates for each."""
-
-    encoding: TaskEncoding
-    base: Any  # the base learner, adapted
-    evidence_of_none: torch.Tensor  # (B,)
-    index: torch.Tensor  # (B, L) of the candidates
-    similarity: torch.Tensor  # (B, L) by representation
-    at_rows: torch.Tensor  # (B, L, S, C) their functions at the support
-    support: "SupportView"
+"""Maximum number of remembered tasks, nearest by embedding, with their evidence."""
 
 
 class SupportView(NamedTuple):
-    """B supports, as the shared process sees them."""
+    """B supports as the shared GP sees them."""
 
     y: torch.Tensor  # (B, S)
-    features: torch.Tensor  # (B, S, D), 0 where hidden
-    columns: torch.Tensor  # (B, S, n_linear), 0 where hidden
-    mean: torch.Tensor  # (B, S, C)
+    features: RowFeatures  # phi and linear 0 for padding
     weight: torch.Tensor  # (B, S)
     noise: torch.Tensor  # (B, 1) variance
 
 
+class MemoryLookup(NamedTuple):
+    """What is looked up of B supports, whatever the mixture weights: L candidates."""
+
+    encoding: TaskEncoding
+    base: Any  # the base learner, adapted
+    null_evidence: torch.Tensor  # (B,)
+    index: torch.Tensor  # (B, L) of the candidates in the memory
+    similarity: torch.Tensor  # (B, L) logits, by embedding
+    values: torch.Tensor  # (B, L, S, C) functions of the candidates at the support
+    support: SupportView
+
+
 class Related(NamedTuple):
-    """A base learner adapted to B tasks, and what it borrows from T tasks for each."""
+    """A base learner adapted to B tasks, and the T remembered tasks related to each."""
 
     encoding: TaskEncoding
     base: Any
     log_relation: torch.Tensor  # (B, T + 1), the last to no task
     index: torch.Tensor  # (B, T) into the memory
-    departures: Any  # what the support says of the departures from each
+    residual: Any  # posterior of the residual from each
 
 
-class Relations(nn.Module):
-    """Logits of a task's relations to those remembered, and how near related ones are.
+class MixtureWeights(nn.Module):
+    """What weighs similarity, evidence and base learner, and the residual's prior.
 
     Attributes
     ----------
-    by_representation, by_evidence : tensor of shape ()
-        Logarithms of the weights of the two kinds of evidence.
-    none : tensor of shape ()
-        Logit of being related to none.
-    local : tensor of shape (3,)
-        Logarithms of the variances in which related tasks differ: of the linear part,
-        relative to that of all tasks; of its coefficients, each alike; and of the RBF
-        part, relative to that of all tasks.
-    noise : tensor of shape ()
-        Logarithm of the noise about a related task, relative to that of all tasks.
+    log_similarity_weight, log_evidence_weight : tensor of shape ()
+    null_logit : tensor of shape ()
+        Logit of being related to no task.
+    log_residual_variance : tensor of shape (3,)
+        Log variances of the residual: of the linear part, relative to the shared GP;
+        of its coefficients, the same for each; and of the RBF part, relative to the
+        shared GP.
+    log_noise_ratio : tensor of shape ()
+        Log noise variance about a related task, relative to the shared GP.
     """
+
+    def __init__(self):
+        super().__init__()
+        self.log_similarity_weight = nn.Parameter(torch.tensor(-2.0))
+        self.log_evidence_weight = nn.Parameter(torch.tensor(0.0))
+        self.null_logit = nn.Parameter(torch.tensor(1.0))
+        self.log_residual_variance = nn.Parameter(torch.tensor([-3.0, -3.0, -1.0]))
+        self.log_noise_ratio = nn.Parameter(torch.tensor(0.0))
+
+
+class Relations(nn.Module):
+    """Similarity of tasks by attention between their embeddings, and its weight."""
 
     def __init__(self, embed_dim):
         super().__init__()
         self.query = nn.Linear(embed_dim, KEY_DIM)
         self.key = nn.Linear(embed_dim, KEY_DIM, bias=False)
-        self.by_representation = nn.Parameter(torch.tensor(-2.0))
-        self.by_evidence = nn.Parameter(torch.tensor(0.0))
-        self.none = nn.Parameter(torch.tensor(1.0))
-        self.local = nn.Parameter(torch.tensor([-3.0, -3.0, -1.0]))
-        self.noise = nn.Parameter(torch.tensor(0.0))
-
-    def scalars(self):
-        """What is fitted to held-out tasks."""
-        return [
-            self.by_representation, self.by_evidence, self.none, self.local, self.noise
-        ]  # fmt: skip
+        self.weights = MixtureWeights()
 
     def similarity(self, task, keys):
-        """Logits by representation alone, (B, n_tasks).
+        """Logits by embedding alone, (B, n_tasks).
 
-        The keys, of which there may be many, are left as they are: q' (W k) is
-        computed as (W' q)' k.
+        q' (W k) is computed as (W' q)' k, since there may be many keys.
         """
         query = self.query(task) @ self.key.weight / KEY_DIM**0.5
         return query.to(keys) @ keys.T
 
     def decoder_parameters(self):
-        """What is trained once the similarity is: here there is no decoder."""
+        """What is trained after the similarity: nothing without a decoder."""
         return []
 
     def decode(self, similarity, encoding, keys):
-        """Refine logits (B, L) of tasks of the given ``keys`` (B, L, embed_dim)."""
+        """Refine logits (B, L) of tasks with the given ``keys`` (B, L, embed_dim)."""
         return similarity
 
 
 class RelatedLearner(LearnerWrapper):
-    """A base learner that borrows from the tasks remembered.
+    """A base learner, and its mixture with the functions of remembered tasks.
 
     Parameters
     ----------
     base : module
         The base learner.
-    process : SharedProcess
+    gp : RandomFeatureGP
+        Shared by all tasks.
     relations : Relations
     memory : TaskMemory
     classification : bool
     """
 
-    def __init__(self, base, process, relations, memory, classification):
+    def __init__(self, base, gp, relations, memory, classification):
         super().__init__(base)
-        self.process, self.relations = process, relations
+        self.gp, self.relations = gp, relations
         self.memory, self.classification = memory, classification
         self.likelihood = (
             CategoricalLikelihood() if classification else GaussianLikelihood()
         )
 
     def _apply(self, fn, recurse=True):
-        """Move to a device or type; the memory, which is large, keeps its type."""
+        """Move to a device or dtype; the memory, which is large, keeps its dtype."""
         super()._apply(fn, recurse)
-        device = self.relations.none.device
+        device = self.relations.weights.null_logit.device
         self.memory = TaskMemory(*(part.to(device) for part in self.memory))
         return self
 
     def with_memory(self, memory):
-        """The same learner with other tasks remembered; all else is shared."""
-        parts = self.base, self.process, self.relations
+        """The same learner with another memory; all else is shared."""
+        parts = self.base, self.gp, self.relations
         return RelatedLearner(*parts, memory, self.classification)
 
     def adapt(self, support, y, encoding):
-        """Adapt the base learner, and relate each task to those remembered.
+        """Adapt the base learner, and relate each task to the remembered ones.
 
         Parameters
         ----------
@@ -162,149 +161,136 @@ class RelatedLearner(LearnerWrapper):
         return self.relate(self.lookup(support, y, encoding))
 
     def lookup(self, support, y, encoding, exclude=None, base=None):
-        """Adapt the base learner, and look up what the support meets in memory.
+        """Adapt the base learner, and look up candidates in the memory.
 
         Parameters
         ----------
         support, y, encoding : as of `adapt`
         exclude : tensor of int, shape (B,), optional
-            The place of each task in the memory, which it then does not see; -1 for
-            a task that is not there.
+            A position in the memory for each task, which is masked; -1 for none.
         base : optional
-            The base learner, where it has adapted to the support before.
+            The base learner, where it has been adapted to the support already.
 
         Returns
         -------
-        found : Recollection
+        found : MemoryLookup
         """
         if base is None:
             base = self.base.adapt(support, y, encoding)
-        # wild targets count for little here, too
-        support = support._replace(weight=self.base.row_weight(base, support))
-        view = self.view(support, y)
-        similarity = self.relations.similarity(encoding.task, self.memory.keys)
-        similarity = without(similarity, exclude)
+        weight = self.base.row_weight(base, support)  # outliers have less weight
+        support = support._replace(weight=weight)
+        view, memory = self.view(support, y), self.memory
+        similarity = self.relations.similarity(encoding.task, memory.keys)
+        similarity = mask(similarity, exclude)
         if similarity.shape[1] > MAX_CANDIDATES:
-            index = similarity.topk(MAX_CANDIDATES, 1).indices
+            similarity, index = similarity.topk(MAX_CANDIDATES, 1)
+            memory = memory.take(index)
+            keys = memory.keys
         else:
-            place = torch.arange(similarity.shape[1], device=y.device)
-            index = place.expand(len(similarity), -1)
-        keys, similarity = self.memory.keys[index], similarity.gather(1, index)
+            index = torch.arange(similarity.shape[1], device=y.device)
+            index = index.expand(similarity.shape)
+            keys = memory.keys.expand(len(similarity), -1, -1)
         similarity = self.relations.decode(similarity, encoding, keys)
-        at_rows = self._values(view.features, view.mean, index)
-        none = self._evidence_of_none(base, view, support)
-        return MemoryLookup(encoding, base, none, index, similarity, at_rows, view)
+        values = view.features.values(memory.functions)
+        null = self._null_evidence(base, view, support)
+        return MemoryLookup(encoding, base, null, index, similarity, values, view)
 
     def relate(self, found):
-        """Weigh what was recalled, and depart from the tasks of most weight."""
-        by_representation = self.relations.by_representation.exp()
-        prior = (by_representation * found.similarity).log_softmax(1).double()
-        by_evidence = self.relations.by_evidence.double()
-        by_evidence = by_evidence.clamp(max=self.likelihood.max_log_weight).exp()
-        evidence = self.evidence(found.support, found.at_rows)
-        logits = prior + by_evidence * evidence
-        none = self.relations.none + by_evidence * found.evidence_of_none
-        n = min(self.likelihood.max_related, logits.shape[1])
+        """Weigh the candidates, and condition on the support about the likeliest."""
+        weights = self.relations.weights
+        # p_j p(y | j), both factors tempered by their weight
+        prior = weights.log_similarity_weight.exp() * found.similarity
+        evidence_weight = weights.log_evidence_weight.double()
+        evidence_weight = evidence_weight.clamp(max=self.likelihood.max_log_weight)
+        evidence_weight = evidence_weight.exp()
+        evidence = self.evidence(found.support, found.values)
+        logits = prior.log_softmax(1).double() + evidence_weight * evidence
+        null = weights.null_logit + evidence_weight * found.null_evidence
         total = logits.logsumexp(1, keepdim=True)
+        n = min(self.likelihood.max_related, logits.shape[1])
         logits, chosen = logits.topk(n, 1)
-        logits = logits.log_softmax(1) + total  # those chosen stand for the others
-        log_relation = torch.cat([logits, none[:, None]], 1).log_softmax(1)
-        rows = chosen[:, :, None, None].expand(-1, -1, *found.at_rows.shape[2:])
-        departures = self.likelihood.depart(
-            *self._local_support(found.support, found.at_rows.gather(1, rows))
+        logits = logits.log_softmax(1) + total  # they take the share of the others
+        log_relation = torch.cat([logits, null[:, None]], 1).log_softmax(1)
+        rows = chosen[:, :, None, None].expand(-1, -1, *found.values.shape[2:])
+        residual = self.likelihood.condition(
+            self._residual(found.support, found.values.gather(1, rows))
         )
         index = found.index.gather(1, chosen)
-        return Related(found.encoding, found.base, log_relation, index, departures)
+        return Related(found.encoding, found.base, log_relation, index, residual)
 
     def predict(self, adapted, query, base=None):
         """Prediction of the query rows by the mixture.
 
-        ``base`` is what the base learner predicts, where that is known.
+        ``base`` is the prediction of the base learner, where that is known already.
         """
         if base is None:
             base = self.base.predict(adapted.base, query)
-        return self.likelihood.mixture(*self._met(adapted, query), base)
+        return self.likelihood.mixture(*self._query(adapted, query), base)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariances."""
         base = self.base.components(adapted.base, query, joint)
-        return self.likelihood.components(*self._met(adapted, query), base, joint)
-
-    def _met(self, adapted, query):
-        """What a likelihood takes of query rows."""
-        features, columns, mean = self.process.features(query)
-        values = self._values(features, mean, adapted.index)
-        local = self._local(features, columns)
-        return adapted.departures, adapted.log_relation, values, local
+        return self.likelihood.components(*self._query(adapted, query), base, joint)
 
     def contributions(self, adapted, query):
-        """What the function of each task that it borrows from gives, (B, T, Q, C).
+        """The functions of the related tasks, by their relations, (B, T, Q, C).
 
-        Of the mean, or of the probabilities; the rest is of the support.
+        On the scale of the prediction; the rest of it comes from the support.
         """
-        features, _, mean = self.process.features(query)
-        values = self._values(features, mean, adapted.index)
-        share = adapted.log_relation[:, :-1, None, None].exp()
-        return share * self.likelihood.shares(values)
+        _, log_relation, values, _ = self._query(adapted, query)
+        share = log_relation[:, :-1, None, None].exp()
+        return share * self.likelihood.response(values)
+
+    def _query(self, adapted, query):
+        """What a likelihood takes of query rows."""
+        features = self.gp.features(query)
+        values = features.values(self.memory.functions[adapted.index])
+        local = self._local(features)
+        return adapted.residual, adapted.log_relation, values, local
 
     def view(self, rows, y):
         """`SupportView` of rows and their targets."""
-        features, columns, mean = self.process.features(rows)
+        phi, linear, mean = self.gp.features(rows)
         weight = rows.weight.double()
-        there, noise = (weight > 0)[..., None], self.process.noise(rows)
-        return SupportView(y, features * there, columns * there, mean, weight, noise)
+        present = (weight > 0)[..., None]
+        features = RowFeatures(phi * present, linear * present, mean)
+        return SupportView(y, features, weight, self.gp.noise(rows))
 
-    def evidence(self, view, at_rows):
+    def evidence(self, view, values):
         """Log marginal likelihood of supports under candidates, (B, L)."""
-        return self.likelihood.evidence(*self._local_support(view, at_rows))
+        return self.likelihood.evidence(self._residual(view, values))
 
     def evidence_of_all(self, rows, y):
-        """Log marginal likelihood of rows under all tasks remembered, (B, n_tasks)."""
+        """Log marginal likelihood of rows under all remembered tasks, (B, n_tasks)."""
         view = self.view(rows, y)
-        everything = torch.arange(len(self.memory.keys), device=y.device)
-        index = everything.expand(len(y), -1)
-        return self.evidence(view, self._values(view.features, view.mean, index))
+        return self.evidence(view, view.features.values(self.memory.functions))
 
-    def _local_support(self, view, at_rows):
-        """What a likelihood takes of a support and candidates."""
-        noise = view.noise * self.relations.noise.double().exp()
-        return (
-            view.y,
-            at_rows,
-            self._local(view.features, view.columns),
-            view.weight,
-            noise,
-        )
+    def _residual(self, view, values):
+        """`SupportResidual` of supports relative to candidates."""
+        noise = view.noise * self.relations.weights.log_noise_ratio.double().exp()
+        local = self._local(view.features)
+        return SupportResidual(view.y, values, local, view.weight, noise)
 
-    def _values(self, features, mean, index):
-        """Functions (B, L, S, C) of remembered tasks at rows."""
-        functions = self.memory.functions
-        if index.stride(0) == 0:  # the same for every task: all of them
-            values = torch.einsum("bsd,lcd->blsc", features, functions.to(features))
-        else:
-            functions = functions[index].to(features)
-            values = torch.einsum("bsd,blcd->blsc", features, functions)
-        return mean[:, None] + values
-
-    def _local(self, features, columns):
-        """Features of a departure from those of a function, and its columns."""
-        n = self.process.n_linear
-        linear, each, rest = (0.5 * self.relations.local.double()).exp()
-        parts = features[..., :n] * linear, features[..., n:] * rest, columns * each
+    def _local(self, features):
+        """Features of the residual, whose inner products are its covariance."""
+        n, log_variance = self.gp.n_linear, self.relations.weights.log_residual_variance
+        linear, each, rest = (0.5 * log_variance.double()).exp()
+        phi = features.phi
+        parts = phi[..., :n] * linear, phi[..., n:] * rest, features.linear * each
         return torch.cat(parts, -1)
 
-    def _evidence_of_none(self, base, view, support):
+    def _null_evidence(self, base, view, support):
         """Log marginal likelihood of the support if related to none, (B,)."""
         learner, adapted = unwrap(self.base, base)
         if not learner.has_prior:
-            learner = self.process.learner
+            learner = self.gp.learner
             adapted = learner.adapt(support, view.y, no_encoding(learner, support))
-        return self.likelihood.evidence_of_none(learner, adapted, view.weight)
+        return self.likelihood.null_evidence(learner, adapted, view.weight)
 
 
-def without(logits, exclude):
-    """Logits (B, n_tasks) with each task's own place hidden."""
+def mask(logits, exclude):
+    """Logits (B, n_tasks) with one position of each row masked; -1 for none."""
     if exclude is None:
         return logits
-    place = torch.arange(logits.shape[1], device=logits.device)
-    return logits.masked_fill(place == exclude[:, None], HIDDEN)
+    position = torch.arange(logits.shape[1], device=logits.device)
+    return logits.masked_fill(position == exclude[:, None], MASKED)

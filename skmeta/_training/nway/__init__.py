@@ -1,1 +1,1 @@
-"""Meta-training where every task has classes of its own."""
+"""Meta-training on tasks with task-specific labels (N-way classification)."""

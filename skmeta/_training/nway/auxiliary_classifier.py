@@ -1,9 +1,8 @@
-"""What an embedding is also trained by: which of all classes of its task a row is of.
+"""An auxiliary loss of the embedding: classification among all classes of a task.
 
-An episode has a few classes of a task, and tells its rows apart by a few others. All
-classes of the task say more of each row that is embedded anyway (Oreshkin et al. 2018,
-TADAM, sec. 3.4, auxiliary task co-training). Known are the classes learned from; what
-tells them apart says nothing of others, and is dropped once the embedding is trained.
+An episode has a few classes of a task. All of them say more about each row, which is
+embedded anyway (Oreshkin et al. 2018, TADAM, sec. 3.4, auxiliary task co-training). The
+classifier knows the training classes only, and is dropped after training.
 """
 
 import numpy as np
@@ -12,13 +11,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..loop import QueryLoss
-from .labels import numbered_classes
+from .labels import number_classes
 
-SPEED = 5.0
-"""How many times faster than an embedding its known classes are learned."""
+WEIGHT_SCALE = 5.0
+"""Multiplies the weights, and so their learning rate relative to the embedding's."""
 
 MAX_WEIGHTS = 10_000_000
-"""Where known classes would take more weights than this, they are left alone."""
+"""With more weights than this there is no auxiliary classifier."""
 
 
 class AuxiliaryClassifier(nn.Module):
@@ -27,58 +26,58 @@ class AuxiliaryClassifier(nn.Module):
     Parameters
     ----------
     tasks : TaskCollection
-        What is learned from.
+        The training tasks.
     n_columns : int
     """
 
     def __init__(self, tasks, n_columns):
         super().__init__()
-        _, known = numbered_classes(tasks)
-        first = np.minimum.reduceat(known, tasks.offsets[:-1])
-        self.bounds = [*first.tolist(), int(known.max()) + 1]
-        self.register_buffer("known", torch.from_numpy(known), persistent=False)
+        _, code = number_classes(tasks)
+        first = np.minimum.reduceat(code, tasks.offsets[:-1])
+        self.bounds = [*first.tolist(), int(code.max()) + 1]
+        self.register_buffer("code", torch.from_numpy(code), persistent=False)
         self.weights = nn.Parameter(torch.zeros(self.bounds[-1], n_columns + 1))
 
     def forward(self, columns, task, row, present):
-        """Loss of each row of every pool, (G, R), 0 for padding.
+        """Loss of each row of every group, (G, R), 0 for padding.
 
         Parameters
         ----------
         columns : tensor of shape (n_present, n_columns)
-            Of the rows that are there, those of one pool after those of another.
+            Of the rows that are present, group after group.
         task : tensor of int, shape (G,)
-            What each pool is drawn of.
+            The task of each group.
         row : tensor of int, shape (G, R)
-            Places of the rows among those of all tasks.
+            Positions of the rows among those of all tasks.
         present : tensor of bool, shape (G, R)
         """
         losses = columns.new_zeros(present.shape)
-        of_pools = F.pad(columns, (0, 1), value=1.0).split(present.sum(1).tolist())
-        for g, rows in enumerate(of_pools):
+        groups = F.pad(columns, (0, 1), value=1.0).split(present.sum(1).tolist())
+        for g, rows in enumerate(groups):
             first, end = self.bounds[task[g] : task[g] + 2]
-            known = self.known[row[g, present[g]]] - first
-            logits = SPEED * rows @ self.weights[first:end].T
-            losses[g, present[g]] = F.cross_entropy(logits, known, reduction="none")
+            code = self.code[row[g, present[g]]] - first
+            logits = WEIGHT_SCALE * rows @ self.weights[first:end].T
+            losses[g, present[g]] = F.cross_entropy(logits, code, reduction="none")
         return losses
 
 
 class AuxiliaryLoss(QueryLoss):
-    """The loss of the query rows, and, at the same rows, that of known classes."""
+    """The loss of the query rows plus their loss under the auxiliary classifier."""
 
     def forward(self, prediction, target):
-        predicted, of_known = prediction
-        return super().forward(predicted, target) + self.mean(of_known, target[1])
+        predicted, auxiliary = prediction
+        return super().forward(predicted, target) + self.mean(auxiliary, target[1])
 
 
-def auxiliary_classifier(sources, embedding):
-    """`AuxiliaryClassifier` of tasks to learn from, or None.
+def auxiliary_classifier(split, embedding):
+    """The `AuxiliaryClassifier` of the training tasks, or None.
 
-    None where there is no embedding to train, where tasks are lazy or endless, and
-    where there are too many classes.
+    None without a trainable embedding, for lazy tasks and task distributions, and for
+    too many classes.
     """
     if embedding is None or not embedding.trainable:
         return None
-    if not sources.in_memory:
+    if not split.in_memory:
         return None
-    classes = AuxiliaryClassifier(sources.fitting_tasks, embedding.n_columns)
-    return classes if classes.weights.numel() <= MAX_WEIGHTS else None
+    classifier = AuxiliaryClassifier(split.fitting_tasks, embedding.n_columns)
+    return classifier if classifier.weights.numel() <= MAX_WEIGHTS else None

@@ -1,19 +1,18 @@
-"""What held-out tasks set of a trained `ClassLearner`: steps, and how sure to be."""
+"""Calibration on validation tasks: gradient steps, temperature and kernel weight."""
 
 import torch
 from torch.nn import functional as F
 
 from ..._episodes.shared_rows import select_role
-from ..._networks.nway.plda import ABSENT, one_hot
+from ..._networks.nway.learner import size_covariates
+from ..._networks.nway.plda import ABSENT, mask_absent, one_hot
 from ..validation import validation_loss
 
 N_STEPS = 50
-ALL = 1e3
-"""A logit of a share of 1, and below zero of 0."""
 
 
-def choose_steps(network, validation, device):
-    """Choose how the support trains the means, by the loss of held-out tasks."""
+def select_adaptation(network, validation, device):
+    """Set the number of gradient steps on the support by validation loss."""
 
     def loss(choice):
         network.learner.set_adaptation(*choice)
@@ -22,32 +21,37 @@ def choose_steps(network, validation, device):
     network.learner.set_adaptation(*min(network.learner.adaptation_grid, key=loss))
 
 
-def calibrate(network, batches, device):
-    """Set the temperature and what rows say, and how both go with shots and classes.
+def calibrate(network, validation, device):
+    """Fit temperature and kernel weight as functions of the sizes of the support.
 
-    All are fitted to the query rows of held-out episodes, and kept where these then
-    have the lower loss. What the rows say has a standard normal prior, since of one row
-    a class the episodes know nothing about it.
+    Both have a linear predictor in `size_covariates`. Its coefficients are fitted by
+    L-BFGS to the query rows of validation episodes (temperature scaling, Guo et al.
+    2017, sec. 4.2), and kept if the loss is then lower. The intercept of the kernel
+    weight and its slopes have a standard normal prior, since episodes of one row per
+    class do not determine them.
     """
-    by_size, training = network.learner.by_size, network.training
-    before = by_size.detach().clone().double()
+    coef, training = network.learner.calibration_coef, network.training
+    before = coef.detach().clone().double()
     network.eval()
     with torch.no_grad():
-        parts = [_said(network, batch.to(device)) for batch in batches]
+        coef.zero_()  # the logits are then at temperature 1
+        parts = [_query_logits(network, groups.to(device)) for groups in validation]
     network.train(training)
-    n_rows = sum(len(y) for _, _, y, _ in parts)
+    n_rows = sum(len(y) for *_, y in parts)
     fitted = torch.zeros_like(before, requires_grad=True)
     optimizer = torch.optim.LBFGS(
         [fitted], max_iter=N_STEPS, line_search_fn="strong_wolfe"
     )
 
-    def loss(by_size):
+    def loss(coef):
         total = 0.0
-        for by_class, by_row, y, sizes in parts:
-            share, log_scale = (sizes @ by_size.T)[..., None].unbind(1)
-            mixed = torch.lerp(by_class, by_row, share.sigmoid()) * log_scale.exp()
-            mixed = mixed.masked_fill(by_class <= ABSENT / 2, ABSENT)
-            total = total + F.cross_entropy(mixed, y, reduction="sum")
+        for prototype_logits, kernel_logits, covariates, y in parts:
+            weight_logit, log_scale = (covariates @ coef.T)[..., None].unbind(1)
+            kernel_weight = weight_logit.sigmoid()
+            logits = torch.lerp(prototype_logits, kernel_logits, kernel_weight)
+            logits = logits * log_scale.exp()
+            logits = logits.masked_fill(prototype_logits <= ABSENT / 2, ABSENT)
+            total = total + F.cross_entropy(logits, y, reduction="sum")
         return total / n_rows
 
     def closure():
@@ -59,20 +63,22 @@ def calibrate(network, batches, device):
     optimizer.step(closure)
     with torch.no_grad():
         better = loss(fitted) < loss(before)
-        by_size.copy_(fitted if better else before)
+        coef.copy_(fitted if better else before)
 
 
-def _said(network, batch):
-    """Of the query rows: logits by means, by rows, classes and `ClassLearner.sizes`."""
-    by_size = network.learner.by_size
-    y, weight = batch.target()
+def _query_logits(network, groups):
+    """Prototype and kernel logits, size covariates and classes of the query rows."""
+    y, weight = groups.target()
     at = weight > 0
-    said = []
-    for share in (-ALL, ALL):
-        by_size.zero_()
-        by_size[0, 0] = share
-        said.append(network(**batch.inputs()).logits[at].double())
-    support, of_class = select_role(batch.support, batch.y)
-    sizes = network.learner.sizes(one_hot(of_class, support))
-    sizes = sizes[:, None].expand(*weight.shape, -1)[at].double()
-    return *said, y[at], sizes
+    columns = network.embed(groups.x[groups.present])
+    adapted, z = network.adapt(
+        columns, groups.present, groups.y, groups.support, groups.query
+    )
+    prototype_logits, kernel_logits = (
+        mask_absent(adapted.temperature * logits, adapted.means)[at].double()
+        for logits in network.learner.component_logits(adapted, z)
+    )
+    support, y_support = select_role(groups.support, groups.y)
+    covariates = size_covariates(one_hot(y_support, support))
+    covariates = covariates[:, None].expand(*weight.shape, -1)[at].double()
+    return prototype_logits, kernel_logits, covariates, y[at]

@@ -1,12 +1,15 @@
-"""Collections in which every task has classes of its own, and how they are told."""
+"""Task-specific labels: the split of a single task, and class codes over all tasks."""
 
 import numpy as np
 
 from ...tasks import TaskDistribution
 
 
-def by_classes(tasks, validation_tasks, fraction, rng):
-    """A single task as two, some of its classes held out; others as they are."""
+def split_single_task(tasks, validation_tasks, fraction, rng):
+    """Training and validation tasks; of a single task, classes are set aside.
+
+    Other collections are returned as they are.
+    """
     if validation_tasks is not None or isinstance(tasks, TaskDistribution):
         return tasks, validation_tasks
     if len(tasks) > 1:
@@ -21,19 +24,18 @@ def by_classes(tasks, validation_tasks, fraction, rng):
             "from. Give more tasks, more classes, or validation_tasks."
         )
     validation = np.isin(task.y, rng.permutation(classes)[:n])
-    known, new = (task.where(rows) for rows in (~validation, validation))
-    return known, new
+    return task.where(~validation), task.where(validation)
 
 
-def numbered_classes(tasks):
-    """The task and the class of each row; no two tasks have a class in common.
+def number_classes(tasks):
+    """Task index and class code of each row; no two tasks have a class in common.
 
     Returns
     -------
-    task, group : ndarrays of int, shape (n_rows,)
-        Classes are numbered through, those of one task after those of another.
+    task, code : ndarrays of int, shape (n_rows,)
+        Codes are consecutive, those of one task after those of another.
     """
     task = np.repeat(np.arange(len(tasks)), np.diff(tasks.offsets))
     _, label = np.unique(tasks.y, return_inverse=True)
-    _, group = np.unique(task * (label.max() + 1) + label, return_inverse=True)
-    return task, group
+    _, code = np.unique(task * (label.max() + 1) + label, return_inverse=True)
+    return task, code

@@ -1,22 +1,21 @@
-"""Behind `meta_fit` where every task has classes of its own."""
+"""Behind `meta_fit` if labels are task-specific (N-way classification).
+
+The steps are those of `meta_train`, with another initialization and network.
+"""
 
 import copy
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from ..._episodes.shared_rows import (
-    EpisodeGroupBatches,
-    EpisodeGroupStream,
-    NWaySampler,
-)
-from ..._networks.encoders.embedding import as_tensor
-from ..._networks.learners.wrapper import unwrap
-from ..._networks.nway.network import ClassNetwork
-from ..._networks.nway.relations import remember_classes
+from ..._episodes.shared_rows import GroupBatches, NWaySampler
+from ..._networks.encoders.embedding import Embedding, as_tensor
+from ..._networks.nway.network import NWayNetwork, make_nway_learner
+from ..._networks.nway.similarity import embed_tasks
 from ..._preprocessing.column_reduction import fit_features_of
 from ..._preprocessing.scaling import CLIP, FeatureScaler
-from ..._utils.random import seeded
 from ...exceptions import NonFiniteLossError
 from ..config import NWAY
 from ..embedding_pretraining import EMBEDDED_LESS
@@ -26,12 +25,40 @@ from ..shared_rows_network import SharedRowsNetwork
 from ..state import MetaState
 from ..validation import interpolate_to_init
 from .auxiliary_classifier import AuxiliaryLoss, auxiliary_classifier
-from .calibration import calibrate, choose_steps
-from .lda_init import choose_discriminants
+from .calibration import calibrate, select_adaptation
+from .lda_init import Discriminants, select_discriminants
+
+
+class Initialization(NamedTuple):
+    """What the network starts from: column scales and the prior of PLDA.
+
+    ``embedding`` is the one trained with the network; None if columns are final.
+    ``discriminants`` is None if the columns are not known yet.
+    """
+
+    features: FeatureScaler
+    embedding: Embedding | None
+    discriminants: Discriminants | None = None
+
+    def columns(self, rows):
+        """Columns (n_rows, n_columns) of rows as the learner takes them."""
+        if self.embedding is not None:
+            rows = self.embedding.transform(rows)
+        return self.features.transform(rows).clip(-CLIP, CLIP)
+
+    def sampler(self, tasks, config):
+        """The `NWaySampler` of tasks, with rows as the network takes them."""
+        if self.embedding is None:
+            rows = torch.from_numpy(self.columns(tasks.X))
+        else:
+            rows = as_tensor(tasks.X)
+        return NWaySampler(tasks, rows, config.n_way, config.n_support, config.n_query)
 
 
 def meta_train_nway(split, preprocessing, config, previous, rng):
-    """Learn across tasks that have labels of their own.
+    """Meta-train on tasks with task-specific labels.
+
+    All architectures have the same network.
 
     Parameters
     ----------
@@ -47,42 +74,19 @@ def meta_train_nway(split, preprocessing, config, previous, rng):
     failure : NonFiniteLossError or None
     """
     embedding = preprocessing.embedding
-    embeds = trains_embedding(embedding, config)
+    trains_rows = trains_embedding(embedding, config)
     if embedding is not None:
         embedding.to(config.device)
-    features = _scaler(split, embedding if embeds else None, previous)
-
-    def columns(rows):
-        """Columns of rows as the learner takes them."""
-        rows = features.transform(embedding.transform(rows) if embeds else rows)
-        return rows.clip(-CLIP, CLIP)
-
-    learner = _learner(config, split, features, columns, previous)
-    network = SharedRowsNetwork(
-        learner, embedding if embeds else None, config.augmentation,
-        auxiliary_classifier(split, embedding), config.seed,
-    ).to(config.device)  # fmt: skip
-
-    def sampler(some):
-        """Groups of rows of tasks, as the network takes them."""
-        rows = as_tensor(some.X) if embeds else torch.from_numpy(columns(some.X))
-        return NWaySampler(some, rows, config.n_way, config.n_support, config.n_query)
-
-    batch_size = config.batch_size
-    if embeds:
-        batch_size = max(1, batch_size // EMBEDDED_LESS)
-    stream = EpisodeGroupStream(split, sampler, batch_size, rng)
-    returns = not embeds or not embedding.trainable
-    n_val = len(split.val_tasks) if returns else None
-    history, failure = _train(network, stream, config, n_val)
-    learner = network.cpu().eval().learner.double()
+    init = initialize(split, embedding if trains_rows else None, config, previous)
+    network = build_network(split, init, config, previous)
+    history, failure = fit(network, split, init, config, rng)
     if embedding is not None:
         embedding.cpu().eval()
     state = MetaState(
         problem=NWAY,
-        network=ClassNetwork(learner),
+        network=NWayNetwork(network.cpu().eval().learner.double()),
         parameters=config.structure,
-        features=features,
+        features=init.features,
         targets=None,
         pooled=None,
         missing=preprocessing.missing,
@@ -92,73 +96,94 @@ def meta_train_nway(split, preprocessing, config, previous, rng):
         history=history,
         seen=preprocessing.seen,
     )
-    state = remember_classes(
-        state, config.architecture, split, embeds=embeds, seed=config.seed
+    read = state.rows if trains_rows else state.embedded_rows
+    return remember(state, read, split.memory_tasks, config.seed), failure
+
+
+def initialize(split, embedding, config, previous):
+    """Scales of the columns, and the linear discriminants of the training classes.
+
+    ``embedding`` is the one trained with the network, or None.
+
+    Returns
+    -------
+    init : Initialization
+    """
+    if previous is not None:
+        return Initialization(previous.features, embedding)
+    tasks = split.fitting_tasks
+    if embedding is None:
+        features = fit_features_of(tasks, "own", tasks.row_weights())
+    else:  # learned columns have one scale already
+        n = embedding.n_columns
+        features = FeatureScaler(np.zeros(n), np.ones(n))
+    init = Initialization(features, embedding)
+    if embedding is not None and embedding.trainable:
+        return init
+    found = select_discriminants(tasks, init.columns, features.scale, config.seed)
+    return init._replace(discriminants=found)
+
+
+def build_network(split, init, config, previous):
+    """The `SharedRowsNetwork` to train, with a new learner or the previous one."""
+    if previous is not None:
+        learner = copy.deepcopy(previous.network.learner).float().requires_grad_(True)
+    else:
+        n_columns = n_features = len(init.features.mean)
+        if init.discriminants is not None:
+            n_features = len(init.discriminants.between)
+        learner = make_nway_learner(config, n_columns, n_features)
+        if init.discriminants is not None:
+            learner.start_from(init.discriminants)
+    auxiliary = auxiliary_classifier(split, init.embedding)
+    return SharedRowsNetwork(
+        learner, init.embedding, config.augmentation, auxiliary, config.seed
     )
-    return state, failure
 
 
-def _train(network, stream, config, n_val):
-    """Calibrate a network, train it, then calibrate again.
+def fit(network, split, init, config, rng):
+    """Calibrate, train, select the adaptation, and calibrate again.
 
-    ``n_val`` is the number of validation tasks that say how far it then goes back to
-    its start, or None where that start is nothing to go back to.
+    A network whose columns are final is interpolated towards its initialization.
 
     Returns
     -------
     history : list of dict
     failure : NonFiniteLossError or None
     """
-    device = config.device
-    calibrate(network, stream.validation, device)
+    device, embedding, batch_size = config.device, init.embedding, config.batch_size
+    if embedding is not None:
+        batch_size = max(1, batch_size // EMBEDDED_LESS)
+    batches = GroupBatches(
+        split, lambda tasks: init.sampler(tasks, config), batch_size,
+        config.steps_per_epoch, rng,
+    )  # fmt: skip
+    validation = batches.validation
+    calibrate(network.to(device), validation, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
-    batches = EpisodeGroupBatches(stream, config.steps_per_epoch)
-    some = stream.validation[::2]  # all of them would take a tenth of the time
     criterion = QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
+    some = validation[::2]  # all of them would take a tenth of the time
     try:
         history = fit_network(network, batches, some, config, criterion)
     except NonFiniteLossError as error:
         failure, history = error, error.history
-    if n_val is not None:
-        interpolate_to_init(network, untrained, stream.validation, n_val, device)
-    choose_steps(network, stream.validation, device)
-    calibrate(network, stream.validation, device)
+    if embedding is None or not embedding.trainable:
+        n_val = len(split.val_tasks)
+        interpolate_to_init(network, untrained, validation, n_val, device)
+    select_adaptation(network, validation, device)
+    calibrate(network, validation, device)
     return history, failure
 
 
-def _scaler(split, embedding, previous):
-    """What scales the columns; those that are learned have one scale already."""
-    if previous is not None:
-        return previous.features
-    if embedding is not None:
-        n = embedding.n_columns
-        return FeatureScaler(np.zeros(n), np.ones(n))
-    return fit_features_of(
-        split.fitting_tasks, "own", split.fitting_tasks.row_weights()
+def remember(state, read, tasks, seed):
+    """The same state with the embeddings of the meta-training tasks.
+
+    ``read`` turns rows of the tasks into `Rows`.
+    """
+    embeddings, names = embed_tasks(state.network.learner, read, tasks, seed)
+    return replace(
+        state,
+        task_names=np.fromiter(names, object, len(names)),
+        task_embeddings=embeddings,
+        task_attention=np.ones(len(names)),
     )
-
-
-def _learner(config, split, features, columns, previous):
-    """The learner at its start: the closed form, where columns are known."""
-    if previous is not None:
-        learner = copy.deepcopy(unwrap(previous.network.learner)[0])
-        return learner.float().requires_grad_(True)
-    n_columns = len(features.mean)
-    discriminants, n_features = None, n_columns
-    if config.embedding is None or not config.embedding_trainable:
-        discriminants = choose_discriminants(
-            split.fitting_tasks, columns, features.scale, config.seed
-        )
-        n_features = len(discriminants.between)
-    kind = config.base_learner_name
-    with seeded(config.seed):
-        learner = config.architecture.nway(
-            n_columns, n_features,
-            embed_dim=config.embed_dim, n_heads=config.n_heads,
-            n_layers=config.n_layers,
-            linear_only=kind == "linear", by_gradient=kind == "mlp",
-            seed=config.seed,
-        )  # fmt: skip
-    if discriminants is not None:
-        learner.start_from(discriminants)
-    return learner

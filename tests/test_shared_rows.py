@@ -23,11 +23,11 @@ def tasks():
 
 
 def draw(tasks, n_way=(2, 4), n_support=(1, 5), n_episodes=64, n_query=8):
-    pools = NWaySampler(tasks, torch.tensor(tasks.X), n_way, n_support, n_query)
-    return pools, pools.draw(n_episodes, np.random.default_rng(0))
+    sampler = NWaySampler(tasks, torch.tensor(tasks.X), n_way, n_support, n_query)
+    return sampler, sampler.draw(n_episodes, np.random.default_rng(0))
 
 
-def test_rows_of_a_pool_are_of_one_task_and_carry_its_classes(tasks):
+def test_rows_of_a_group_are_of_one_task_and_carry_its_classes(tasks):
     _, batch = draw(tasks)
     starts = tasks.offsets
     for g, task in enumerate(batch.task):
@@ -55,7 +55,7 @@ def test_each_class_of_an_episode_has_support_and_query_rows(tasks):
         batch.support.shape)].any()  # fmt: skip
 
 
-def test_ways_and_shots_differ_between_episodes_of_a_pool(tasks):
+def test_ways_and_shots_differ_between_episodes_of_a_group(tasks):
     _, batch = draw(tasks)
     assert batch.support.shape[1] == EPISODES_PER_GROUP
     sizes = batch.support.sum(-1)
@@ -63,12 +63,12 @@ def test_ways_and_shots_differ_between_episodes_of_a_pool(tasks):
 
 
 def test_tasks_without_two_classes_of_two_rows_are_never_drawn(tasks):
-    pools, batch = draw(tasks)
-    assert [tasks.names[t] for t in pools.drawable] == ["a", "b"]
+    sampler, batch = draw(tasks)
+    assert [tasks.names[t] for t in sampler.drawable] == ["a", "b"]
     assert "none" not in {tasks.names[t] for t in batch.task}
 
 
-def test_pools_have_bounded_rows():
+def test_groups_have_bounded_rows():
     y = np.repeat(np.arange(30), 40)
     tasks = TaskCollection({"all": (np.zeros((len(y), 1)), y)})
     _, batch = draw(tasks, n_way=(20, 20), n_support=(1, 25), n_query=32)
@@ -81,10 +81,10 @@ def test_same_seed_same_draw(tasks):
         torch.testing.assert_close(value, getattr(again, name))
 
 
-def test_pools_of_tasks_with_shared_targets(tasks):
+def test_groups_of_tasks_with_shared_targets(tasks):
     y = np.linspace(0, 1, len(tasks.y), dtype=np.float32)
-    pools = SharedRowSampler(tasks, torch.tensor(tasks.X), y, (0, 6), 4)
-    batch = pools.draw(64, np.random.default_rng(0))
+    sampler = SharedRowSampler(tasks, torch.tensor(tasks.X), y, (0, 6), 4)
+    batch = sampler.draw(64, np.random.default_rng(0))
     rows = batch.x[batch.present][:, 0].long().numpy()
     np.testing.assert_array_equal(batch.y[batch.present], y[rows])
     n_support = batch.support.sum(-1)

@@ -1,6 +1,7 @@
-"""Classifiers of tasks that have classes of their own."""
+"""Classifiers of tasks with task-specific labels."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,8 @@ from skmeta import (
     TransformerMetaClassifier,
 )
 from skmeta._episodes.shared_rows import NWaySampler
-from skmeta._networks.learners.wrapper import unwrap
 from skmeta._networks.nway.plda import ABSENT
+from skmeta._networks.nway.similarity import embed_tasks
 from skmeta._training.shared_rows_network import SharedRowsNetwork
 from skmeta._training.validation import validation_loss
 from skmeta.model_selection import few_shot_scores
@@ -70,10 +71,13 @@ class OwnClasses:
         if key not in self.fitted:
             model = SYSTEMS[name](**self.tiny, **parameters)
             model.meta_fit(own_tasks())
-            with torch.no_grad():  # attention has hardly begun to say something
+            state = model.meta_state_
+            with torch.no_grad():  # attention has hardly any effect yet
                 generator = torch.Generator().manual_seed(0)
-                for p in model.meta_state_.network.parameters():
+                for p in state.network.parameters():
                     p += 0.05 * torch.randn(p.shape, generator=generator)
+            embeddings, _ = embed_tasks(state.network.learner, state.rows, own_tasks())
+            model._take_over(replace(state, task_embeddings=embeddings))
             self.fitted[key] = model
         return clone(self.fitted[key])
 
@@ -161,7 +165,7 @@ def test_integer_weights_are_repeats_and_zero_is_absence(name, own, support, que
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_a_prediction_hangs_on_its_own_row(name, own, support, query):
+def test_a_prediction_depends_on_its_own_row_only(name, own, support, query):
     model = own(name).fit(*support)
     together = model.predict_proba(query)
     alone = np.concatenate([model.predict_proba(row[None]) for row in query])
@@ -213,10 +217,10 @@ def test_episodes_at_once_are_as_one_by_one(name, own):
         episodes.append((X, y, X + 0.5))
     together = model.predict_episodes(episodes, return_proba=True)
     labels = model.predict_episodes(episodes)
-    for (X, y, X_query), p, said in zip(episodes, together, labels, strict=True):
+    for (X, y, X_query), p, predicted in zip(episodes, together, labels, strict=True):
         model.fit(X, y)
         np.testing.assert_allclose(p, model.predict_proba(X_query), atol=1e-8)
-        np.testing.assert_array_equal(said, model.predict(X_query))
+        np.testing.assert_array_equal(predicted, model.predict(X_query))
 
 
 # What can be looked at
@@ -241,19 +245,12 @@ def test_attributes_of_adaptation(name, own, support, query):
 
 
 @pytest.mark.parametrize("name", RELATED)
-def test_contributions_sum_to_the_probabilities(name, own, support, query):
+def test_contributions_are_those_of_the_support(name, own, support, query):
     model = own(name).set_params(device="cpu").fit(*support)
-    assert model.task_relations_.shape == (10,)
-    np.testing.assert_allclose(model.familiarity_, model.task_relations_.sum())
     given = model.contributions(query)
     assert given.shape == (len(query), 11, 3)
-    np.testing.assert_allclose(given.sum(1), model.predict_proba(query))
-    model.meta_state_.network.learner.relations.none.fill_(-20)  # all are related
-    model.fit(*support)
-    given = model.contributions(query)
-    assert model.familiarity_ > 0.99
-    assert given[:, :-1].sum() > 0.99 * given.sum()
-    np.testing.assert_allclose(given.sum(1), model.predict_proba(query))
+    assert (given[:, :-1] == 0).all()
+    np.testing.assert_array_equal(given[:, -1], model.predict_proba(query))
 
 
 @pytest.mark.parametrize("name", RELATED)
@@ -261,31 +258,44 @@ def test_relations_and_more_tasks(name, own, support, query):
     model = own(name)
     before = model.fit(*support).predict_proba(query)
     state = model.meta_state_
+    np.testing.assert_allclose(model.familiarity_, model.task_relations_.sum())
+    assert 0 < model.familiarity_ < 1
     more = {f"new {t}": clusters(3, 5, 200 + t) for t in range(3)}
     grown = clone(model).add_tasks(more)
     assert list(grown.task_names_[-3:]) == ["new 0", "new 1", "new 2"]
-    assert grown.relations(more).shape == (3, 13)
-    grown.fit(*support)
+    np.testing.assert_array_equal(grown.task_embeddings_[:10], model.task_embeddings_)
+    relations = grown.relations(more)
+    assert relations.shape == (3, 13)
+    assert ((relations > 0).sum(1) == 8).all()
+    assert (relations.sum(1) < 1).all()
+    np.testing.assert_array_equal(grown.fit(*support).predict_proba(query), before)
     assert grown.task_relations_.shape == (13,)
     assert model.meta_state_ is state
-    np.testing.assert_array_equal(model.fit(*support).predict_proba(query), before)
+    assert model.fit(*support).task_relations_.shape == (10,)
 
 
-def test_related_tasks_are_those_in_which_the_same_matters(tiny):
-    """Tasks whose classes differ in columns 0 and 1, or in 2 and 3 alone."""
+def test_a_task_of_meta_training_is_most_related_to_itself(own):
+    tasks = own_tasks()
+    relations = own("self-attention").relations(tasks)
+    np.testing.assert_array_equal(relations.argmax(1), np.arange(10))
+
+
+def test_related_tasks_are_those_with_a_similar_embedding(tiny):
+    """Tasks whose rows lie in one part of feature space, or in another."""
 
     def task(seed):
         X, y = clusters(6, 8, seed)
-        return (X[:, [2, 3, 0, 1]] if seed % 2 else X), y
+        return (X if seed % 2 else X + 5), y
 
     model = SelfAttentionMetaClassifier(shared_classes=False, **tiny)
     model.meta_fit([task(t) for t in range(24)])
-    learner = model.meta_state_.network.learner
-    learner.relations.none.fill_(-20)
-    learner.relations.by_evidence.fill_(0)
     for seed in (40, 41, 42, 43):
         relations = model.fit(*task(seed)).task_relations_
-        assert relations[seed % 2 :: 2].sum() > 0.8
+        assert relations[seed % 2 :: 2].sum() > 0.8 * relations.sum()
+
+
+def test_an_attention_classifier_has_no_relations(own, support):
+    assert not hasattr(own("attention").fit(*support), "task_relations_")
 
 
 # Any estimator as base learner
@@ -312,10 +322,10 @@ def test_other_base_learners(base_learner, own, support, query):
     np.testing.assert_allclose(p.sum(1), 1)
 
 
-# How classes are known to be a task's own
+# How task-specific labels are inferred
 
 
-def test_auto_tells_own_classes_from_shared_ones():
+def test_auto_tells_task_specific_from_shared_labels():
     own = own_tasks()
     shared = [(X, np.arange(len(X)) % 3) for X, _ in map(tuple_of, own)]
     assert has_task_specific_labels("auto", own)
@@ -329,11 +339,11 @@ def test_auto_tells_own_classes_from_shared_ones():
 def test_auto_says_what_it_found(tiny, capsys):
     model = AttentionMetaClassifier(**tiny | {"verbose": 1, "max_epochs": 1})
     model.meta_fit(own_tasks())
-    assert "each task has classes of its own" in capsys.readouterr().out
+    assert "the tasks have task-specific labels" in capsys.readouterr().out
     assert not hasattr(model, "classes_")
     shared = [(X, np.arange(len(X)) % 2) for X, _ in map(tuple_of, own_tasks())]
     model.set_params(pooled_estimator=None, task_attention=False).meta_fit(shared)
-    assert "each task has the classes of the others" in capsys.readouterr().out
+    assert "the tasks have shared labels" in capsys.readouterr().out
     np.testing.assert_array_equal(model.classes_, [0, 1])
 
 
@@ -368,9 +378,9 @@ def test_lazy_tasks_and_distributions(tiny):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_before_fit_no_class_is_known(name, own, query):
     model = own(name)
-    with pytest.raises(NotFittedError, match="classes of their own: call fit"):
+    with pytest.raises(NotFittedError, match="task-specific labels: call fit"):
         model.predict_proba(query)
-    with pytest.raises(NotFittedError, match="classes of their own: call fit"):
+    with pytest.raises(NotFittedError, match="task-specific labels: call fit"):
         model.transform(query)
 
 
@@ -409,11 +419,11 @@ def test_warm_start_goes_on(tiny):
     first = model.meta_state_.network.learner
     model.set_params(max_epochs=0).meta_fit(own_tasks())
     learner = model.meta_state_.network.learner
-    for p, q in zip(learner.base.parameters(), first.base.parameters(), strict=True):
-        if p is not learner.base.by_size:  # calibrated anew
+    for p, q in zip(learner.parameters(), first.parameters(), strict=True):
+        if p is not learner.calibration_coef:  # calibrated anew
             torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-6)
     shared = [(X, np.arange(len(X)) % 2) for X, _ in map(tuple_of, own_tasks())]
-    with pytest.raises(ValueError, match="share their classes, but those that warm"):
+    with pytest.raises(ValueError, match="have shared labels, but those that warm"):
         model.meta_fit(shared)
 
 
@@ -463,7 +473,7 @@ def test_errors_name_what_was_given(tiny, own, support):
         model.set_params(shared_classes=True).fit(*support)
 
 
-def test_scores_of_tasks_with_their_own_classes(own):
+def test_scores_of_tasks_with_task_specific_labels(own):
     scores = few_shot_scores(
         own("attention"), own_tasks(), n_support=(1, 5), n_episodes=2, random_state=0
     )
@@ -491,22 +501,22 @@ def test_scores_draw_so_many_rows_of_each_class():
     np.testing.assert_allclose(scores.scores[:, 1], 5.05)
 
 
-def test_held_out_loss_is_finite_with_classes_of_some_episodes_alone(own):
+def test_validation_loss_is_finite_with_classes_of_some_episodes_only(own):
     state = own("attention").meta_state_
     tasks = own_tasks()
     X = torch.from_numpy(state.features.transform(tasks.X, np.float64))
-    pools = NWaySampler(tasks, X, (2, 4), (1, 4), 8)
-    batch = pools.draw(32, np.random.default_rng(0))
+    sampler = NWaySampler(tasks, X, (2, 4), (1, 4), 8)
+    batch = sampler.draw(32, np.random.default_rng(0))
     loss = validation_loss(SharedRowsNetwork(state.network.learner), [batch])
     assert np.isfinite(loss)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_an_episode_hangs_on_its_support_alone(own, name):
-    learner = unwrap(own(name).meta_state_.network.learner)[0]
+def test_an_episode_depends_on_its_support_only(own, name):
+    learner = own(name).meta_state_.network.learner
     tasks = own_tasks()
-    pools = NWaySampler(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
-    batch = pools.draw(32, np.random.default_rng(0))
+    sampler = NWaySampler(tasks, torch.tensor(tasks.X), (2, 4), (1, 4), 8)
+    batch = sampler.draw(32, np.random.default_rng(0))
     with torch.no_grad():
         (logits,) = SharedRowsNetwork(learner).eval()(**batch.inputs())
         episodes = zip(logits, batch.target()[1] > 0, strict=True)

@@ -1,7 +1,7 @@
 import numpy as np
 
 from skmeta import TaskCollection
-from skmeta._training.nway.lda_init import choose_discriminants, discriminants, moments
+from skmeta._training.nway.lda_init import discriminants, moments, select_discriminants
 
 
 def collection(n_tasks, n_classes, rng, within):
@@ -41,7 +41,7 @@ def test_of_few_classes_the_covariance_between_them_is_that_of_all_rows():
 def test_choice_finds_the_column_that_tells_classes_apart():
     tasks = collection(30, 4, np.random.default_rng(0), np.array([0.3, 3, 3, 3]))
     scale = tasks.X.std(0)
-    found = choose_discriminants(tasks, lambda X: X / scale, scale, seed=0)
+    found = select_discriminants(tasks, lambda X: X / scale, scale, seed=0)
     first = np.abs(found.projection[0])
     assert first.argmax() == 0
     assert first[0] > 5 * first[1:].max()
@@ -50,7 +50,7 @@ def test_choice_finds_the_column_that_tells_classes_apart():
 def test_choice_from_one_task_and_the_same_seed():
     tasks = collection(1, 6, np.random.default_rng(1), 1.0)
     found, again = (
-        choose_discriminants(tasks, lambda X: X, np.ones(4), seed=3) for _ in range(2)
+        select_discriminants(tasks, lambda X: X, np.ones(4), seed=3) for _ in range(2)
     )
     np.testing.assert_array_equal(found.projection, again.projection)
     assert np.isfinite(found.projection).all()

@@ -5,14 +5,12 @@ from scipy.stats import multivariate_normal
 
 from skmeta._networks.nway.plda import (
     ABSENT,
-    class_evidence,
     class_logits,
     class_means,
-    class_scatter,
+    kernel_logits,
+    mask_absent,
     one_hot,
-    only_present,
     row_log_densities,
-    row_logits,
 )
 
 WITHIN, BETWEEN = np.array([0.5, 2.0]), np.array([3.0, 0.1])
@@ -21,7 +19,7 @@ CLASSES = np.array([0, 0, 2, 1, 2, 2])
 
 @pytest.fixture
 def rows():
-    """Rows (1, 6, 2) of three classes, and their shares (1, 6, 3)."""
+    """Rows (1, 6, 2) of three classes, and their responsibilitys (1, 6, 3)."""
     z = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 6, 2)))
     y = torch.from_numpy(CLASSES)[None]
     return z, one_hot(y, torch.ones_like(z[..., 0]))
@@ -46,8 +44,8 @@ def location(z, d):
 
 
 def test_means_are_the_posterior_of_normal_rows(rows):
-    z, share = rows
-    means = class_means(z, share, *variances())
+    z, responsibility = rows
+    means = class_means(z, responsibility, *variances())
     for c in range(3):
         for d in range(2):
             x, centre = z[0, c == CLASSES, d].numpy(), location(z, d)
@@ -59,9 +57,9 @@ def test_means_are_the_posterior_of_normal_rows(rows):
 
 
 def test_logits_are_the_log_density_of_a_row(rows):
-    z, share = rows
+    z, responsibility = rows
     within, between = variances()
-    means = class_means(z, share, within, between)
+    means = class_means(z, responsibility, within, between)
     query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
     found = class_logits(means, query, within)[0].numpy()
     expected = np.array([
@@ -76,17 +74,21 @@ def test_logits_are_the_log_density_of_a_row(rows):
     np.testing.assert_allclose(found - expected, found[0, 0] - expected[0, 0])
 
 
-def by_row(query, z, y, share, within):
-    return row_logits(row_log_densities(query, z, y, share, within), y, share.shape[2])
+def kernel(query, z, y, responsibility, within):
+    return kernel_logits(
+        row_log_densities(query, z, y, responsibility, within),
+        y,
+        responsibility.shape[2],
+    )
 
 
-def test_row_logits_are_a_kernel_density_of_each_class(rows):
-    z, share = rows
-    share = share * torch.tensor([1, 2, 0.5, 1, 1, 3])[:, None]
+def test_kernel_logits_are_a_kernel_density_of_each_class(rows):
+    z, responsibility = rows
+    responsibility = responsibility * torch.tensor([1, 2, 0.5, 1, 1, 3])[:, None]
     y, (within, _) = torch.from_numpy(CLASSES)[None], variances()
     query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
-    found = by_row(query, z, y, share, within)[0]
-    weight = share[0].numpy()
+    found = kernel(query, z, y, responsibility, within)[0]
+    weight = responsibility[0].numpy()
     expected = np.array([
         [
             sum(
@@ -104,74 +106,55 @@ def test_row_logits_are_a_kernel_density_of_each_class(rows):
 def test_one_row_a_class_says_what_its_mean_says():
     z = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 3, 2)))
     y = torch.arange(3)[None]
-    share, within = one_hot(y, torch.ones(1, 3).double()), variances()[0]
-    means = class_means(z, share, within, 1e9 * within)
+    responsibility, within = one_hot(y, torch.ones(1, 3).double()), variances()[0]
+    means = class_means(z, responsibility, within, 1e9 * within)
     query = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 4, 2)))
-    said = class_logits(means, query, within).softmax(-1)
+    expected = class_logits(means, query, within).softmax(-1)
     torch.testing.assert_close(
-        by_row(query, z, y, share, within).softmax(-1), said, rtol=1e-6, atol=1e-6
+        kernel(query, z, y, responsibility, within).softmax(-1),
+        expected,
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 
 def test_far_rows_and_rows_of_no_weight_say_nothing_that_is_not_finite(rows):
-    z, share = rows
+    z, responsibility = rows
     y, (within, _) = torch.from_numpy(CLASSES)[None], variances()
     left_out = torch.tensor([1, 0, 1, 1, 1, 1])
     far = (1e4 + z).requires_grad_(True)
-    found = by_row(far, z, y, share * left_out[:, None], within)
+    found = kernel(far, z, y, responsibility * left_out[:, None], within)
     kept = [0, 2, 3, 4, 5]
-    expected = by_row(far, z[:, kept], y[:, kept], share[:, kept], within)
+    expected = kernel(far, z[:, kept], y[:, kept], responsibility[:, kept], within)
     torch.testing.assert_close(found, expected)
     (slope,) = torch.autograd.grad(found.sum(), far)
     assert torch.isfinite(slope).all()
 
 
-def test_evidence_is_the_marginal_likelihood(rows):
-    z, share = rows
-    within, between = (v[:, None].expand(1, 2, -1).clone() for v in variances())
-    within[:, 1] *= 3
-    found = class_evidence(class_scatter(z, share), within, between)
-    expected = sum(
-        multivariate_normal.logpdf(
-            z[0, c == CLASSES, d], np.full((c == CLASSES).sum(), location(z, d)),
-            covariance((c == CLASSES).sum(), d),
-        )
-        for c in range(3) for d in range(2)
-    )  # fmt: skip
-    constant = -0.5 * z[0].numel() * np.log(2 * np.pi)
-    np.testing.assert_allclose(found[0, 0], expected - constant)
-    assert found[0, 1] != found[0, 0]
-
-
 def test_weights_are_repeats_and_padding_is_nothing(rows):
-    z, share = rows
+    z, responsibility = rows
     count = torch.tensor([2, 1, 1, 3, 0, 1])
     index = torch.arange(6).repeat_interleave(count)
     within, between = variances()
-    weighed = class_means(z, share * count[:, None], within, between)
-    repeated = class_means(z[:, index], share[:, index], within, between)
+    weighed = class_means(z, responsibility * count[:, None], within, between)
+    repeated = class_means(z[:, index], responsibility[:, index], within, between)
     torch.testing.assert_close(weighed, repeated)
-    evidence = [
-        class_evidence(class_scatter(*some), within[:, None], between[:, None])
-        for some in ((z, share * count[:, None]), (z[:, index], share[:, index]))
-    ]
-    torch.testing.assert_close(*evidence)
 
 
 def test_classes_without_a_row_have_no_probability(rows):
-    z, share = rows
+    z, responsibility = rows
     within, between = variances()
-    fewer, more = share, torch.cat([share, torch.zeros(1, 6, 2)], 2)
+    fewer, more = responsibility, torch.cat([responsibility, torch.zeros(1, 6, 2)], 2)
     means = [class_means(z, s, within, between) for s in (fewer, more)]
-    logits = [only_present(class_logits(m, z, within), m) for m in means]
+    logits = [mask_absent(class_logits(m, z, within), m) for m in means]
     torch.testing.assert_close(logits[1][..., :3], logits[0])
     assert (logits[1][..., 3:] == ABSENT).all()
     assert (logits[1].softmax(-1)[..., 3:] == 0).all()
 
 
 def test_prototypes_are_the_limit_of_wide_means(rows):
-    z, share = rows
+    z, responsibility = rows
     within = torch.ones(1, 2, dtype=torch.float64)
-    means = class_means(z, share, within, 1e9 * within)
-    average = share.transpose(1, 2) @ z / share.sum(1)[..., None]
+    means = class_means(z, responsibility, within, 1e9 * within)
+    average = responsibility.transpose(1, 2) @ z / responsibility.sum(1)[..., None]
     torch.testing.assert_close(means.mean, average, rtol=1e-6, atol=1e-6)

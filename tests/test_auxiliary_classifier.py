@@ -11,13 +11,12 @@ from skmeta._episodes.shared_rows import NWaySampler
 from skmeta._networks.learners.predictive import Categorical
 from skmeta._training.loop import QueryLoss
 from skmeta._training.nway.auxiliary_classifier import (
-    SPEED,
+    WEIGHT_SCALE,
     AuxiliaryClassifier,
     AuxiliaryLoss,
     auxiliary_classifier,
 )
-from skmeta._training.nway.labels import numbered_classes
-from skmeta.tasks import LazyTasks
+from skmeta._training.nway.labels import number_classes
 
 N_COLUMNS = 3
 
@@ -33,12 +32,12 @@ def tasks():
 
 @pytest.fixture
 def batch(tasks):
-    pools = NWaySampler(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
-    return pools.draw(40, np.random.default_rng(0))
+    sampler = NWaySampler(tasks, torch.arange(len(tasks.y))[:, None], (2, 4), (1, 2), 8)
+    return sampler.draw(40, np.random.default_rng(0))
 
 
 def test_classes_are_numbered_task_after_task(tasks):
-    task, known = numbered_classes(tasks)
+    task, known = number_classes(tasks)
     pairs = [(t, str(label)) for t, label in zip(task, tasks.y, strict=True)]
     assert [pairs.index(pair) for pair in sorted(set(pairs))] == [
         np.flatnonzero(known == c)[0] for c in range(9)
@@ -53,17 +52,17 @@ def test_each_row_is_told_from_all_classes_of_its_task_and_no_others(tasks, batc
     losses = classes(columns, batch.task, batch.row, batch.present)
     assert set(batch.task.tolist()) == {0, 1, 2}
     assert (losses[~batch.present] == 0).all()
-    task, known = numbered_classes(tasks)
+    task, known = number_classes(tasks)
     rows = batch.x[batch.present][:, 0].numpy()
     for row, column, loss in zip(rows, columns, losses[batch.present], strict=True):
         of_task = np.unique(known[task == task[row]])
         weights = classes.weights[of_task]
-        logits = SPEED * (weights[:, :-1] @ column + weights[:, -1])
+        logits = WEIGHT_SCALE * (weights[:, :-1] @ column + weights[:, -1])
         right = torch.tensor(list(of_task).index(known[row]))
         torch.testing.assert_close(loss, F.cross_entropy(logits, right))
 
 
-def test_loss_counts_known_classes_at_the_query_rows():
+def test_loss_adds_the_auxiliary_loss_at_the_query_rows():
     logits, of_known = Categorical(torch.randn(2, 3, 4)), torch.rand(2, 3)
     y = torch.tensor([[0, 1, 2], [3, 0, 0]])
     weight = torch.tensor([[1.0, 0, 2], [0, 1, 0]])
@@ -81,15 +80,13 @@ def test_loss_counts_known_classes_at_the_query_rows():
         (True, True, 36, False),
     ],
 )
-def test_when_there_are_known_classes(tasks, monkeypatch, lazy, trainable, most, found):
+def test_when_there_is_a_classifier(tasks, monkeypatch, lazy, trainable, most, found):
     monkeypatch.setattr("skmeta._training.nway.auxiliary_classifier.MAX_WEIGHTS", most)
-    sources = SimpleNamespace(
-        tasks=LazyTasks(list(tasks)) if lazy else tasks, examples=tasks
-    )
+    split = SimpleNamespace(fitting_tasks=tasks, in_memory=not lazy)
     embedding = SimpleNamespace(n_columns=N_COLUMNS, trainable=trainable)
-    classes = auxiliary_classifier(sources, embedding)
+    classes = auxiliary_classifier(split, embedding)
     assert (classes is not None) == found
-    assert auxiliary_classifier(sources, None) is None
+    assert auxiliary_classifier(split, None) is None
 
 
 def test_an_embedding_is_trained_by_them_and_they_are_dropped(tasks, monkeypatch):
