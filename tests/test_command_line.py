@@ -401,7 +401,7 @@ def test_tables_that_cannot_be_used_end_with_a_sentence_and_2(tmp_path, capsys):
             capsys, arguments(tmp_path, table="scores.parquet", **{name: "tags"})
         )
         assert "'tags' holds" in error
-        assert "type list<element: int64>, [1, 0] say" in error
+        assert "type list<element: int64>, e.g. [1, 0]" in error
     frame["score"] = (1000 * (frame.score - frame.score.min() + 1.1)).map(
         "{:.0f}".format
     )
