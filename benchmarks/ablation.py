@@ -60,7 +60,6 @@ OF_TRANSFORMER = {
     "relations": {"system": {"relations": None}},
     "decoded relations": {"system": {"relations": Relations}},
     "row decoder": {"system": {"row_decoder": None}},
-    "other kinds": {"system": {"kernel_averaging": None}},
     "Transformer": {
         "system": {
             "encoder": AttentionPooling, "relations": Relations, "row_decoder": None
@@ -68,7 +67,7 @@ OF_TRANSFORMER = {
     },
     "closed-form base learner": {
         "system": {
-            "relations": None, "kernel_averaging": None, "row_decoder": decoder_alone
+            "relations": None, "row_decoder": decoder_alone
         },
         "max_correction": 1e6,
     },

@@ -94,9 +94,10 @@ def main():
     options, results = open_results(parser, key=("kernel",))
     warnings.simplefilter("ignore", ConvergenceWarning)
     start = time.process_time()
+    others = {"kernel_averaging": True} if options.system == "transformer" else {}
     learner = REGRESSORS[options.system](
         pooled_estimator=None, n_support=(3, 46), max_epochs=options.max_epochs,
-        random_state=options.seed,
+        random_state=options.seed, **others,
     ).meta_fit(RBFDraws())  # fmt: skip
     meta_fit_seconds, n_epochs = time.process_time() - start, len(learner.history_)
     results.heading(

@@ -42,7 +42,11 @@ class SmoothFunctions:
 
 
 learner = TransformerMetaRegressor(
-    pooled_estimator=None, n_support=(3, 30), max_epochs=6, random_state=0
+    kernel_averaging=True,
+    pooled_estimator=None,
+    n_support=(3, 30),
+    max_epochs=6,
+    random_state=0,
 )
 learner.meta_fit(SmoothFunctions())
 

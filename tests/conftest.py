@@ -66,7 +66,9 @@ ESTIMATORS = {
     "three-mlp": AttentionMetaClassifier("mlp", None, task_attention=False),
     "regressor-estimator": SelfAttentionMetaRegressor(Ridge(), Ridge()),
     "three-estimator": SelfAttentionMetaClassifier(LogisticRegression(), None),
-    "regressor-transformer": TransformerMetaRegressor(pooled_estimator=Ridge()),
+    "regressor-transformer": TransformerMetaRegressor(
+        pooled_estimator=Ridge(), kernel_averaging=True
+    ),
     "binary-transformer": TransformerMetaClassifier(pooled_estimator=None),
 }
 

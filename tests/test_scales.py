@@ -31,7 +31,9 @@ LEARNERS = {
     "mlp": AttentionMetaRegressor("mlp", Ridge()),
     "forest": AttentionMetaRegressor(RandomForestRegressor(5, random_state=0), None),
     "self-attention": SelfAttentionMetaRegressor(pooled_estimator=None),
-    "transformer": TransformerMetaRegressor(pooled_estimator=None),
+    "transformer": TransformerMetaRegressor(
+        pooled_estimator=None, kernel_averaging=True
+    ),
 }
 BASELINES = {
     "boosting": PooledRegressor(random_state=0),

@@ -40,7 +40,6 @@ class Parameters(MetaFitted):
         "embedding_trainable",
     )
     _ranges: ClassVar = {"n_support": 0}
-    _kernel_averaging = False
     _parameter_constraints: dict = {
         "base_learner": [
             StrOptions(set(BASE_LEARNERS)),
@@ -267,7 +266,6 @@ class Parameters(MetaFitted):
             embedding_parameters={
                 name[n:]: v for name, v in self._embedding_parameters().items()
             },
-            kernel_averaging=self._kernel_averaging,
             monitor=monitor,
             **settings,
         )

@@ -12,31 +12,32 @@ from .._networks.relations.decoder import DecodedRelations
 from .docstrings import fill_docstring
 from .related import RelatedClassifier, RelatedRegressor
 
-SYSTEM = Architecture(
-    TransformerEncoder,
-    DecodedRelations,
-    RowDecodingLearner,
-)
+SYSTEM = Architecture(TransformerEncoder, DecodedRelations, RowDecodingLearner)
 
 
 @fill_docstring
 class TransformerMetaRegressor(RelatedRegressor):
     """Transformer meta-learner for regression tasks.
 
-    The process of a task is that of an `AttentionMetaRegressor`, read off what a
-    Transformer encoder makes of the support; a Transformer decoder, in which each query
-    row attends to the encoded support, corrects its posterior,
+    A Transformer encodes the support and conditions the GP of `AttentionMetaRegressor`.
+    A Transformer decoder, in which each query row attends to the encoded support,
+    corrects the posterior of the GP,
 
         y(x) = m(x) + s(x) a(x) + exp(b(x)) (f(x) - m(x)),  f ~ GP posterior,
 
-    with m and s the posterior's mean and deviation. Corrections are idle when
-    meta-training begins, and are kept as far as held-out tasks fare better with them.
-    Once it is meta-trained, a task may also resemble one of meta-training, as in
-    `SelfAttentionMetaRegressor`, with relations decoded from the encoded rows; or be a
-    function of another kind than any seen: rougher, faster, or periodic along a
-    column, by its marginal likelihood.
+    with m and s the posterior's mean and standard deviation. The corrections a and b
+    are zero before meta-training, and are kept as far as they lower the loss on
+    validation tasks. Relations to the meta-training tasks are those of
+    `SelfAttentionMetaRegressor`, decoded from the encoded rows.
 
     {parameters}
+    kernel_averaging : bool, default=False
+        Average the predictions of the GP with those of GPs with other kernels, rougher,
+        faster, or periodic along a feature, weighted by their marginal likelihood on
+        the task: for tasks whose functions may differ in kind from those of
+        meta-training. `fit` and `predict` take longer.
+
+        .. versionadded:: 0.2
 
     Attributes
     ----------
@@ -80,7 +81,64 @@ class TransformerMetaRegressor(RelatedRegressor):
     """
 
     _architecture = SYSTEM
-    _kernel_averaging = True
+    _parameter_constraints = RelatedRegressor._parameter_constraints | {
+        "kernel_averaging": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        base_learner="gp",
+        pooled_estimator="auto",
+        *,
+        kernel_averaging=False,
+        task_attention="auto",
+        embedding=None,
+        embedding_trainable=True,
+        augmentation=None,
+        embed_dim=48,
+        n_heads=4,
+        n_layers=2,
+        n_support=(0, 25),
+        n_query=32,
+        max_epochs=200,
+        steps_per_epoch=50,
+        batch_size=32,
+        lr=1e-3,
+        validation_fraction=0.2,
+        patience=15,
+        callbacks=None,
+        device="auto",
+        random_state=None,
+        verbose=0,
+        warm_start=False,
+        **embedding__,
+    ):
+        super().__init__(
+            base_learner,
+            pooled_estimator,
+            task_attention=task_attention,
+            embedding=embedding,
+            embedding_trainable=embedding_trainable,
+            augmentation=augmentation,
+            embed_dim=embed_dim,
+            n_heads=n_heads,
+            n_layers=n_layers,
+            n_support=n_support,
+            n_query=n_query,
+            max_epochs=max_epochs,
+            steps_per_epoch=steps_per_epoch,
+            batch_size=batch_size,
+            lr=lr,
+            validation_fraction=validation_fraction,
+            patience=patience,
+            callbacks=callbacks,
+            device=device,
+            random_state=random_state,
+            verbose=verbose,
+            warm_start=warm_start,
+            **embedding__,
+        )
+        self.kernel_averaging = kernel_averaging
 
 
 @fill_docstring
