@@ -19,8 +19,7 @@ from .._networks.learners.laplace import Posterior
 from .._preprocessing.scaling import ClassCodec
 from .._training.state import MetaState
 from ..baselines import _mixed_effects, _pooled
-from ..baselines._shared_gp import GaussianProcessPosterior
-from ..baselines._shared_latent_gp import LatentPosterior
+from ..baselines._shared_gp import GaussianProcessPosterior, LatentPosterior
 from ..exceptions import SavedFileError
 
 FORMAT_NAMES = {

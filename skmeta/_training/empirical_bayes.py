@@ -28,7 +28,9 @@ MAX_SPREADS = 5.0
 EVAL_EVERY = 25
 
 
-def fit_prior(learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS):
+def fit_prior(
+    learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD
+):
     """Maximise a marginal likelihood by the hyperparameters that all tasks share.
 
     Each has a normal prior around where it starts.
@@ -46,13 +48,15 @@ def fit_prior(learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS):
         ``evaluate()`` gives the learner's loss on validation tasks; the state of the
         lowest, which may be the first, is left in it.
     n_steps : int
+    linear_spread : float
+        Sd of the normal priors of the linear part's parameters.
 
     Returns
     -------
     loss : float
         The lowest that ``evaluate`` gave; infinite without one.
     """
-    groups = _hyperparameters(learner)
+    groups = _hyperparameters(learner, linear_spread)
     parameters = [p for group, _, _ in groups for p in group]
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
@@ -126,10 +130,10 @@ def fit_prior_to_task(learner, rows, y):
     move(found.x)
 
 
-def _hyperparameters(learner):
+def _hyperparameters(learner, linear_spread=LINEAR_SPREAD):
     """Those that are fitted, alone with gradients: [(group, rate, spread), ...]."""
     groups = [
-        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
+        (learner.prior.linear_parameters(), LINEAR_RATE, linear_spread),
         (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
     ]
     learner.requires_grad_(False)  # what is idle costs no gradients

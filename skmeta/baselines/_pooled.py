@@ -18,13 +18,13 @@ from .._classical.logistic_mixed_model import (
 from .._classical.pooled import PooledPredictor, fit_pooled, fit_single_task
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.design_matrix import design_matrix, fit_design
-from .._preprocessing.scaling import FeatureScaler, TargetScaler, offset_of
+from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler, offset_of
 from ._base import ClassifierBaseline, RegressorBaseline
-from ._shared_gp import SharedGaussianProcess, fit_shared_gaussian_process
-from ._shared_latent_gp import (
+from ._shared_gp import (
     LatentPosterior,
+    SharedGaussianProcess,
     SharedLatentProcess,
-    fit_shared_latent_process,
+    fit_shared_gp,
 )
 
 
@@ -161,9 +161,10 @@ class PooledRegressor(RegressorBaseline):
         residual = tasks.y - targets.offset - pooled.out_of_fold[:, 0]
         residual /= targets.scale
         if self.adapt == "gp":
-            model = fit_shared_gaussian_process(
-                design, residual, tasks.offsets, random_state=rng
+            kernel = fit_shared_gp(
+                tasks, scaler, targets, pooled.out_of_fold, random_state=rng
             )
+            model = SharedGaussianProcess(1.0, kernel)
         else:
             fixed = np.empty((len(residual), 0))
             model = fit_linear_mixed_model(
@@ -295,13 +296,11 @@ class PooledClassifier(ClassifierBaseline):
         design = design[:, columns]
         model = None
         if self.adapt == "gp":
-            model = fit_shared_latent_process(
-                design,
-                np.searchsorted(classes, tasks.y),
-                pooled.out_of_fold,
-                tasks.offsets,
+            kernel = fit_shared_gp(
+                tasks, scaler, ClassCodec(classes), pooled.out_of_fold, len(classes),
                 random_state=rng,
-            )
+            )  # fmt: skip
+            model = SharedLatentProcess(kernel)
         elif self.adapt is not None:
             model = fit_logistic_mixed_model(
                 np.empty((len(design), 0)),
