@@ -111,8 +111,8 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
     intercept_ : float
         Intercept shared by all tasks.
     random_effects_cov_ : ndarray of shape (1 + n_features, 1 + n_features)
-        Covariance S of the random effects in units of `X`, the intercept first; zero for
-        columns without a random slope.
+        Covariance S of the random effects in units of `X`, the intercept first; zero
+        for columns without a random slope.
     noise_variance_ : float
         Variance s2 of the noise.
     random_effects_ : ndarray of shape (1 + n_features,)
@@ -246,8 +246,8 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
     intercept_ : float
         Intercept shared by all tasks.
     random_effects_cov_ : ndarray of shape (1 + n_features, 1 + n_features)
-        Covariance S of the random effects in units of `X`, the intercept first; zero for
-        columns without a random slope.
+        Covariance S of the random effects in units of `X`, the intercept first; zero
+        for columns without a random slope.
     random_effects_ : ndarray of shape (1 + n_features,)
         Posterior mode of u_g for the task adapted to, the intercept first.
     n_iter_ : int
