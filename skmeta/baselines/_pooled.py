@@ -119,11 +119,13 @@ class PooledRegressor(_Pooled, RegressorBaseline):
         scaler, design = fit_design(tasks, None)
         columns = self._adapted_columns(design, tasks.offsets)
         targets = TargetScaler.fit(tasks.y, offset)
+        residual = (tasks.y - targets.offset - offset[:, 0]) / targets.scale
         if self.adapt == "gp":
             kernel = fit_shared_gp(tasks, scaler, targets, offset, random_state=rng)
-            model = SharedGaussianProcess(1.0, kernel)
+            exact = not residual.any()  # there is no noise to be seen
+            scale = np.finfo(float).eps if exact else 1.0
+            model = SharedGaussianProcess(scale, kernel)
         else:
-            residual = (tasks.y - targets.offset - offset[:, 0]) / targets.scale
             model = fit_linear_mixed_model(
                 np.empty((len(residual), 0)), design[:, columns], residual,
                 tasks.offsets, tol=1e-6,
