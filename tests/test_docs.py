@@ -149,6 +149,30 @@ def test_shapes_are_as_commented(page, names, short, few_reactions):
             assert size in (None, found), expression
 
 
+def test_what_was_tried_is_where_the_table_says():
+    text = (ROOT / "docs/tried.md").read_text(encoding="utf-8")
+    table = text.split("| where |\n", 1)[1].split("\n\n", 1)[0].splitlines()[1:]
+    n_names = 0
+    for row in table:
+        idea, _, where = (cell.strip() for cell in row.strip("|").split(" | "))
+        if "removed" in where:
+            continue
+        path = None
+        for quoted in re.findall("`(.*?)`", where):
+            if "/" in quoted:  # a file or folder, of a benchmark with its arguments
+                name = quoted.split()[0]
+                found = [p for p in (ROOT / "skmeta" / name, ROOT / name) if p.exists()]
+                assert found, f"{idea}: {name}"
+                path = found[0]
+                continue
+            assert path is not None, f"{idea}: {quoted} is in no file"
+            for name in quoted.split("."):
+                known = re.search(rf"\b{name}\b", path.read_text(encoding="utf-8"))
+                assert known, f"{idea}: {name} is not in {path.name}"
+            n_names += 1
+    assert n_names > 20
+
+
 def anchors(path):
     """Anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
