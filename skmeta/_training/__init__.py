@@ -1,1 +1,4 @@
-"""Behind `meta_fit`."""
+"""Behind `meta_fit`: split, initialisation, loop, validation.
+
+And the state that `fit` and `predict` run.
+"""
