@@ -61,7 +61,9 @@ class Baseline(MetaFitted):
     A subclass provides `_check_params()`, `_learn(tasks, validation_tasks)` and
     `_learn_alone(X, y)`, which return a prior, `_publish_prior(prior)`, which sets
     fitted attributes, and `_condition(prior, X, y)`, which returns what the rows of a
-    task, possibly none, say about it.
+    task, possibly none, say about it. For prediction a `RegressorBaseline` provides
+    `_mean_and_variance(X, prior, task)`, and a `ClassifierBaseline`
+    `_probabilities(X, prior, task)`, where `task` is what `_condition` returned.
     """
 
     _adaptation = ("_prior", "_task")
@@ -202,7 +204,10 @@ class Baseline(MetaFitted):
 
 
 class RegressorBaseline(RegressorMixin, Baseline):
-    """A baseline whose prior and task give mean and variance of a target."""
+    """A baseline whose prior and task give mean and variance of a target.
+
+    A subclass provides `_mean_and_variance(X, prior, task)`, two arrays (n_rows,).
+    """
 
     def predict(self, X, return_std=False):
         """Predict the target of each row.
@@ -238,7 +243,10 @@ class RegressorBaseline(RegressorMixin, Baseline):
 
 
 class ClassifierBaseline(ClassifierMixin, Baseline):
-    """A baseline whose prior and task give class probabilities."""
+    """A baseline whose prior and task give class probabilities.
+
+    A subclass provides `_probabilities(X, prior, task)`, (n_rows, n_classes).
+    """
 
     def predict_proba(self, X):
         """Predict class probabilities of each row.

@@ -25,7 +25,14 @@ class Architecture(NamedTuple):
 
     ``encoder`` the class of its task encoder; ``relations`` the class that relates a
     task to those in memory, or None; ``row_decoder`` the class of the learner that
-    decodes each query row, or None. With task-specific labels all have one network.
+    decodes each query row, or None. With task-specific labels all have one network,
+    with an encoder of its own.
+
+    An encoder is a torch module that is made with the keywords ``n_features``,
+    ``n_offset``, ``n_targets``, ``embed_dim``, ``column_dim``, ``n_heads``,
+    ``n_layers`` and ``seed``, and keeps ``embed_dim`` as an attribute. Called with
+    ``(rows, target)`` it gives a `TaskEncoding`, whose ``tokens`` and ``log_weight``
+    the `RowDecodingLearner` and `DecodedRelations` need.
     """
 
     encoder: type
