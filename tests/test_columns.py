@@ -200,7 +200,9 @@ def test_another_number_of_columns_is_refused_of_arrays_too(door, name, learned)
 
 def test_a_warm_start_says_how_to_start_anew(learned):
     model = clone(learned["attention"]).set_params(warm_start=True)
-    with pytest.raises(ValueError, match="or set warm_start=False to start anew"):
+    with pytest.raises(
+        ValueError, match="or set warm_start=False to train from scratch"
+    ):
         model.meta_fit(having(SWAPPED))
     X = KNOWN["task 0"][0]
     np.testing.assert_array_equal(model.predict(X), learned["attention"].predict(X))

@@ -94,7 +94,7 @@ def test_not_meta_fitted_warning(meta_fitted):
     with pytest.warns(NotMetaFittedWarning) as caught:
         AttentionMetaRegressor(random_state=0).fit(X, y)
     (warning,) = caught
-    for word in ("AttentionMetaRegressor", "these rows alone", "Call meta_fit(tasks)"):
+    for word in ("AttentionMetaRegressor", "these rows only", "Call meta_fit(tasks)"):
         assert word in str(warning.message)
     assert issubclass(NotMetaFittedWarning, UserWarning)
 

@@ -21,7 +21,8 @@ UNEQUAL_SHARE = 0.25
 """Share of the episodes whose classes have unequal numbers of rows."""
 
 MAX_DRAWS = 100
-"""Draws of lazy or sampled tasks until one has two classes of two rows, at most."""
+"""Maximum number of draws of lazy or sampled tasks until one has two classes of two
+rows."""
 
 N_VALIDATION, VALIDATION_GROUPS = 128, 4
 """Validation episodes in all, and groups in a batch of them."""

@@ -1,7 +1,7 @@
 """Relations between tasks with task-specific labels: similarity of task embeddings.
 
-The labels of other tasks say nothing about the classes of a new one, so other tasks do
-not enter its predictions. The relation of a task with the embedding e to the
+The labels of other tasks carry no information about the classes of a new one, so other
+tasks do not enter its predictions. The relation of a task with the embedding e to the
 meta-training task j with the embedding e_j is
 
     p_j = exp(s_j) / (exp(s_0) + sum_k exp(s_k)),    s_j = -|e - e_j|^2 / (2 h^2),  (1)

@@ -23,7 +23,7 @@ DEGREES_OF_FREEDOM = 4.0
 
 
 class SupportResidual(NamedTuple):
-    """What a likelihood takes of B supports and T remembered tasks."""
+    """Inputs of a likelihood: B supports and T tasks in memory."""
 
     y: torch.Tensor  # (B, S)
     values: torch.Tensor  # (B, T, S, C) functions of the tasks at the support
@@ -154,7 +154,7 @@ class CategoricalLikelihood:
     """Class labels, by a softmax of the latent functions."""
 
     max_related = 4  # each costs a Laplace approximation
-    max_log_weight = 0.0  # evidence that is taken row by row is overstated as it is
+    max_log_weight = 0.0  # the row-by-row evidence is overconfident already
 
     def evidence(self, support):
         """Log likelihood of a `SupportResidual` under each task, row by row, (B, T).
