@@ -193,7 +193,7 @@ class KernelAveragingLearner(LearnerWrapper):
         return (prior.columns(rows) * (-prior.length_scale).exp()).double()
 
     def _posterior(self, adapted, query):
-        """(Columns, whitened covariance), means and variances (B, M, Q) of other GPs."""
+        """(Columns, whitened covariances), means and variances (B, M, Q)."""
         core, gp = unwrap(self.base, adapted.base)
         averaged, columns = adapted.alternatives, self._columns(query)
         _, mean = core.prior.network(query, gp.encoding, gp.theta)

@@ -28,7 +28,7 @@ PERIODIC_LENGTHS, PERIODIC_NOISE, PERIODIC_RATE = (0.2, 0.5, 1.5), 1e-3, 0.3
 scales in radians, noise and rate of the prior of the variance of periodic kernels."""
 
 N_FINER, FINER_LENGTHS = 21, (0.1, 0.15, 0.22, 0.33, 0.5, 0.8, 1.3, 2.0)
-"""Number of frequencies about the best of these, and length scales, in the refinement."""
+"""Number of frequencies about the best of these, and length scales, when refining."""
 
 MAX_COLUMNS = 4
 """Number of columns, the most relevant ones, that a function may be periodic in."""
