@@ -275,6 +275,12 @@ def varying_columns(design, offsets):
     return np.flatnonzero((np.array(std) > 1e-6).mean(axis=0) > 0.2)
 
 
+def random_columns(design, offsets, slopes):
+    """Columns with random effects: the first, which is the intercept, and slopes."""
+    varying = varying_columns(design, offsets) if slopes else []
+    return np.r_[0, varying].astype(int)
+
+
 def ridge_matrix(penalty, X):
     """Penalty of each column of `X`, as a diagonal matrix."""
     return np.diag(np.broadcast_to(penalty, X.shape[1]).astype(float))

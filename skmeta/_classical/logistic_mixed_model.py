@@ -74,6 +74,16 @@ class LogisticMixedModel:
         return RandomEffects(mean[0], cov[0])
 
 
+def averaged_probabilities(logit, variance):
+    """Probabilities (n_rows, 2) of 0 and 1, averaged over normal log-odds.
+
+    MacKay (1992), The evidence framework applied to classification networks; Bishop
+    (2006), Pattern Recognition and Machine Learning, equations 4.153 and 4.154.
+    """
+    second = expit(logit / np.sqrt(1 + np.pi * variance / 8))
+    return np.column_stack([1 - second, second])
+
+
 def fit_logistic_mixed_model(
     X,
     Z,

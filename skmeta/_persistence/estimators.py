@@ -8,8 +8,7 @@ from .. import baselines
 from .._estimators import attention, self_attention, transformer
 from .._estimators.base import MetaLearner
 from ..baselines._base import Baseline, BaselineState
-from ..baselines._shared_gp import GaussianProcessPosterior
-from ..baselines._shared_latent_gp import LatentPosterior
+from ..baselines._shared_gp import GaussianProcessPosterior, LatentPosterior
 from ..exceptions import SavedFileError
 from .meta_learners import (
     check_predicts,

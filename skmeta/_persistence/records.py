@@ -18,16 +18,13 @@ from .._classical.linear_mixed_model import RandomEffects
 from .._networks.learners.laplace import Posterior
 from .._preprocessing.scaling import ClassCodec
 from .._training.state import MetaState
-from ..baselines import _mixed_effects, _pooled
-from ..baselines._shared_gp import GaussianProcessPosterior
-from ..baselines._shared_latent_gp import LatentPosterior
+from ..baselines._priors import MixedPrior, PooledPrior
+from ..baselines._shared_gp import GaussianProcessPosterior, LatentPosterior
 from ..exceptions import SavedFileError
 
 FORMAT_NAMES = {
     ClassCodec: "LabelEncoder",
     Posterior: "LaplacePosterior",
-    _mixed_effects._Prior: "MixedPrior",
-    _pooled._Prior: "PooledPrior",
 }
 """What files call a class, if that is not its present name."""
 
@@ -59,7 +56,7 @@ NAMES = {
     for kind in _records_in(
         [
             *field_types(MetaState).values(),
-            _mixed_effects._Prior | _pooled._Prior,
+            MixedPrior | PooledPrior,
             RandomEffects | GaussianProcessPosterior | LatentPosterior,
         ]
     )

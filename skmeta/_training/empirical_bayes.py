@@ -28,7 +28,9 @@ MAX_SPREADS = 5.0
 EVAL_EVERY = 25
 
 
-def fit_prior(learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS):
+def fit_prior(
+    learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD
+):
     """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
     Each has a normal prior around its initial value.
@@ -46,13 +48,15 @@ def fit_prior(learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS):
         ``evaluate()`` returns the loss on validation tasks. The state with the lowest
         loss, possibly the initial one, is kept.
     n_steps : int
+    linear_spread : float
+        Standard deviation of the normal priors of the parameters of the linear part.
 
     Returns
     -------
     loss : float
         The lowest loss of ``evaluate``; infinite without it.
     """
-    groups = _hyperparameters(learner)
+    groups = _hyperparameters(learner, linear_spread)
     parameters = [p for group, _, _ in groups for p in group]
     spreads = [spread for group, _, spread in groups for _ in group]
     first = best = [p.detach().clone() for p in parameters]
@@ -126,10 +130,10 @@ def fit_prior_to_task(learner, rows, y):
     move(found.x)
 
 
-def _hyperparameters(learner):
+def _hyperparameters(learner, linear_spread=LINEAR_SPREAD):
     """Hyperparameters to fit, [(group, rate, sd), ...]; only they require gradients."""
     groups = [
-        (learner.prior.linear_parameters(), LINEAR_RATE, LINEAR_SPREAD),
+        (learner.prior.linear_parameters(), LINEAR_RATE, linear_spread),
         (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
     ]
     learner.requires_grad_(False)  # no gradients of unused parameters

@@ -1,6 +1,6 @@
 """Attention between task embeddings, trained to predict how tasks are related.
 
-The target is the relation of a whole task to the remembered ones, by the evidence of
+The target is the relation of a whole task to those in memory, by the evidence of
 all its rows; the input is the encoding of a small support. The loss is cross-entropy.
 """
 
@@ -18,7 +18,7 @@ N_EPISODES, N_VALIDATION_EPISODES = 2048, 512
 N_STEPS, EVAL_EVERY = 300, 50
 RATE, SIMILARITY_BATCH, DECODER_BATCH = 3e-3, 256, 32
 N_DECODED = 64
-"""Maximum number of remembered tasks in a step of training the decoder."""
+"""Maximum number of tasks in memory in a step of training the decoder."""
 
 N_TARGET_ROWS = 64
 """Maximum number of rows of a task that its target is computed from."""

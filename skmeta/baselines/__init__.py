@@ -1,4 +1,4 @@
-"""The rivals: what a meta-learner has to beat, as estimators of the same three states.
+"""Classical models of many tasks, as estimators with the states of a meta-learner.
 
 `meta_fit` learns from many tasks, `fit` adapts to one, `predict` predicts for it;
 after `meta_fit` and before `fit`, `predict` is the zero-shot prediction.

@@ -1,56 +1,22 @@
-"""Mixed-effects models as estimators: the classical way to learn from many tasks."""
-
-from dataclasses import dataclass
+"""Mixed-effects models as estimators: the classical model of many tasks."""
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import is_classifier
 
 from .._classical.linear_mixed_model import (
     LinearMixedModel,
     fit_linear_mixed_model,
-    varying_columns,
+    random_columns,
 )
 from .._classical.logistic_mixed_model import (
-    LogisticMixedModel,
+    averaged_probabilities,
     fit_logistic_mixed_model,
 )
-from .._preprocessing.column_reduction import ReducedScaler, fit_features
+from .._preprocessing.column_reduction import fit_features
 from .._preprocessing.design_matrix import design_matrix, fit_design
-from .._preprocessing.scaling import FeatureScaler, TargetScaler
+from .._preprocessing.scaling import TargetScaler
 from ._base import ClassifierBaseline, RegressorBaseline
-
-
-@dataclass(frozen=True, eq=False)
-class _Prior:
-    """A mixed model of standardised rows and targets."""
-
-    scaler: FeatureScaler | ReducedScaler
-    y_mean: float
-    y_scale: float
-    columns: np.ndarray
-    model: LinearMixedModel | LogisticMixedModel
-    classes: np.ndarray | None = None
-    y_offset: float = 0.0
-
-    @property
-    def targets(self):
-        """What standardises the targets."""
-        return TargetScaler(self.y_mean, self.y_scale, self.y_offset)
-
-    def in_units(self):
-        """Matrix that takes effects of standardised rows to those of raw ones.
-
-        Shape (1 + n_features, 1 + n_columns), the intercept first.
-        """
-        matrix, offset = self.scaler.affine()
-        intercept = np.r_[1.0, np.zeros(matrix.shape[1])]
-        slopes = np.vstack([offset, matrix.T])
-        return self.y_scale * np.column_stack([intercept, slopes])
-
-    def random_in_units(self):
-        """The columns of :meth:`in_units` that belong to random effects."""
-        return self.in_units()[:, self.columns]
+from ._priors import MixedPrior
 
 
 class _MixedEffects:
@@ -65,9 +31,8 @@ class _MixedEffects:
 
     def _learn(self, tasks, validation_tasks):
         scaler, design = fit_design(tasks, "shared" if is_classifier(self) else None)
-        columns = np.array([0])
-        if self.random_slopes is not None:
-            columns = np.r_[columns, varying_columns(design, tasks.offsets)]
+        slopes = self.random_slopes is not None
+        columns = random_columns(design, tasks.offsets, slopes)
         return self._fit_model(scaler, design, columns, tasks.y, tasks.offsets)
 
     def _penalty(self, design):
@@ -89,7 +54,7 @@ class _MixedEffects:
 
     @property
     def random_effects_cov_(self):
-        """Covariance of a task's departures; made when asked for, as it may be large.
+        """Covariance of a task's random effects, computed on access.
 
         Shape (1 + n_features, 1 + n_features), the intercept first. Needs meta-fitted
         or adapted.
@@ -103,7 +68,7 @@ class _MixedEffects:
 
     @property
     def random_effects_(self):
-        """Posterior mean of the task's departure from `intercept_` and `coef_`.
+        """Posterior mean of the task's random effects.
 
         Shape (1 + n_features,), the intercept first. Needs adapted.
         """
@@ -115,20 +80,20 @@ class _MixedEffects:
 
 
 class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
-    """Linear mixed-effects model: shared coefficients, and departures of each task.
+    """Linear mixed-effects model: fixed effects, and random effects of each task.
 
     For task g,
 
         y = X (b + u_g) + e,  u_g ~ N(0, S),  e ~ N(0, s2),
 
     with an intercept in X. `meta_fit` finds b, S and s2 by maximum likelihood; `fit`
-    computes the posterior of a new task's u_g, in closed form. The departures are
-    drawn towards zero the more, the fewer rows a task has.
+    computes the posterior of a new task's u_g, in closed form. The random effects are
+    shrunk towards zero the more, the fewer rows a task has.
 
     Parameters
     ----------
     random_slopes : {"full", "diagonal"} or None, default="diagonal"
-        Covariance S of the departures: of any form, independent for standardised
+        Covariance S of the random effects: of any form, independent for standardised
         columns, or of the intercept alone. Columns that vary within a fifth of the
         tasks or fewer get no random slope.
     ridge : float, default=1.0
@@ -146,7 +111,7 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
     intercept_ : float
         Intercept shared by all tasks.
     random_effects_cov_ : ndarray of shape (1 + n_features, 1 + n_features)
-        Covariance S of a task's departures in units of `X`, the intercept first; zero
+        Covariance S of the random effects in units of `X`, the intercept first; zero
         for columns without a random slope.
     noise_variance_ : float
         Variance s2 of the noise.
@@ -169,8 +134,9 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
     ``MixedLM.fit(reml=False)`` of statsmodels and ``lmer(..., REML = FALSE)`` of the R
     package lme4. When new, `fit` is a ridge regression.
 
-    Of more than 64 columns, the model sees the 32 that tell most of the targets one by
-    one, and 32 principal components of all; its coefficients are given for all columns.
+    Of more than 64 columns, the model sees the 32 that are most associated with the
+    targets one by one, and 32 principal components of all; its coefficients are given
+    for all columns.
 
     References
     ----------
@@ -213,7 +179,7 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
 
     @staticmethod
     def _prior_of(scaler, targets, columns, model):
-        return _Prior(
+        return MixedPrior(
             scaler, targets.mean, targets.scale, columns, model, y_offset=targets.offset
         )
 
@@ -235,15 +201,14 @@ class MixedEffectsRegressor(_MixedEffects, RegressorBaseline):
         self.noise_variance_ = prior.y_scale**2 * float(prior.model.noise_variance)
 
     def _condition(self, prior, X, y):
-        design = design_matrix(X, prior.scaler)
-        residual = prior.targets.transform(y, np.float64) - design @ prior.model.coef
-        return prior.model.posterior(design[:, prior.columns], residual)
+        mean, Z = prior.fixed(X)
+        return prior.model.posterior(Z, prior.targets.transform(y, np.float64) - mean)
 
     def _mean_and_variance(self, X, prior, task):
-        design = design_matrix(X, prior.scaler)
-        departure, variance = task.predict(design[:, prior.columns])
-        mean = design @ prior.model.coef + departure
-        return prior.targets.inverse_transform(mean), prior.y_scale**2 * variance
+        mean, Z = prior.fixed(X)
+        effect, variance = task.predict(Z)
+        mean = prior.targets.inverse_transform(mean + effect)
+        return mean, prior.y_scale**2 * variance
 
 
 class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
@@ -261,7 +226,7 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
     Parameters
     ----------
     random_slopes : {"full", "diagonal"} or None, default="diagonal"
-        Covariance S of the departures: of any form, independent for standardised
+        Covariance S of the random effects: of any form, independent for standardised
         columns, or of the intercept alone. Columns that vary within a fifth of the
         tasks or fewer get no random slope.
     ridge : float, default=1.0
@@ -281,7 +246,7 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
     intercept_ : float
         Intercept shared by all tasks.
     random_effects_cov_ : ndarray of shape (1 + n_features, 1 + n_features)
-        Covariance S of a task's departures in units of `X`, the intercept first; zero
+        Covariance S of the random effects in units of `X`, the intercept first; zero
         for columns without a random slope.
     random_effects_ : ndarray of shape (1 + n_features,)
         Posterior mode of u_g for the task adapted to, the intercept first.
@@ -300,8 +265,9 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
     -----
     When new, `fit` is a ridge-penalised logistic regression.
 
-    Of more than 64 columns, the model sees the 32 that tell most of the targets one by
-    one, and 32 principal components of all; its coefficients are given for all columns.
+    Of more than 64 columns, the model sees the 32 that are most associated with the
+    targets one by one, and 32 principal components of all; its coefficients are given
+    for all columns.
 
     References
     ----------
@@ -355,7 +321,7 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
             offsets,
             **self._settings(design),
         )
-        return _Prior(scaler, 0.0, 1.0, columns, model, classes)
+        return MixedPrior(scaler, 0.0, 1.0, columns, model, classes)
 
     def _learn_alone(self, X, y):
         scaler = fit_features(X, y, np.zeros(len(y), dtype=int), "shared")
@@ -367,14 +333,10 @@ class MixedEffectsClassifier(_MixedEffects, ClassifierBaseline):
         self.classes_ = prior.classes
 
     def _condition(self, prior, X, y):
-        design = design_matrix(X, prior.scaler)
-        y = (y == prior.classes[1]).astype(float)
-        logit = design @ prior.model.coef
-        return prior.model.posterior(design[:, prior.columns], y, logit)
+        logit, Z = prior.fixed(X)
+        return prior.model.posterior(Z, (y == prior.classes[1]).astype(float), logit)
 
     def _probabilities(self, X, prior, task):
-        design = design_matrix(X, prior.scaler)
-        departure, variance = task.predict(design[:, prior.columns])
-        logit = design @ prior.model.coef + departure
-        second = expit(logit / np.sqrt(1 + np.pi * variance / 8))
-        return np.column_stack([1 - second, second])
+        logit, Z = prior.fixed(X)
+        effect, variance = task.predict(Z)
+        return averaged_probabilities(logit + effect, variance)

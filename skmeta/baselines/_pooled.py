@@ -1,79 +1,52 @@
-"""A pooled estimator, adapted to a task by what its residuals have in common."""
+"""A pooled estimator, adapted to a task by a model of the residuals of all tasks."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import softmax
 from sklearn.utils import check_random_state
 
-from .._classical.linear_mixed_model import (
-    LinearMixedModel,
-    fit_linear_mixed_model,
-    varying_columns,
-)
+from .._classical.linear_mixed_model import fit_linear_mixed_model, random_columns
 from .._classical.logistic_mixed_model import (
-    LogisticMixedModel,
+    averaged_probabilities,
     fit_logistic_mixed_model,
 )
-from .._classical.pooled import PooledPredictor, fit_pooled, fit_single_task
-from .._preprocessing.column_reduction import ReducedScaler
-from .._preprocessing.design_matrix import design_matrix, fit_design
-from .._preprocessing.scaling import FeatureScaler, TargetScaler, offset_of
+from .._classical.pooled import fit_pooled, fit_single_task
+from .._preprocessing.design_matrix import fit_design
+from .._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler, offset_of
 from ._base import ClassifierBaseline, RegressorBaseline
-from ._shared_gp import SharedGaussianProcess, fit_shared_gaussian_process
-from ._shared_latent_gp import (
-    LatentPosterior,
-    SharedLatentProcess,
-    fit_shared_latent_process,
-)
+from ._priors import PooledPrior
+from ._shared_gp import SharedGaussianProcess, SharedLatentProcess, fit_shared_gp
 
 
-@dataclass(frozen=True, eq=False)
-class _Prior:
-    """A pooled predictor, and a model of how tasks depart from it."""
+class _Pooled:
+    """What regression and classification share."""
 
-    pooled: PooledPredictor
-    scaler: FeatureScaler | ReducedScaler
-    columns: np.ndarray
-    model: (
-        LinearMixedModel
-        | LogisticMixedModel
-        | SharedGaussianProcess
-        | SharedLatentProcess
-        | None
-    )
-    targets: TargetScaler = field(default=TargetScaler(0.0, 1.0))
+    def __init__(self, estimator=None, adapt=None, random_state=None):
+        self.estimator = estimator
+        self.adapt = adapt
+        self.random_state = random_state
 
-    def design(self, X):
-        """Columns that the adaptation sees, (n_rows, n_columns)."""
-        return design_matrix(X, self.scaler)[:, self.columns]
+    def _check_params(self):
+        if self.adapt not in (None, "intercept", "slopes", "gp"):
+            raise ValueError(
+                f"adapt={self.adapt!r} is none of None, 'intercept', 'slopes' and 'gp'."
+            )
 
-    def expected(self, X):
-        """Pooled predictions (n_rows,) of regression, on the scale of the model."""
-        predicted = self.pooled.predict(X)[:, 0]
-        return (predicted - self.targets.mean) / self.targets.scale
+    def _adapted_columns(self, design, offsets):
+        """Columns of the design matrix that the model of residuals sees."""
+        if self.adapt is None:
+            return np.empty(0, dtype=int)
+        if self.adapt == "gp":  # it has its own constant
+            return np.arange(1, design.shape[1])
+        return random_columns(design, offsets, slopes=self.adapt == "slopes")
 
-
-def _adapted_columns(adapt, design, offsets):
-    """Columns of the design matrix that `adapt` is about."""
-    if adapt is None:
-        return np.empty(0, dtype=int)
-    if adapt == "intercept":
-        return np.array([0])
-    if adapt == "slopes":
-        return np.r_[0, varying_columns(design, offsets)]
-    return np.arange(1, design.shape[1])  # "gp", which has a constant of its own
+    def _publish_prior(self, prior):
+        self.pooled_estimator_ = prior.pooled.estimator
 
 
-def _check_adapt(adapt):
-    if adapt not in (None, "intercept", "slopes", "gp"):
-        raise ValueError(
-            f"adapt={adapt!r} is none of None, 'intercept', 'slopes' and 'gp'."
-        )
-
-
-class PooledRegressor(RegressorBaseline):
-    """Any regressor on the rows of all tasks, adapted to a task by its residuals.
+class PooledRegressor(_Pooled, RegressorBaseline):
+    """Any regressor on the rows of all tasks, adapted to each task by its residuals.
 
     `meta_fit` fits the estimator to the rows of all meta-training tasks, and a model
     of each task's residuals to its out-of-fold predictions. `fit` conditions that
@@ -113,8 +86,8 @@ class PooledRegressor(RegressorBaseline):
     -----
     When new, `fit` fits the estimator to the rows given and adapts nothing; the
     standard deviation is then that of the residuals of these very rows. The adaptation
-    sees standardised columns; of more than 64, the 32 that tell most of the targets one
-    by one, and 32 principal components of all.
+    sees standardised columns; of more than 64, the 32 that are most associated with the
+    targets one by one, and 32 principal components of all.
 
     References
     ----------
@@ -136,79 +109,61 @@ class PooledRegressor(RegressorBaseline):
     array([2.9])
     """
 
-    def __init__(self, estimator=None, adapt=None, random_state=None):
-        self.estimator = estimator
-        self.adapt = adapt
-        self.random_state = random_state
-
-    def _check_params(self):
-        _check_adapt(self.adapt)
-
     def _learn(self, tasks, validation_tasks):
         rng = check_random_state(self.random_state)
         pooled = fit_pooled(
-            self.estimator,
-            tasks,
-            validation_tasks=validation_tasks,
-            task_type="regression",
-            random_state=rng,
-            offset=offset_of(tasks.y),
-        )
+            self.estimator, tasks, validation_tasks=validation_tasks,
+            task_type="regression", random_state=rng, offset=offset_of(tasks.y),
+        )  # fmt: skip
+        offset, pooled = pooled.out_of_fold, replace(pooled, out_of_fold=None)
         scaler, design = fit_design(tasks, None)
-        columns = _adapted_columns(self.adapt, design, tasks.offsets)
-        design = design[:, columns]
-        targets = TargetScaler.fit(tasks.y, pooled.out_of_fold)
-        residual = tasks.y - targets.offset - pooled.out_of_fold[:, 0]
-        residual /= targets.scale
+        columns = self._adapted_columns(design, tasks.offsets)
+        targets = TargetScaler.fit(tasks.y, offset)
         if self.adapt == "gp":
-            model = fit_shared_gaussian_process(
-                design, residual, tasks.offsets, random_state=rng
-            )
+            kernel = fit_shared_gp(tasks, scaler, targets, offset, random_state=rng)
+            model = SharedGaussianProcess(1.0, kernel)
         else:
-            fixed = np.empty((len(residual), 0))
+            residual = (tasks.y - targets.offset - offset[:, 0]) / targets.scale
             model = fit_linear_mixed_model(
-                fixed, design, residual, tasks.offsets, tol=1e-6
-            )
-        pooled = replace(pooled, out_of_fold=None)
-        return _Prior(pooled, scaler, columns, model, targets)
+                np.empty((len(residual), 0)), design[:, columns], residual,
+                tasks.offsets, tol=1e-6,
+            )  # fmt: skip
+        return PooledPrior(pooled, scaler, columns, model, targets)
 
     def _learn_alone(self, X, y):
         offset = offset_of(y)
         pooled = fit_single_task(
-            self.estimator,
-            X,
-            y - offset,
-            task_type="regression",
+            self.estimator, X, y - offset, task_type="regression",
             random_state=self.random_state,
-        )
+        )  # fmt: skip
         predicted = pooled.predict(X)
         targets = TargetScaler.fit(y, predicted)
         residual = (y - offset - predicted[:, 0]) / targets.scale
         none = np.empty((len(y), 0))
         model = fit_linear_mixed_model(none, none, residual, np.array([0, len(y)]))
         columns = np.empty(0, dtype=int)
-        return _Prior(pooled, FeatureScaler.fit(X), columns, model, targets)
+        return PooledPrior(pooled, FeatureScaler.fit(X), columns, model, targets)
 
     def _publish_prior(self, prior):
-        self.pooled_estimator_ = prior.pooled.estimator
+        super()._publish_prior(prior)
         self.target_offset_ = prior.targets.offset
 
     def _condition(self, prior, X, y):
-        residual = prior.targets.transform(y, np.float64) - prior.expected(X)
+        residual = prior.targets.transform(y, np.float64) - prior.offset(X)
         return prior.model.posterior(prior.design(X), residual)
 
     def _mean_and_variance(self, X, prior, task):
         residual, variance = task.predict(prior.design(X))
-        mean = prior.targets.inverse_transform(prior.expected(X) + residual)
+        mean = prior.targets.inverse_transform(prior.offset(X) + residual)
         return mean, prior.targets.scale**2 * variance
 
 
-class PooledClassifier(ClassifierBaseline):
-    """Any classifier on the rows of all tasks, adapted to a task by its log-odds.
+class PooledClassifier(_Pooled, ClassifierBaseline):
+    """Any classifier on the rows of all tasks, adapted to each task by its log-odds.
 
     `meta_fit` fits the estimator to the rows of all meta-training tasks, and a model
-    of how each task departs from its out-of-fold log-odds. `fit` conditions that model
-    on the rows of a new task, by Laplace's approximation.
+    of the residual of each task from its out-of-fold log-odds. `fit` conditions that
+    model on the rows of a new task, by Laplace's approximation.
 
     Parameters
     ----------
@@ -243,8 +198,8 @@ class PooledClassifier(ClassifierBaseline):
     Notes
     -----
     When new, `fit` fits the estimator to the rows given and adapts nothing. The
-    adaptation sees standardised columns; of more than 64, the 32 that tell most of the
-    targets one by one, and 32 principal components of all.
+    adaptation sees standardised columns; of more than 64, the 32 that are most
+    associated with the targets one by one, and 32 principal components of all.
 
     Examples
     --------
@@ -263,19 +218,9 @@ class PooledClassifier(ClassifierBaseline):
     array([[0.2, 0.8]])
     """
 
-    def __init__(self, estimator=None, adapt=None, random_state=None):
-        self.estimator = estimator
-        self.adapt = adapt
-        self.random_state = random_state
-
-    def _check_params(self):
-        _check_adapt(self.adapt)
-
     def _learn(self, tasks, validation_tasks):
-        labels = (
-            [tasks.y] if validation_tasks is None else [tasks.y, validation_tasks.y]
-        )
-        classes = np.unique(np.concatenate(labels))
+        known = [tasks] if validation_tasks is None else [tasks, validation_tasks]
+        classes = np.unique(np.concatenate([some.y for some in known]))
         if self.adapt in ("intercept", "slopes") and len(classes) != 2:
             raise ValueError(
                 f"adapt={self.adapt!r} needs two classes, got {len(classes)}: "
@@ -283,71 +228,57 @@ class PooledClassifier(ClassifierBaseline):
             )
         rng = check_random_state(self.random_state)
         pooled = fit_pooled(
-            self.estimator,
-            tasks,
-            validation_tasks=validation_tasks,
-            task_type="classification",
-            classes=classes,
-            random_state=rng,
-        )
+            self.estimator, tasks, validation_tasks=validation_tasks,
+            task_type="classification", classes=classes, random_state=rng,
+        )  # fmt: skip
+        offset, pooled = pooled.out_of_fold, replace(pooled, out_of_fold=None)
         scaler, design = fit_design(tasks, "shared")
-        columns = _adapted_columns(self.adapt, design, tasks.offsets)
-        design = design[:, columns]
-        model = None
+        columns, model = self._adapted_columns(design, tasks.offsets), None
         if self.adapt == "gp":
-            model = fit_shared_latent_process(
-                design,
-                np.searchsorted(classes, tasks.y),
-                pooled.out_of_fold,
-                tasks.offsets,
+            kernel = fit_shared_gp(
+                tasks, scaler, ClassCodec(classes), offset, len(classes),
                 random_state=rng,
-            )
+            )  # fmt: skip
+            model = SharedLatentProcess(kernel)
         elif self.adapt is not None:
             model = fit_logistic_mixed_model(
-                np.empty((len(design), 0)),
-                design,
-                (tasks.y == classes[1]).astype(float),
-                _log_odds(pooled.out_of_fold),
+                np.empty((len(design), 0)), design[:, columns],
+                (tasks.y == classes[1]).astype(float), _log_odds(offset),
                 tasks.offsets,
-            )
-        pooled = replace(pooled, out_of_fold=None)
-        return _Prior(pooled, scaler, columns, model)
+            )  # fmt: skip
+        return PooledPrior(pooled, scaler, columns, model)
 
     def _learn_alone(self, X, y):
         pooled = fit_single_task(
-            self.estimator,
-            X,
-            y,
-            task_type="classification",
+            self.estimator, X, y, task_type="classification",
             random_state=self.random_state,
-        )
-        return _Prior(pooled, FeatureScaler.fit(X), np.empty(0, dtype=int), None)
+        )  # fmt: skip
+        return PooledPrior(pooled, FeatureScaler.fit(X), np.empty(0, dtype=int), None)
 
     def _publish_prior(self, prior):
-        self.pooled_estimator_ = prior.pooled.estimator
+        super()._publish_prior(prior)
         self.classes_ = prior.pooled.classes
 
     def _condition(self, prior, X, y):
         if prior.model is None:
             return None
-        outputs, design = prior.pooled.predict(X), prior.design(X)
+        offset = prior.pooled.predict(X).astype(np.float64)
         if isinstance(prior.model, SharedLatentProcess):
             y = np.searchsorted(prior.pooled.classes, y) if len(y) else y
-            return prior.model.posterior(design, y, outputs.astype(np.float64))
+            return prior.model.posterior(prior.design(X), y, offset)
         y = (y == prior.pooled.classes[1]).astype(float)
-        return prior.model.posterior(design, y, _log_odds(outputs))
+        return prior.model.posterior(prior.design(X), y, _log_odds(offset))
 
     def _probabilities(self, X, prior, task):
-        outputs = prior.pooled.predict(X)
+        offset = prior.pooled.predict(X).astype(np.float64)
         if task is None:
-            return softmax(outputs.astype(np.float64), axis=1)
-        if isinstance(task, LatentPosterior):
-            return softmax(task.predict(prior.design(X), outputs.astype(np.float64)), 1)
-        departure, variance = task.predict(prior.design(X))
-        logit = _log_odds(outputs) + departure
-        second = expit(logit / np.sqrt(1 + np.pi * variance / 8))
-        return np.column_stack([1 - second, second])
+            return softmax(offset, axis=1)
+        if isinstance(prior.model, SharedLatentProcess):
+            return softmax(task.predict(prior.design(X), offset), axis=1)
+        residual, variance = task.predict(prior.design(X))
+        return averaged_probabilities(_log_odds(offset) + residual, variance)
 
 
 def _log_odds(outputs):
-    return (outputs[:, 1] - outputs[:, 0]).astype(np.float64)
+    """Of the second of two classes, from centred log-probabilities (n_rows, 2)."""
+    return outputs[:, 1].astype(np.float64) - outputs[:, 0]

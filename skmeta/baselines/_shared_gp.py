@@ -1,11 +1,13 @@
-"""A Gaussian process for each task, with hyperparameters shared by all tasks.
+"""A GP on what a pooled estimator leaves of each task, its hyperparameters shared.
 
-The function of every task is drawn from GP(0, k) with
+The function of every task, or the latent function of each of its classes, is drawn from
+GP(0, k) with
 
-    k(x, x') = v0 + sum_j v_j x_j x'_j + v_r exp(-sum_j (x_j - x'_j)^2 / (2 l_j^2)),
+    k(x, x') = v0 + sum_j v_j x_j x'_j + v_r exp(-sum_j (x_j - x'_j)^2 / (2 l_j^2)).
 
-and observed with noise. The hyperparameters maximise the marginal likelihood over the
-meta-training tasks; a new task is then conditioned on its rows in closed form.
+This is the GP base learner of the meta-learners, which no encoding conditions, with a
+diagonal covariance of the linear coefficients and without learned features. Its
+hyperparameters are fitted in the same way, to the marginal likelihood of all tasks.
 """
 
 from dataclasses import dataclass
@@ -14,207 +16,23 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-JITTER = 1e-8
-"""Added to the diagonal of a covariance, in units of its mean."""
+from .._episodes.batch import Rows
+from .._episodes.sampler import Episodes
+from .._networks.learners import gp_classification, gp_regression
+from .._networks.learners.factory import make_base_learner
+from .._networks.learners.gp_prior import no_encoding
+from .._networks.learners.laplace import Posterior
+from .._training.empirical_bayes import fit_prior
 
-LOG_BOUNDS = (-9.0, 5.0)
+N_TASKS, N_ROWS = 48, 32
+"""Maximum number of tasks, and of rows of each, in a step of the fit."""
 
+N_STEPS, LINEAR_SPREAD = 200, 1.0
+"""Steps, and sds of the normal priors of linear coefficients' sds; more and wider than
+in meta-training, where a mixed model is the start and validation tasks stop it."""
 
-@dataclass(frozen=True, eq=False)
-class SharedGaussianProcess:
-    """A process for every task, made by :func:`fit_shared_gaussian_process`.
-
-    Attributes
-    ----------
-    scale : float
-        Standard deviation of the meta-training targets; of zeros, that of rounding a
-        number of order one.
-    kernel : SharedKernel
-        Covariance of the targets in units of `scale`.
-    log_likelihoods : ndarray of shape (n_steps,)
-        Log marginal likelihood per row of the tasks drawn at each step.
-    """
-
-    scale: float
-    kernel: "SharedKernel"
-    log_likelihoods: np.ndarray
-
-    def posterior(self, X, y):
-        """Condition the process on the rows of a new task; on no rows it is the prior.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_rows, n_features)
-        y : ndarray of shape (n_rows,)
-
-        Returns
-        -------
-        posterior : GaussianProcessPosterior
-        """
-        X = torch.as_tensor(X, dtype=torch.float64)
-        y = torch.as_tensor(y / self.scale, dtype=torch.float64)
-        cholesky = torch.linalg.cholesky(self.kernel.noisy(X, torch.ones(len(X))))
-        weights = torch.cholesky_solve(y[:, None], cholesky)[:, 0]
-        return GaussianProcessPosterior(self.scale, self.kernel, X, cholesky, weights)
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianProcessPosterior:
-    """A shared process conditioned on one task's rows."""
-
-    scale: float
-    kernel: "SharedKernel"
-    X: torch.Tensor
-    cholesky: torch.Tensor
-    weights: torch.Tensor
-
-    def predict(self, X):
-        """Return mean and variance of a new observation at each row.
-
-        Rasmussen and Williams (2006), Gaussian Processes for Machine Learning,
-        algorithm 2.1.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n_rows, n_features)
-
-        Returns
-        -------
-        mean, variance : ndarray of shape (n_rows,)
-        """
-        X = torch.as_tensor(X, dtype=torch.float64)
-        cross = self.kernel(X, self.X)
-        explained = torch.linalg.solve_triangular(self.cholesky, cross.T, upper=False)
-        variance = self.kernel.diagonal(X) - explained.square().sum(dim=0)
-        variance = variance.clamp(min=0) + self.kernel.noise
-        mean = cross @ self.weights
-        return self.scale * mean.numpy(), self.scale**2 * variance.numpy()
-
-
-def fit_shared_gaussian_process(
-    X,
-    y,
-    offsets,
-    *,
-    n_steps=120,
-    lr=0.1,
-    max_tasks=48,
-    max_rows=32,
-    random_state=None,
-):
-    """Maximise the marginal likelihood of many tasks over shared hyperparameters.
-
-    Adam on the logarithms of the hyperparameters; each step draws tasks, and rows of
-    those with many.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_rows, n_features)
-        Standardised rows, one task after the other.
-    y : ndarray of shape (n_rows,)
-        Targets with mean near zero.
-    offsets : ndarray of shape (n_tasks + 1,)
-        Task g has the rows ``offsets[g]:offsets[g + 1]``.
-    n_steps, lr : int, float
-        Steps of Adam and their learning rate.
-    max_tasks, max_rows : int
-        Most tasks a step, and most rows of each.
-    random_state : int, RandomState instance or None, default=None
-        Draws tasks and rows. No global random state is touched.
-
-    Returns
-    -------
-    process : SharedGaussianProcess
-
-    References
-    ----------
-    Rasmussen, C. E., and Williams, C. K. I. (2006). Gaussian Processes for Machine
-    Learning, equation 2.30, summed over tasks.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skmeta.baselines._shared_gp import fit_shared_gaussian_process
-    >>> rng = np.random.default_rng(0)
-    >>> slope = np.repeat(rng.normal(size=30), 10)
-    >>> X = rng.normal(size=(300, 1))
-    >>> y = slope * X[:, 0] + 0.1 * rng.normal(size=300)
-    >>> process = fit_shared_gaussian_process(
-    ...     X, y, np.arange(0, 301, 10), random_state=0
-    ... )
-    >>> mean, variance = process.posterior(X[:3], 2 * X[:3, 0]).predict(np.eye(1))
-    >>> mean.round(1)
-    array([2.])
-    """
-    scale = float(np.sqrt(np.mean(np.square(y)))) or np.finfo(float).eps
-
-    def log_likelihood(kernel, rows, present):
-        x, r = padded(X, rows, present), padded(y / scale, rows, present)
-        return _log_marginal_likelihood(kernel, x, r, present)
-
-    kernel, log_likelihoods = maximise_over_tasks(
-        log_likelihood,
-        {"constant": 0.2, "smooth": 0.2, "noise": 0.5, "linear": 0.02},
-        X.shape[1],
-        offsets,
-        n_steps=n_steps,
-        lr=lr,
-        max_tasks=max_tasks,
-        max_rows=max_rows,
-        random_state=random_state,
-    )
-    return SharedGaussianProcess(scale, kernel, log_likelihoods)
-
-
-def maximise_over_tasks(
-    log_likelihood,
-    start,
-    n_features,
-    offsets,
-    *,
-    n_steps,
-    lr,
-    max_tasks,
-    max_rows,
-    random_state,
-):
-    """Maximise what tasks drawn at random say of a kernel, by Adam.
-
-    Parameters
-    ----------
-    log_likelihood : callable
-        ``log_likelihood(kernel, rows, present)``, a tensor of shape (), of what
-        `drawn_rows` gives.
-    start : dict
-        Where the variances of the kernel start.
-    n_features : int
-    offsets, n_steps, lr, max_tasks, max_rows, random_state
-        Of `fit_shared_gaussian_process`.
-
-    Returns
-    -------
-    kernel : SharedKernel
-    log_likelihoods : ndarray of shape (n_steps,)
-    """
-    rng = check_random_state(random_state)
-    values = [start["constant"], start["smooth"], start["noise"]]
-    values += [start["linear"]] * n_features
-    values += [1.5 * max(1, n_features) ** 0.5] * n_features  # length_scale
-    log_values = torch.tensor(values, dtype=torch.float64).log().requires_grad_()
-    adam = torch.optim.Adam([log_values], lr=lr)
-    log_likelihoods = []
-    for _ in range(n_steps):
-        rows, present = drawn_rows(offsets, max_tasks, max_rows, rng)
-        kernel = SharedKernel.of_log(log_values, n_features)
-        loss = -log_likelihood(kernel, rows, present)
-        adam.zero_grad()
-        loss.backward()
-        adam.step()
-        with torch.no_grad():
-            log_values.clamp_(*LOG_BOUNDS)
-        log_likelihoods.append(-loss.item())
-    kernel = SharedKernel.of_log(log_values.detach(), n_features)
-    return kernel, np.array(log_likelihoods)
+NO_FEATURES = -1e4
+"""Log variance of learned features that are not used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,70 +54,190 @@ class SharedKernel:
     length_scale: torch.Tensor
 
     @classmethod
-    def of_log(cls, log_values, n_features):
-        """Read the hyperparameters, in this order, off one vector of logarithms."""
-        values = log_values.exp()
-        return cls(*values[:3], *values[3:].split(n_features))
-
-    def __call__(self, A, B):
-        """Covariance (..., n_A, n_B) of rows A and B of shape (..., n, n_features)."""
-        B = B.transpose(-1, -2)
-        a, b = A / self.length_scale, B / self.length_scale[:, None]
-        distance = (
-            a.square().sum(dim=-1, keepdim=True)
-            + b.square().sum(dim=-2, keepdim=True)
-            - 2 * a @ b
+    def of(cls, prior):
+        """The covariance function of a `GaussianProcessPrior`."""
+        constant, *linear = prior.factor.detach().diagonal().double() ** 2
+        smooth, noise, length_scale = (
+            p.detach().double().exp()
+            for p in (prior.signal[0], prior.noise[0], prior.length_scale)
         )
-        smooth = self.smooth * torch.exp(-0.5 * distance.clamp(min=0))
-        return self.constant + (A * self.linear) @ B + smooth
+        linear = torch.stack(linear) if linear else length_scale[:0]
+        return cls(constant, smooth, noise, linear, length_scale)
 
-    def diagonal(self, A):
-        """Variance (..., n_A) at each row."""
-        return self.constant + A.square() @ self.linear + self.smooth
+    @torch.no_grad()
+    def learner(self, n_classes=None):
+        """The base learner with this covariance function, of regression by default."""
+        learner = _make_learner(len(self.linear), n_classes).double()
+        prior = learner.prior
+        variances = torch.cat([self.constant[None], self.linear])
+        prior.factor.copy_(variances.sqrt().diag())
+        prior.signal.fill_(self.smooth.log())
+        prior.noise.fill_(self.noise.log())
+        prior.length_scale.copy_(self.length_scale.log())
+        return learner.eval().requires_grad_(False)
 
-    def noisy(self, A, present):
-        """Covariance of the observations; absent rows are independent, of variance 1.
 
-        `present` is (..., n_rows), 1 for a row that is there and 0 for padding.
+@dataclass(frozen=True, eq=False)
+class SharedGaussianProcess:
+    """A GP of regression tasks.
+
+    Attributes
+    ----------
+    scale : float
+        Standard deviation that the hyperparameters are relative to.
+    kernel : SharedKernel
+    log_likelihoods : ndarray or None
+        In files of 0.1.0.
+    """
+
+    scale: float
+    kernel: SharedKernel
+    log_likelihoods: np.ndarray | None = None
+
+    def posterior(self, X, y):
+        """`GaussianProcessPosterior` given rows (n_rows, n_features), possibly none."""
+        learner, rows = self.kernel.learner(), _rows(X)
+        y = torch.as_tensor(y / self.scale, dtype=torch.float64)[None]
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        parts = rows.x[0], adapted.factor[0], adapted.alpha[0]
+        return GaussianProcessPosterior(self.scale, self.kernel, *parts)
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianProcessPosterior:
+    """A `SharedGaussianProcess` conditioned on the rows of one task.
+
+    ``cholesky`` is the factor of the covariance of their targets, and ``weights`` the
+    inverse of that covariance times the targets.
+    """
+
+    scale: float
+    kernel: SharedKernel
+    X: torch.Tensor
+    cholesky: torch.Tensor
+    weights: torch.Tensor
+
+    def predict(self, X):
+        """Mean and variance (n_rows,) of a new observation at each row."""
+        learner, support = self.kernel.learner(), _rows(self.X)
+        y = self.cholesky @ self.cholesky.T @ self.weights
+        adapted = gp_regression.Adapted(
+            *_seen(learner, support), support.weight, noise=None,
+            factor=self.cholesky[None], residual=y[None], alpha=self.weights[None],
+        )  # fmt: skip
+        mean, variance = learner.predict(adapted, _rows(X))
+        return self.scale * mean[0].numpy(), self.scale**2 * variance[0].numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class SharedLatentProcess:
+    """Latent GPs of classification tasks, around log-probabilities that are given.
+
+    ``log_likelihoods`` is in files of 0.1.0.
+    """
+
+    kernel: SharedKernel
+    log_likelihoods: np.ndarray | None = None
+
+    def posterior(self, X, y, mean):
+        """Condition on the rows of a new task, possibly none.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_rows, n_features)
+        y : ndarray of int, shape (n_rows,)
+            Positions of the classes.
+        mean : ndarray of shape (n_rows, n_classes)
+            Log-probabilities.
+
+        Returns
+        -------
+        posterior : LatentPosterior
         """
-        covariance = self(A, A) * present[..., :, None] * present[..., None, :]
-        size = (self.diagonal(A) * present).sum(dim=-1, keepdim=True)
-        noise = self.noise + JITTER * size / present.sum(dim=-1, keepdim=True)
-        diagonal = torch.where(present > 0, noise, torch.ones_like(noise))
-        return covariance + torch.diag_embed(diagonal)
+        n_hidden = int(len(X) == 0)  # one row of weight 0 stands for none
+        X, mean = (np.pad(rows, [(0, n_hidden), (0, 0)]) for rows in (X, mean))
+        y = torch.as_tensor(np.pad(y, (0, n_hidden)).astype(int))[None]
+        learner, rows = self.kernel.learner(mean.shape[1]), _rows(X, mean)
+        rows = rows._replace(weight=rows.weight - n_hidden)
+        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
+        return LatentPosterior(self.kernel, rows.x, rows.weight, adapted.posterior)
 
 
-def _log_marginal_likelihood(kernel, X, y, present):
-    """Per row, summed over padded tasks X (n_tasks, n_rows, n_features)."""
-    cholesky = torch.linalg.cholesky(kernel.noisy(X, present))
-    white = torch.linalg.solve_triangular(cholesky, y[..., None], upper=False)
-    logdet = 2 * torch.diagonal(cholesky, dim1=-2, dim2=-1).log().sum()
-    log_2pi = np.log(2 * np.pi)
-    return -0.5 * (white.square().sum() + logdet) / present.sum() - 0.5 * log_2pi
+@dataclass(frozen=True, eq=False)
+class LatentPosterior:
+    """A `SharedLatentProcess` conditioned on the rows of one task."""
+
+    kernel: SharedKernel
+    X: torch.Tensor
+    weight: torch.Tensor
+    posterior: Posterior
+
+    def predict(self, X, mean):
+        """Logits (n_rows, n_classes) of the averaged class probabilities at rows."""
+        learner, query = self.kernel.learner(mean.shape[1]), _rows(X, mean)
+        support = Rows(self.X, query.offset.new_zeros(1), self.weight)
+        adapted = gp_classification.Adapted(
+            *_seen(learner, support), self.weight, self.posterior
+        )
+        return learner.predict(adapted, query).logits[0].numpy()
 
 
-def drawn_rows(offsets, max_tasks, max_rows, rng):
-    """Draw tasks, and rows of those with many.
+def fit_shared_gp(tasks, scaler, targets, offset, n_classes=None, random_state=None):
+    """Fit the hyperparameters of all tasks to their marginal likelihood.
+
+    Parameters
+    ----------
+    tasks : TaskCollection
+    scaler : FeatureScaler or ReducedScaler
+    targets : TargetScaler or ClassCodec
+    offset : ndarray of shape (n_rows, n_outputs)
+        Pooled predictions, out of fold.
+    n_classes : int or None
+        None for regression.
+    random_state : int, RandomState instance or None, default=None
+        Draws tasks and rows. No global random state is touched.
 
     Returns
     -------
-    rows : ndarray of int, shape (n_drawn, n_rows)
-        Of the flat arrays; 0 is padding.
-    present : float64 tensor of shape (n_drawn, n_rows)
-        1 for a row that is there and 0 for padding.
+    kernel : SharedKernel
     """
-    drawn = rng.permutation(len(offsets) - 1)[:max_tasks]
-    n_rows = min(max_rows, np.diff(offsets)[drawn].max())
-    rows = np.zeros((len(drawn), n_rows), dtype=int)
-    present = np.zeros((len(drawn), n_rows))
-    for i, task in enumerate(drawn):
-        of_task = rng.permutation(np.arange(offsets[task], offsets[task + 1]))[:n_rows]
-        rows[i, : len(of_task)] = of_task
-        present[i, : len(of_task)] = 1
-    return rows, torch.from_numpy(present)
+    rng = np.random.default_rng(check_random_state(random_state).randint(2**31 - 1))
+    episodes = Episodes(tasks, scaler, targets, offset)
+    learner = _make_learner(len(scaler.mean), n_classes)
+    prior = learner.prior
+    prior.factor.register_hook(lambda gradient: gradient.diagonal().diag())
+    for p in prior.coefficients.parameters():
+        p.register_hook(torch.zeros_like)
+
+    def draw():
+        some = rng.permutation(len(tasks))[:N_TASKS]
+        return episodes.draw(some, N_ROWS - 1, 1, rng).rows()
+
+    fit_prior(learner, draw, len(tasks), n_steps=N_STEPS, linear_spread=LINEAR_SPREAD)
+    return SharedKernel.of(prior)
 
 
-def padded(values, rows, present):
-    """Values (n, ...) of drawn rows, zero where there is none: a float64 tensor."""
-    values = torch.as_tensor(np.asarray(values)[rows], dtype=torch.float64)
-    return values * present.reshape(present.shape + (1,) * (values.ndim - 2))
+def _make_learner(n_features, n_classes=None):
+    learner = make_base_learner(
+        "gp", classification=n_classes is not None, seed=0, n_features=n_features,
+        n_offset=0, n_outputs=n_classes or 1, embed_dim=1, column_dim=1,
+    )  # fmt: skip
+    with torch.no_grad():
+        learner.prior.basis.fill_(NO_FEATURES)
+    return learner
+
+
+def _rows(X, offset=None):
+    """`Rows` of one task."""
+    x = torch.as_tensor(X, dtype=torch.float64)[None]
+    if offset is None:
+        offset = np.zeros((x.shape[1], 1))
+    offset = torch.as_tensor(offset, dtype=torch.float64)[None]
+    return Rows(x, offset, x.new_ones(x.shape[:2]))
+
+
+def _seen(learner, rows):
+    """Encoding, hyperparameters and design of rows, as an adaptation has them."""
+    encoding = no_encoding(learner, rows)
+    theta = learner.prior.hyperparameters(encoding)
+    return encoding, theta, learner.prior.design(rows, encoding, theta)

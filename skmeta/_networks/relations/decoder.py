@@ -1,6 +1,6 @@
 """Relations that a Transformer decodes from the rows of a task.
 
-Each remembered task is represented by a few pseudo-tokens, computed from its embedding.
+Each task in memory is represented by a few pseudo-tokens, computed from its embedding.
 They attend to the encoded support of the new task, and what they read is added to the
 logit of the relation. The pseudo-tokens of different tasks do not attend to each other.
 """

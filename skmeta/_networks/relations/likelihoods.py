@@ -1,12 +1,12 @@
 """The residual of a task relative to a related one, given the support.
 
-Where the function of a task is that of a remembered task j plus a residual,
+Where the function of a task is that of task j in memory plus a residual,
 
     f = f_j + r,    r ~ GP(0, k),  k(x, x') = local(x)' local(x'),
 
 the support gives the evidence of task j and the posterior of the residual. For
 regression both have a closed form; for classification the evidence is approximated row
-by row, and the posterior by Laplace's method. Shapes: B tasks, T remembered tasks, S
+by row, and the posterior by Laplace's method. Shapes: B tasks, T tasks in memory, S
 support rows, Q query rows, C outputs, D features.
 """
 
@@ -52,7 +52,7 @@ class GaussianLikelihood:
     """Regression targets with normal noise."""
 
     max_related = 64
-    """Maximum number of remembered tasks in the prediction of a task."""
+    """Maximum number of tasks in memory in the prediction of a task."""
 
     max_log_weight = math.inf
     """Maximum log weight of the evidence relative to the prior of relations."""
@@ -68,7 +68,7 @@ class GaussianLikelihood:
         """Log marginal likelihood of the support if related to no task, (B,).
 
         That of a Student's t process with the covariance of ``learner``: a support
-        that is unlikely under each remembered task, and under the prior of all tasks,
+        that is unlikely under each task in memory, and under the prior of all tasks,
         is then related to none.
         """
         n, dof = weight.sum(1), DEGREES_OF_FREEDOM
@@ -94,7 +94,7 @@ class GaussianLikelihood:
         log_share : tensor of shape (B, T + 1)
             Log weights, the last that of the base learner.
         values : tensor of shape (B, T, Q, C)
-            Functions of the remembered tasks at the query rows.
+            Functions of the tasks in memory at the query rows.
         local : tensor of shape (B, Q, D)
         base : Gaussian
             Prediction of the base learner.

@@ -54,7 +54,7 @@ class RowFeatures(NamedTuple):
     mean: torch.Tensor  # (B, N, n_outputs)
 
     def values(self, functions):
-        """Values (B, L, N, n_outputs) of remembered functions at the rows.
+        """Values (B, L, N, n_outputs) of functions in memory at the rows.
 
         Parameters
         ----------

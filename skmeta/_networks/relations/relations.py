@@ -1,6 +1,6 @@
-"""Stage 2: how a task relates to remembered tasks, and a prediction that uses it.
+"""Stage 2: how a task relates to tasks in memory, and a prediction that uses it.
 
-The function of a new task is that of a remembered task j plus a small residual, or is
+The function of a new task is that of task j in memory plus a small residual, or is
 related to none of them:
 
     p(f) = sum_j p_j GP(f_j, k_local) + p_0 GP(base learner's prior).
@@ -23,10 +23,10 @@ from .memory import RowFeatures, TaskMemory
 
 KEY_DIM = 32
 MASKED = -1e30
-"""Logit of a remembered task that a task must not be related to."""
+"""Logit of a task in memory that a task must not be related to."""
 
 MAX_CANDIDATES = 1024
-"""Maximum number of remembered tasks, nearest by embedding, with their evidence."""
+"""Maximum number of tasks in memory, nearest by embedding, with their evidence."""
 
 
 class SupportView(NamedTuple):
@@ -51,7 +51,7 @@ class MemoryLookup(NamedTuple):
 
 
 class Related(NamedTuple):
-    """A base learner adapted to B tasks, and the T remembered tasks related to each."""
+    """A base learner adapted to B tasks, and the T tasks in memory related to each."""
 
     encoding: TaskEncoding
     base: Any
@@ -112,7 +112,7 @@ class Relations(nn.Module):
 
 
 class RelatedLearner(LearnerWrapper):
-    """A base learner, and its mixture with the functions of remembered tasks.
+    """A base learner, and its mixture with the functions of tasks in memory.
 
     Parameters
     ----------
@@ -261,7 +261,7 @@ class RelatedLearner(LearnerWrapper):
         return self.likelihood.evidence(self._residual(view, values))
 
     def evidence_of_all(self, rows, y):
-        """Log marginal likelihood of rows under all remembered tasks, (B, n_tasks)."""
+        """Log marginal likelihood of rows under all tasks in memory, (B, n_tasks)."""
         view = self.view(rows, y)
         return self.evidence(view, view.features.values(self.memory.functions))
 

@@ -1,4 +1,4 @@
-"""How a task relates to those remembered, against the formulas written out."""
+"""How a task relates to those in memory, against the formulas written out."""
 
 import copy
 from dataclasses import replace
@@ -27,7 +27,7 @@ related = pytest.mark.parametrize("name", RELATED)
 
 
 def look_up(estimator, X, y):
-    """What a support meets in memory, and the network's learner."""
+    """what is looked up of a support, and the network's learner."""
     state = estimator.meta_state_
     learner, rows, y = state.network.learner, state.rows(X), state.encoded(y)
     encoding = state.network.encoder(rows, learner.targets(rows, y))
@@ -373,7 +373,7 @@ def test_names_of_added_tasks_are_new(meta_fitted):
 
 
 @pytest.mark.parametrize("n_rows", [2, 1000])
-def test_few_rows_move_scalars_little(n_rows):
+def test_few_rows_move_mixture_weights_little(n_rows):
     """By spread^2 n_rows slope, where the loss is a slope and the prior is normal."""
     weights, slope, episodes = MixtureWeights(), 0.1, [(2.0,), (0.0,)]
     start = float(weights.null_logit.detach())

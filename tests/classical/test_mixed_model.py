@@ -16,7 +16,6 @@ from skmeta._classical.linear_mixed_model import (
     fit_linear_mixed_model,
 )
 from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
-from skmeta.baselines._shared_gp import fit_shared_gaussian_process
 
 
 @pytest.fixture
@@ -192,64 +191,3 @@ def test_certain_offsets_do_not_break_newton():
     model = fit_logistic_mixed_model(X, X, y, logit, offsets, penalty=1.0)
     assert np.isfinite(model.coef).all()
     assert np.isfinite(model.log_likelihoods).all()
-
-
-@pytest.fixture(scope="module")
-def random_feature_gp():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(600, 2))
-    slope = np.repeat(2 * rng.normal(size=40), 15)
-    y = slope * X[:, 0] + 0.3 * rng.normal(size=600)
-    offsets = 15 * np.arange(41)
-    return X, y, offsets, fit_shared_gaussian_process(X, y, offsets, random_state=0)
-
-
-def test_shared_process_learns_which_column_has_slopes(random_feature_gp):
-    process = random_feature_gp[-1]
-    assert process.log_likelihoods[-1] > process.log_likelihoods[0]
-    linear = process.kernel.linear.numpy()
-    assert linear[0] > 20 * linear[1]
-    noise = process.kernel.noise.item() * process.scale**2
-    np.testing.assert_allclose(noise, 0.09, rtol=0.3)
-
-
-def test_shared_process_is_the_conditional_of_the_joint_gaussian(random_feature_gp):
-    X, y, _, process = random_feature_gp
-    k = process.kernel
-    constant, smooth, noise = (v.item() for v in (k.constant, k.smooth, k.noise))
-    linear, length_scale = k.linear.numpy(), k.length_scale.numpy()
-    x, xq = X[:6], X[6:10]
-
-    def cov(a, b):
-        distance = (((a[:, None] - b[None]) / length_scale) ** 2).sum(axis=2)
-        return constant + (a * linear) @ b.T + smooth * np.exp(-0.5 * distance)
-
-    gain = np.linalg.solve(cov(x, x) + noise * np.eye(6), cov(x, xq)).T
-    mean, variance = process.posterior(x, y[:6]).predict(xq)
-    np.testing.assert_allclose(mean, gain @ y[:6], rtol=1e-5)
-    expected = np.diag(cov(xq, xq) - gain @ cov(x, xq)) + noise
-    np.testing.assert_allclose(variance, process.scale**2 * expected, rtol=1e-5)
-    mean, variance = process.posterior(x[:0], y[:0]).predict(xq)
-    np.testing.assert_allclose(mean, 0)
-    prior = np.diag(cov(xq, xq)) + noise
-    np.testing.assert_allclose(variance, process.scale**2 * prior)
-
-
-def test_shared_process_touches_no_global_random_state(random_feature_gp):
-    import torch
-
-    X, y, offsets, process = random_feature_gp
-    state, torch_state = np.random.get_state()[1].copy(), torch.get_rng_state()
-    again = fit_shared_gaussian_process(X, y, offsets, random_state=0)
-    np.testing.assert_array_equal(state, np.random.get_state()[1])
-    assert torch.equal(torch_state, torch.get_rng_state())
-    np.testing.assert_array_equal(again.log_likelihoods, process.log_likelihoods)
-
-
-def test_shared_process_of_targets_that_are_all_zero():
-    X = np.random.default_rng(0).normal(size=(20, 1))
-    offsets = np.array([0, 4, 20])
-    process = fit_shared_gaussian_process(X, np.zeros(20), offsets, n_steps=5)
-    mean, variance = process.posterior(X[:3], np.zeros(3)).predict(X)
-    assert (mean == 0).all()
-    assert np.isfinite(variance).all()

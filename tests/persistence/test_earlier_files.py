@@ -14,7 +14,7 @@ from skmeta._persistence import networks
 from skmeta._persistence.records import CLASSES
 from skmeta.exceptions import SavedFileError
 
-FOLDER = Path(__file__).parent / "data"
+FOLDER = Path(__file__).parents[1] / "data"
 PREDICTIONS = json.loads((FOLDER / "predictions-0.1.0.json").read_text())
 
 

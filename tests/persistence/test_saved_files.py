@@ -27,7 +27,7 @@ from skmeta.baselines import PooledRegressor
 from skmeta.datasets import make_linear_tasks
 from skmeta.exceptions import SavedFileError
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 STATE = "estimator/state"
 
 

@@ -12,7 +12,7 @@ import torch
 import skmeta
 from skmeta._utils import show_versions as show_versions_module
 
-PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 @pytest.fixture

@@ -659,7 +659,7 @@ def test_warm_start_relates_to_the_tasks_that_it_goes_on_with(name, meta_fitted)
     estimator.meta_fit(tasks)
     learner = estimator.meta_state_.network.learner
     assert len(learner.memory.keys) == len(estimator.task_names_) == 8
-    assert not hasattr(learner.base, "memory")
+    assert learner.base.memory is None
     queries = estimator.meta_state_.network.encoder.queries
     np.testing.assert_allclose(queries, encoder.queries, atol=1e-5)
     X, y, X_query = meta_fitted.task(name)
