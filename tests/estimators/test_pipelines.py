@@ -338,7 +338,7 @@ def test_weights_go_through(learner, tasks):
         (
             make_pipeline(StandardScaler(), Ridge()),
             TypeError,
-            ["['StandardScaler', 'Ridge'] has meta_fit", "Put a meta-learner"],
+            ["['StandardScaler', 'Ridge'] has meta_fit", "Use a meta-learner"],
         ),
     ],
 )

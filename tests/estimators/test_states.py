@@ -847,7 +847,7 @@ def test_lazy_tasks(linear, meta_fitted):
 
 @pytest.mark.parametrize("pooled", [None, LogisticRegression()], ids=str)
 def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
-    """Also those of a single task, of which neither example nor held-out task tells."""
+    """Also labels of a single task that is used for neither fitting nor validation."""
     monkeypatch.setattr(split_module, "MAX_FITTING", 4)
     tasks = make_classification_tasks(
         n_tasks=12, n_rows=10, n_features=2, random_state=0
