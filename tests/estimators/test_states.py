@@ -279,12 +279,12 @@ def test_weights_of_zero_adapt_to_no_row(name, weight, meta_fitted):
             estimator.fit(X, y, sample_weight=np.zeros(5))
 
 
-def test_weights_of_zero_say_nothing_of_classes_of_its_own(meta_fitted, tiny):
+def test_weights_of_zero_do_not_set_task_specific_classes(meta_fitted, tiny):
     tasks = meta_fitted.tasks("three")
     own = AttentionMetaClassifier("linear", None, shared_classes=False, **tiny)
     own.meta_fit(tasks)
     X, y, _ = meta_fitted.task("three")
-    with pytest.raises(ValueError, match="at least one row of a positive weight"):
+    with pytest.raises(ValueError, match="at least one row of positive weight"):
         own.fit(X, y, sample_weight=np.zeros(6))
 
 
