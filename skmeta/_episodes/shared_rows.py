@@ -104,7 +104,7 @@ class GroupSampler:
     Attributes
     ----------
     rows : tensor of shape (n_rows, ...)
-        The rows of all tasks as the network takes them.
+        The rows of all tasks, inputs of the network.
     drawable : ndarray of int
         The tasks that groups are drawn from.
     probability : ndarray of shape (n_drawable,) or None
@@ -245,7 +245,7 @@ class GroupBatches(torch.utils.data.Dataset):
     batch_size : int
         Episodes of a batch.
     n_batches : int
-        Of an epoch.
+        Number of batches per epoch.
     rng : numpy.random.Generator
 
     Attributes

@@ -235,7 +235,7 @@ def averaged_probabilities(logits, variance):
     ----------
     logits : ndarray of shape (n_query, n_classes)
     variance : ndarray of shape (n_query, n_classes), or 0
-        Variance of the logits less their mean over classes.
+        Variance of the logits minus their mean over classes.
 
     Returns
     -------

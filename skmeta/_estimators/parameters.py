@@ -21,7 +21,7 @@ EMBEDDING_PREFIX = "embedding__"
 
 
 def resolve_device(device):
-    """The torch device that ``device`` names; "auto" is a GPU where there is one."""
+    """The torch device that ``device`` names; "auto" is a GPU if there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)

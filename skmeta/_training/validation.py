@@ -109,6 +109,6 @@ def _between(start, end, share):
     state = dict(end)
     for name, value in end.items():
         first = start[name].to(value)
-        if not torch.equal(first, value):  # infinite settings stay as they are
+        if not torch.equal(first, value):  # also skips infinite settings
             state[name] = torch.lerp(first, value, share)
     return state

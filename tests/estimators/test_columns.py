@@ -142,10 +142,12 @@ def at_the_door(door, name, learned):
 def refused(names):
     """Expect the sentence on these columns in place of a, b, c."""
     if names == SWAPPED:
-        said = "The names are the same in another order: at position 0 is 'c' in place"
+        difference = (
+            "The names are the same in another order: at position 0 is 'c' in place"
+        )
     else:
-        said = "The first difference: at position 2 is 'z' in place of 'c'"
-    words = f"have the columns {names}", f"the columns {NAMES}", said, "X[names]"
+        difference = "The first difference: at position 2 is 'z' in place of 'c'"
+    words = f"have the columns {names}", f"the columns {NAMES}", difference, "X[names]"
     return pytest.raises(ValueError, match=".*".join(map(re.escape, words)))
 
 

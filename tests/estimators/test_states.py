@@ -860,8 +860,8 @@ def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
     estimator = AttentionMetaClassifier("linear", pooled, **tiny)
     config, rng = estimator._config("shared_classes"), np.random.default_rng(0)
     split = split_module.split_tasks(check_tasks(Lazy(labelled)), None, config, rng)
-    told = np.unique(np.concatenate([split.fitting_tasks.y, split.val_tasks.y]))
-    assert len(told) == 2 + 4 + 2
+    labels = np.unique(np.concatenate([split.fitting_tasks.y, split.val_tasks.y]))
+    assert len(labels) == 2 + 4 + 2
     assert split.classes.tolist() == ["b", "d", *own]
 
     estimator.meta_fit(Lazy(labelled))
@@ -888,7 +888,7 @@ def test_task_distribution_is_drawn_from_by_the_random_state(linear):
 
 
 def test_validation_tasks_decide(linear, meta_fitted):
-    """What is judged on them is as bad as they are."""
+    """Tasks of an unrelated function, for validation."""
     tasks = meta_fitted.tasks("regressor")
     noise = np.random.default_rng(0).normal(size=(6, 10))
     X = np.random.default_rng(1).normal(size=(6, 10, 3))

@@ -522,7 +522,7 @@ def test_relations_find_the_cluster(on_clusters):
         assert relations[which == cluster].sum() > 0.8 * relations.sum()
 
 
-def test_borrowing_from_related_tasks_improves_the_prediction(on_clusters):
+def test_relations_to_other_tasks_improve_the_prediction(on_clusters):
     estimator, _, new, _ = on_clusters
     alone = clone(estimator)
     network = copy.deepcopy(estimator.meta_state_.network)

@@ -49,7 +49,7 @@ def validation(episodes):
 
 
 def with_targets(validation, scale):
-    """The episodes with targets drawn anew, normal with a standard deviation."""
+    """The episodes with targets drawn again, normal with a standard deviation."""
     generator = torch.Generator().manual_seed(0)
     for batch in validation:
         batch.y_query.normal_(0, scale, generator=generator)
@@ -57,7 +57,7 @@ def with_targets(validation, scale):
 
 
 def returned(validation, log_variance):
-    """Log variance after training from 0 to ``log_variance`` was judged."""
+    """Log variance after training from 0 to ``log_variance`` was evaluated."""
     network = Spread()
     start = copy.deepcopy(network.state_dict())
     nn.init.constant_(network.log_variance, log_variance)

@@ -25,7 +25,7 @@ class BaseLearner(nn.Module):
     robust_grid : tuple of tuple
         Settings that are selected only on strong evidence.
     single_task_setting : tuple
-        The setting where no other task is known.
+        The setting for training on a single task.
     has_prior : bool
         Whether it has a Gaussian-process prior.
     supports_kernel_averaging : bool
@@ -105,11 +105,11 @@ class BaseLearner(nn.Module):
 
 
 def residual_targets(rows, y):
-    """Targets (B, N, 1) less the offset, 0 for padding."""
+    """Targets (B, N, 1) minus the offset, 0 for padding."""
     return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
 
 
 def residual_labels(rows, y):
-    """One-hot labels (B, N, n_classes) less the pooled probabilities, 0 for padding."""
+    """One-hot labels (B, N, n_classes) minus pooled probabilities, 0 for padding."""
     one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
     return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]

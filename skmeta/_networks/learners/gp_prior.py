@@ -41,7 +41,7 @@ class Hyperparameters(NamedTuple):
 
 
 class Design(NamedTuple):
-    """Rows as the GP sees them; each tensor is (n_tasks, n_rows, ...)."""
+    """Features of rows in the GP; each tensor is (n_tasks, n_rows, ...)."""
 
     columns: torch.Tensor  # [n_columns] inputs of the RBF part
     linear: torch.Tensor  # [1 + n_columns] z, scaled by its coefficients' sds

@@ -30,7 +30,7 @@ class Adapted(NamedTuple):
     weight: torch.Tensor  # (B, S)
     noise: torch.Tensor  # (B, 1) variance, jitter included
     factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
-    residual: torch.Tensor  # (B, S) targets less their prior mean
+    residual: torch.Tensor  # (B, S) targets minus their prior mean
     alpha: torch.Tensor  # (B, S) inverse covariance times residual
 
 
@@ -45,7 +45,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
     ----------
     hyperprior_sd : tensor of shape ()
         Standard deviation of the normal prior of a log hyperparameter about the value
-        that the encoding gives it. 0: no training on the support.
+        predicted from the encoding. 0: no training on the support.
     dof : tensor of shape ()
         Degrees of freedom of Student's t noise; infinite for normal noise.
     """
@@ -195,7 +195,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
     def _train(self, support, y, encoding, theta):
         """Train hyperparameters on the support, initialised by the encoding.
 
-        Maximises the log marginal likelihood less ``|theta - theta_0|^2 / (2
+        Maximises the log marginal likelihood minus ``|theta - theta_0|^2 / (2
         hyperprior_sd^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
         information; steps that would lower the objective of a task are not taken.
         """

@@ -39,7 +39,7 @@ class MetaNetwork(nn.Module):
     Parameters
     ----------
     encoder : module
-        ``encoder(rows, target)`` gives a `TaskEncoding`.
+        ``encoder(rows, target)`` returns a `TaskEncoding`.
     learner : module
         A base learner.
     """

@@ -35,7 +35,7 @@ class Categorical(NamedTuple):
     logits: torch.Tensor
 
     def location(self):
-        """Logits (n_rows, n_classes) less their mean, of an array of one task."""
+        """Logits (n_rows, n_classes) minus their mean, of an array of one task."""
         highest = self.logits.max(1, keepdims=True)
         logits = np.maximum(self.logits, highest - MAX_LOGIT)
         return logits - logits.mean(1, keepdims=True)

@@ -36,7 +36,7 @@ class NWayNetwork(nn.Module):
 
     def forward(self, x_support, offset_support, weight_support, y_support,
                 x_query, offset_query):  # fmt: skip
-        """Adapt to the support of each task and give the logits of its query rows."""
+        """Adapt to the support of each task and return the logits of its query rows."""
         support = Rows(x_support, offset_support, weight_support)
         query = Rows(x_query, offset_query, x_query.new_ones(x_query.shape[:2]))
         return self.learner.predict(self.adapt(support, y_support), query)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 MAX_WAY, MAX_SHOTS = 16, 4
-"""Classes of a task, and rows of each, that its stored embedding is made from."""
+"""Maximum number of classes of a task, and of rows of each, for its embedding."""
 
 MAX_RELATED = 8
 """Tasks of non-zero relation."""
@@ -49,7 +49,7 @@ def similar_tasks(embeddings, memory):
     Returns
     -------
     relations : SimilarTasks
-        Of the most similar tasks, which take the share of all others.
+        Relations of the most similar tasks, rescaled to the total over all tasks.
     """
     memory = torch.tensor(memory).to(embeddings)
     step = -(-len(memory) // MAX_TYPICAL)

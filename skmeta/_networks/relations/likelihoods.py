@@ -73,7 +73,7 @@ class GaussianLikelihood:
         """
         n, dof = weight.sum(1), DEGREES_OF_FREEDOM
         squares = learner.squared_distance(adapted)
-        # log of the Student's t density less that of the normal one
+        # log of the Student's t density minus that of the normal one
         ratio = torch.lgamma((dof + n) / 2) - math.lgamma(dof / 2)
         ratio = ratio - n / 2 * math.log(dof / 2 - 1)
         ratio = ratio + squares / 2 - (dof + n) / 2 * (squares / (dof - 2)).log1p()

@@ -78,7 +78,7 @@ def moments(X, code, task):
 
 
 def _centre(X, code):
-    """Means (n_groups, n_columns) of groups of rows, and rows less their mean."""
+    """Means (n_groups, n_columns) of groups of rows, and rows minus their mean."""
     means = np.zeros((code.max() + 1, X.shape[1]))
     np.add.at(means, code, X)
     means /= np.bincount(code)[:, None]
