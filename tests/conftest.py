@@ -156,7 +156,7 @@ class MetaFitted:
                 relations = getattr(
                     estimator.meta_state_.network.learner, "relations", None
                 )
-                if relations is not None:  # surely, whatever held-out tasks said
+                if relations is not None:  # whatever validation tasks select
                     relations.weights.null_logit.fill_(-1.0)
                 whole = self._folder / f"{name}-{os.getpid()}.pickle"
                 whole.write_bytes(pickle.dumps(estimator))

@@ -1,1 +1,1 @@
-"""Behind `meta_fit`."""
+"""Meta-training."""

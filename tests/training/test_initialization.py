@@ -41,7 +41,7 @@ def test_loss_is_in_the_units_of_the_targets(pooled):
     assert other.targets.scale == pytest.approx(1000 * one.targets.scale)
 
 
-def test_loss_is_that_of_held_out_and_of_other_tasks():
+def test_loss_is_that_of_validation_and_of_other_tasks():
     """Each task counts the same."""
     tasks = make_linear_tasks(n_tasks=15, n_rows=12, n_features=2, random_state=0)
     noise = np.random.default_rng(1).normal(size=(5, 12))

@@ -25,8 +25,8 @@ class Adapted(NamedTuple):
 class GaussianProcessClassification(GaussianProcessLearner):
     """Laplace posterior of one latent GP per class given the support.
 
-    The classes share the kernel; each has its own mean. Newton's method trains the
-    latents on the support, without any setting.
+    The classes share the kernel, and each has its own mean. The posterior mode is found
+    by Newton's method, without adaptation settings.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class GaussianProcessClassification(GaussianProcessLearner):
     """
 
     def targets(self, rows, y):
-        """What the task encoder reads: the label less the pooled probabilities."""
+        """Inputs of the task encoder: labels minus pooled probabilities."""
         return residual_labels(rows, y)
 
     def adapt(self, support, y, encoding):
