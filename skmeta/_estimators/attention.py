@@ -12,13 +12,11 @@ from .classifier import MetaClassifier
 from .docstrings import fill_docstring
 from .regressor import MetaRegressor
 
-
-class _AttentionSystem:
-    _architecture = Architecture(AttentionPooling)
+SYSTEM = Architecture(AttentionPooling)
 
 
 @fill_docstring
-class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
+class AttentionMetaRegressor(MetaRegressor):
     """Attention-based meta-learner for regression tasks.
 
     The function of a task is drawn from a Gaussian process (GP) prior on the
@@ -71,9 +69,11 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
     ((7,), (48,), (2,))
     """
 
+    _architecture = SYSTEM
+
 
 @fill_docstring
-class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
+class AttentionMetaClassifier(MetaClassifier):
     """Attention-based meta-learner for classification tasks.
 
     If a label has the same meaning in every task, each class has a latent function
@@ -134,3 +134,5 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     >>> learner.fit(new.X[:5], new.y[:5]).predict_proba(new.X[5:]).shape
     (7, 2)
     """
+
+    _architecture = SYSTEM

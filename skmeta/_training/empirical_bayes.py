@@ -158,7 +158,7 @@ def draw_from_prior(learner, batch, n_tasks, generator):
 
 
 @torch.no_grad()
-def prior_loss(learner, batches):
+def unconditioned_loss(learner, batches):
     """Query loss of an unconditioned learner on validation episodes."""
     total = n = 0.0
     for batch in batches:

@@ -28,7 +28,7 @@ from .._preprocessing.scaling import (
     TargetScaler,
     offset_of,
 )
-from .empirical_bayes import fit_prior, mean_evidence_loss, prior_loss
+from .empirical_bayes import fit_prior, mean_evidence_loss, unconditioned_loss
 from .mixed_model_init import MAX_ITER, mixed_model_inits
 from .validation import validation_batches
 
@@ -231,7 +231,7 @@ class _Candidate:
             penalty = 0 if self.pooled is None else PENALTY
             penalty /= len(self._fitted_to.tasks.y)
             return self.lowest + penalty + math.log(self.targets.unit)
-        losses = self.lowest, prior_loss(self.best, self._out_of_fold_batches)
+        losses = self.lowest, unconditioned_loss(self.best, self._out_of_fold_batches)
         sizes = len(self.val_episodes), len(self.fitting_episodes)
         return np.average(losses, weights=sizes) + math.log(self.targets.unit)
 
@@ -246,7 +246,7 @@ class _Candidate:
         if self._has_few_rows:
             loss = mean_evidence_loss(learner, *self._whole)
         else:
-            loss = prior_loss(learner, self._val_batches)
+            loss = unconditioned_loss(learner, self._val_batches)
         return np.nan_to_num(loss, nan=np.inf)
 
     def _draw(self):

@@ -21,7 +21,7 @@ from .preprocessing import fit_preprocessing
 from .relations import build_memory_and_relations
 from .split import split_tasks
 from .state import MetaState
-from .task_selection import attention_weights, relation_scores, task_losses
+from .task_selection import attention_weights, informativeness_scores, task_losses
 from .validation import interpolate_to_init, validation_batches, validation_losses
 
 EVAL_EVERY = 4
@@ -254,7 +254,7 @@ def retrain_on_selected(trained, split, preprocessing, config):
         return kept
     rng, largest = np.random.default_rng(config.seed), config.n_support[1]
     scores = [
-        relation_scores(
+        informativeness_scores(
             trained.network.meta_trained_part(), episodes, largest, config.n_query, rng
         )
         for episodes in (trained.init.fitting_episodes, trained.init.val_episodes)

@@ -114,9 +114,9 @@ class MetaState:
         network, embedding = self._on_devices[device]
         return self.having(network=network, embedding=embedding)
 
-    def running(self, grad=False) -> AbstractContextManager:
+    def running(self) -> AbstractContextManager:
         """Context with torch's defaults, on one thread without an embedding."""
-        return own_torch(grad=grad, one_thread=self.embedding is None)
+        return own_torch(one_thread=self.embedding is None)
 
     def adapt(self, X, y, weight, device, base_learner=None, seed=0):
         """Adapt to one task.

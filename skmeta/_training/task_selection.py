@@ -31,7 +31,7 @@ N_REPEATS = 8
 MAX_EPISODES = 40_000
 
 
-def relation_scores(network, episodes, n_support, n_query, rng, batch_size=64):
+def informativeness_scores(network, episodes, n_support, n_query, rng, batch_size=64):
     """Score how strongly the targets of each task depend on its features.
 
     Parameters
@@ -71,7 +71,7 @@ def attention_weights(scores):
     Parameters
     ----------
     scores : ndarray of shape (n_tasks,)
-        From `relation_scores`; symmetric about zero for uninformative tasks.
+        From `informativeness_scores`; symmetric about zero for uninformative tasks.
 
     Returns
     -------

@@ -92,10 +92,10 @@ class EstimatorOfEachTask(BaseLearner):
         return self.base.targets(rows, y)
 
     def features(self, adapted, rows):
-        return torch.cat(self._each(self.learner.features, adapted, rows))
+        return torch.cat(self._each(self.base.features, adapted, rows))
 
     def support_weights(self, adapted, query):
-        return torch.cat(self._each(self.learner.support_weights, adapted, query))
+        return torch.cat(self._each(self.base.support_weights, adapted, query))
 
     def relevance(self, adapted):
         return torch.cat([self.base.relevance(one) for one in adapted.parts])

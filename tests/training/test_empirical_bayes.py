@@ -16,7 +16,7 @@ from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
-    prior_loss,
+    unconditioned_loss,
 )
 from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
@@ -217,7 +217,9 @@ def test_loss_is_the_mean_over_rows_that_are_present():
             losses += list(
                 -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
             )
-    assert prior_loss(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert unconditioned_loss(learner, batches) == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )
 
 
 # Targets drawn from the prior

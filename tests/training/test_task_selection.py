@@ -10,8 +10,8 @@ from skmeta._episodes.sampler import Episodes
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.task_selection import (
     attention_weights,
+    informativeness_scores,
     permute_targets,
-    relation_scores,
     task_losses,
 )
 from skmeta.datasets import make_linear_tasks, shuffle_targets
@@ -151,7 +151,9 @@ def test_scores_tell_whether_targets_belong_to_rows():
     tasks = TaskCollection(list(zip(X, y, strict=True)))
     scaler = FeatureScaler(np.zeros(1), np.ones(1))
     episodes = Episodes(tasks, scaler, TargetScaler(0.0, 1.0))
-    scores = relation_scores(Tripled(), episodes, 5, 20, np.random.default_rng(1))
+    scores = informativeness_scores(
+        Tripled(), episodes, 5, 20, np.random.default_rng(1)
+    )
     assert scores.shape == (30,)
     assert scores[15:].min() > scores[:15].max() + 1
     assert (scores[15:] > 2).all()
@@ -162,7 +164,7 @@ def test_scores_tell_whether_targets_belong_to_rows():
 def test_scores_come_in_batches_of_tasks():
     tasks = make_linear_tasks(n_tasks=7, n_rows=12, n_features=1, random_state=0)
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
-    scores = relation_scores(
+    scores = informativeness_scores(
         Tripled(), episodes, 5, 8, np.random.default_rng(0), batch_size=3
     )
     assert scores.shape == (7,)

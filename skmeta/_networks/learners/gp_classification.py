@@ -12,7 +12,7 @@ from .laplace import Posterior, laplace, predict_logits
 from .predictive import Categorical
 
 
-class Adapted(NamedTuple):
+class AdaptedLatentGP(NamedTuple):
     """Latent GPs conditioned on the support of each task."""
 
     encoding: TaskEncoding
@@ -47,7 +47,7 @@ class GaussianProcessClassification(GaussianProcessLearner):
         K = self.prior.kernel(design, design, theta)
         K = K * present[:, :, None] * present[:, None, :]
         posterior = laplace(K, design.mean, y, weight)
-        return Adapted(encoding, theta, design, weight, posterior)
+        return AdaptedLatentGP(encoding, theta, design, weight, posterior)
 
     def predict(self, adapted, query):
         """Logits of the classes at the query rows, (B, Q, n_classes)."""

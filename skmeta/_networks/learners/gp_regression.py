@@ -21,7 +21,7 @@ MAX_TRAINING_ROWS = 256
 conditioned on all rows."""
 
 
-class Adapted(NamedTuple):
+class AdaptedGP(NamedTuple):
     """A GP conditioned on the support of each task."""
 
     encoding: TaskEncoding
@@ -86,7 +86,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
         Returns
         -------
-        adapted : Adapted
+        adapted : AdaptedGP
         """
         theta = self.prior.hyperparameters(encoding)
         network = self.prior.network(support, encoding, theta)
@@ -110,7 +110,9 @@ class GaussianProcessRegression(GaussianProcessLearner):
         factor = torch.linalg.cholesky(K)
         residual = (y.double() - design.mean[..., 0]) * (weight > 0)
         alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
-        return Adapted(encoding, theta, design, weight, noise, factor, residual, alpha)
+        return AdaptedGP(
+            encoding, theta, design, weight, noise, factor, residual, alpha
+        )
 
     def predict(self, adapted, query):
         """Posterior of the query rows' targets."""

@@ -65,7 +65,7 @@ class Alternatives(NamedTuple):
     scale: torch.Tensor  # (B, M) variance of the function
 
 
-class Adapted(NamedTuple):
+class AdaptedKernels(NamedTuple):
     """A base learner adapted to B tasks, and GPs of other kernels."""
 
     encoding: TaskEncoding
@@ -133,7 +133,7 @@ class KernelAveragingLearner(LearnerWrapper):
         core, gp = unwrap(self.base, base)
         rows = _small_supports(gp.weight, gp.residual, self._columns(support))
         if rows is None:
-            return Adapted(encoding, base, None)
+            return AdaptedKernels(encoding, base, None)
         weight, residual, columns = rows
         input_range = InputRange.of(columns, weight)
         kernels = aperiodic_kernels(residual).expand(len(residual))
@@ -155,7 +155,7 @@ class KernelAveragingLearner(LearnerWrapper):
         log_share = torch.cat([evidence, own[:, None]], 1).log_softmax(1)
         kernels = KernelSpec(*(part.gather(1, kept) for part in kernels))
         averaged = _condition(kernels, log_share, input_range, residual, weight)
-        return Adapted(encoding, base, averaged)
+        return AdaptedKernels(encoding, base, averaged)
 
     def predict(self, adapted, query):
         """Mean and variance of the mixture over all kernels."""

@@ -21,7 +21,7 @@ MAX_GRADIENT = 10.0
 """Norm above which the gradient of a task is clipped."""
 
 
-class Adapted(NamedTuple):
+class AdaptedMLP(NamedTuple):
     """A network for each task, and its support rows at its last layer."""
 
     encoding: TaskEncoding
@@ -116,7 +116,7 @@ class MultilayerPerceptron(BaseLearner):
             error = (output[..., 0] - y).abs()
         if not higher_order:
             parameters, hidden = parameters.detach(), hidden.detach()
-        return Adapted(encoding, gate, parameters, hidden, support.weight * error)
+        return AdaptedMLP(encoding, gate, parameters, hidden, support.weight * error)
 
     def predict(self, adapted, query):
         """`Gaussian` or `Categorical` prediction of the query rows."""

@@ -42,7 +42,7 @@ class EstimatorLearner:
     Parameters
     ----------
     learner : BaseLearner
-        Used by all methods but `predict`.
+        The base learner.
     model : estimator
         Fitted by `train_estimator`.
     extra_inputs : {"gp", "features"} or None
@@ -51,18 +51,6 @@ class EstimatorLearner:
 
     def __init__(self, learner, model, extra_inputs):
         self.learner, self.model, self.extra_inputs = learner, model, extra_inputs
-
-    def features(self, adapted, rows):
-        """Features of the base learner."""
-        return self.learner.features(adapted, rows)
-
-    def support_weights(self, adapted, query):
-        """Weights of the base learner on the support rows."""
-        return self.learner.support_weights(adapted, query)
-
-    def contributions(self, adapted, query):
-        """Contribution of each related task to the prediction of the base learner."""
-        return self.learner.contributions(adapted, query)
 
     def predict(self, adapted, query):
         """`Gaussian` or `Categorical` prediction of the query rows of one task."""
