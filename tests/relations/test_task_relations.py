@@ -439,7 +439,7 @@ def test_unknown_labels_and_distributions_are_not_added(meta_fitted):
         def sample(self, n_tasks, random_state):
             raise AssertionError
 
-    with pytest.raises(TypeError, match="Draw tasks from it"):
+    with pytest.raises(TypeError, match="Draw tasks by sample"):
         estimator.add_tasks(Distribution())
 
 
