@@ -175,6 +175,16 @@ class MetaFitted:
         return np.stack(estimator.predict(X, return_std=True))
 
 
+@pytest.fixture(autouse=True)
+def _short_doctests(request):
+    """Examples in docstrings train as briefly: what they print does not depend on it."""
+    if not isinstance(request.node, pytest.DoctestItem):
+        yield
+        return
+    with trained_small():
+        yield
+
+
 @pytest.fixture(scope="module")
 def quick_training():
     """As `trained_small`, for all tests of a module."""
