@@ -1,1 +1,1 @@
-"""Draws of support and query rows, and the batches made of them."""
+"""Sampling of support and query rows, and batches of episodes."""

@@ -1,4 +1,4 @@
-"""What one training step sees: the rows of many tasks, padded to one shape."""
+"""Batches of tasks: rows of many tasks, padded to one shape."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class TaskBatch:
     x_support, x_query : tensor of shape (n_tasks, n_rows, n_features)
         Standardised features.
     offset_support, offset_query : tensor of shape (n_tasks, n_rows, n_outputs)
-        What the pooled estimator says, on the scale of the base learner.
+        Prediction of the pooled estimator, on the scale of the base learner.
     weight_support : tensor of shape (n_tasks, n_rows)
         0 for padding, 1 for a row.
     weight_query : tensor of shape (n_tasks, n_rows)
@@ -38,15 +38,15 @@ class TaskBatch:
         return len(self.x_support)
 
     def support(self):
-        """Support rows as the networks take them."""
+        """`Rows` of the support."""
         return Rows(self.x_support, self.offset_support, self.weight_support)
 
     def query(self):
-        """Query rows as the networks take them."""
+        """`Rows` of the query rows."""
         return Rows(self.x_query, self.offset_query, self.weight_query.sign())
 
     def rows(self):
-        """All rows, support and query, as the networks take them, and their targets."""
+        """`Rows` of support and query rows together, and their targets."""
         parts = zip(self.support(), self.query(), strict=True)
         y = torch.cat([self.y_support, self.y_query], 1)
         return Rows(*(torch.cat(pair, 1) for pair in parts)), y
@@ -56,7 +56,7 @@ class TaskBatch:
         return TaskBatch(**{k: t.to(device) for k, t in vars(self).items()})
 
     def inputs(self):
-        """What a network's ``forward`` takes, as keyword arguments."""
+        """Keyword arguments of a network's ``forward``."""
         return {
             name: value
             for name, value in vars(self).items()
@@ -64,7 +64,7 @@ class TaskBatch:
         }
 
     def target(self):
-        """What a criterion compares with: query targets and their weights."""
+        """Query targets and their weights, for the loss."""
         return self.y_query, self.weight_query
 
 
@@ -78,7 +78,7 @@ def pad(arrays):
 
 
 class Rows(NamedTuple):
-    """Rows of a batch of tasks, as the networks see them.
+    """Rows of a batch of tasks, as inputs of the networks.
 
     ``x`` (n_tasks, n_rows, n_features) standardised features; ``offset`` (n_tasks,
     n_rows, n_outputs) the pooled estimator's prediction on the scale of the base

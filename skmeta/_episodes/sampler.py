@@ -43,9 +43,9 @@ def draw_rows(sizes, n_support, n_query, rng):
     sizes : ndarray of int, shape (n_tasks,)
         Rows in each task.
     n_support : ndarray of int, shape (n_tasks,)
-        Support rows wanted of each task.
+        Requested number of support rows of each task.
     n_query : int
-        Query rows wanted.
+        Requested number of query rows.
     rng : numpy.random.Generator
 
     Returns
@@ -84,7 +84,7 @@ class Episodes:
     features : FeatureScaler
     targets : TargetScaler or ClassCodec
     offset : ndarray of shape (n_rows, n_outputs) or None
-        What the pooled estimator says of each row of ``tasks``.
+        Prediction of the pooled estimator for each row of ``tasks``.
     """
 
     def __init__(self, tasks, features, targets, offset=None):
@@ -143,6 +143,6 @@ class Episodes:
 
 
 def prepared(tasks, start):
-    """Episodes of tasks that the pooled estimator has not seen."""
+    """Episodes of tasks that the pooled estimator was not fitted to."""
     offset = None if start.pooled is None else start.pooled.predict(tasks.X)
     return Episodes(tasks, start.features, start.targets, offset)

@@ -21,7 +21,8 @@ UNEQUAL_SHARE = 0.25
 """Share of the episodes whose classes have unequal numbers of rows."""
 
 MAX_DRAWS = 100
-"""Draws of lazy or sampled tasks until one has two classes of two rows, at most."""
+"""Maximum number of draws of lazy or sampled tasks until one has two classes of two
+rows."""
 
 N_VALIDATION, VALIDATION_GROUPS = 128, 4
 """Validation episodes in all, and groups in a batch of them."""
@@ -103,7 +104,7 @@ class GroupSampler:
     Attributes
     ----------
     rows : tensor of shape (n_rows, ...)
-        The rows of all tasks as the network takes them.
+        The rows of all tasks, inputs of the network.
     drawable : ndarray of int
         The tasks that groups are drawn from.
     probability : ndarray of shape (n_drawable,) or None
@@ -244,7 +245,7 @@ class GroupBatches(torch.utils.data.Dataset):
     batch_size : int
         Episodes of a batch.
     n_batches : int
-        Of an epoch.
+        Number of batches per epoch.
     rng : numpy.random.Generator
 
     Attributes

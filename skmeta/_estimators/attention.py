@@ -1,8 +1,9 @@
-"""System 1: attention over a task's rows starts the base learner, its rows train it.
+"""System 1: attention over the support initialises a base learner trained on it.
 
 Attention pooling encodes the support into a task embedding, and attention among
-columns into one embedding a feature; both start all parameters of the base learner,
-which the support then trains. Task attention selects the tasks worth learning from.
+columns gives one embedding per feature. Both determine the initial parameters of the
+base learner, which is then trained on the support. Task attention selects the
+informative meta-training tasks.
 """
 
 from .._networks.encoders.task_encoder import AttentionPooling
@@ -11,26 +12,25 @@ from .classifier import MetaClassifier
 from .docstrings import fill_docstring
 from .regressor import MetaRegressor
 
-
-class _AttentionSystem:
-    _architecture = Architecture(AttentionPooling)
+SYSTEM = Architecture(AttentionPooling)
 
 
 @fill_docstring
-class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
+class AttentionMetaRegressor(MetaRegressor):
     """Attention-based meta-learner for regression tasks.
 
-    A task's function is a draw from a Gaussian process on what a pooled estimator
-    leaves open,
+    The function of a task is drawn from a Gaussian process (GP) prior on the
+    residuals of a pooled estimator,
 
         f(x) ~ GP(m(x; z), v_0 + x' S x + phi(x; z)' phi(x; z) + v RBF(x, x')),
 
-    where z, the task embedding, is read off the support by attention pooling and
-    shifts every hyperparameter, the features phi and the mean m. The support trains
-    the hyperparameters on by its marginal likelihood; the weights have a closed form,
-    with normal noise or, if held-out tasks fare better so, with Student's t.
-    Meta-training starts from the process that all tasks share, fitted by marginal
-    likelihood, and minimises the negative log likelihood of query rows.
+    where the task embedding z, computed from the support by attention pooling,
+    conditions every hyperparameter, the features phi and the mean m. The
+    hyperparameters are then trained on the support by maximising its marginal
+    likelihood, and the posterior has a closed form [3]_. The noise is normal or, if
+    that lowers the loss on validation tasks, Student's t [4]_. Meta-training starts
+    from the GP prior shared by all tasks, fitted by marginal likelihood, and minimises
+    the negative log likelihood of query rows.
 
     {parameters}
 
@@ -40,7 +40,7 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
 
     See Also
     --------
-    AttentionMetaClassifier : The same for classes.
+    AttentionMetaClassifier : The classifier of this system.
 
     References
     ----------
@@ -69,18 +69,20 @@ class AttentionMetaRegressor(_AttentionSystem, MetaRegressor):
     ((7,), (48,), (2,))
     """
 
+    _architecture = SYSTEM
+
 
 @fill_docstring
-class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
+class AttentionMetaClassifier(MetaClassifier):
     """Attention-based meta-learner for classification tasks.
 
-    Where a label means the same in every task, every class has a latent function, a
-    draw from a Gaussian process around the pooled estimator's log-probability; a
-    softmax turns them into probabilities. The kernel is that of
-    `AttentionMetaRegressor`, conditioned on the task embedding in the same way;
-    Newton's method trains the latents on the support (Laplace approximation). The
-    classes are those of the meta-training tasks, so a support with one class, or none,
-    will do.
+    If a label has the same meaning in every task, each class has a latent function
+    drawn from a Gaussian process around the log-probability of the pooled estimator,
+    and a softmax turns the latent functions into probabilities. The kernel is that of
+    `AttentionMetaRegressor`, conditioned on the task embedding in the same way. The
+    posterior given the support is a Laplace approximation, found by Newton's method
+    [2]_. The classes are those of the meta-training tasks, so that a support may have
+    one class only, or no rows.
 
     With task-specific labels (N-way classification), classes are Gaussians in
     meta-learned features, with the posterior of each class mean given the support
@@ -101,7 +103,7 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
 
     See Also
     --------
-    AttentionMetaRegressor : The same for numbers.
+    AttentionMetaRegressor : The regressor of this system.
 
     References
     ----------
@@ -132,3 +134,5 @@ class AttentionMetaClassifier(_AttentionSystem, MetaClassifier):
     >>> learner.fit(new.X[:5], new.y[:5]).predict_proba(new.X[5:]).shape
     (7, 2)
     """
+
+    _architecture = SYSTEM

@@ -1,4 +1,4 @@
-"""What the meta-learners of all three systems have in common."""
+"""The estimator contract that the meta-learners of all three systems share."""
 
 import numpy as np
 from sklearn.base import (
@@ -37,11 +37,11 @@ class MetaLearner(
     TransformerMixin,
     Parameters,
 ):
-    """A meta-learner of any of the three systems.
+    """Base class of the meta-learners of all three systems.
 
-    ``_architecture`` says what its network is made of; a regressor or classifier how
-    targets are checked and predictions read. `fit` checks, and `MetaState.adapt` does
-    the rest; `Adapted` computes what is predicted.
+    ``_architecture`` defines the network; subclasses for regression and classification
+    check targets and decode predictions. `fit` checks its arguments and calls
+    `MetaState.adapt`; `Adapted` computes predictions.
     """
 
     _adaptation = ("_state", "_support", "_adapted")
@@ -56,35 +56,35 @@ class MetaLearner(
     @takes_tasks
     @with_callbacks
     def meta_fit(self, tasks, *, validation_tasks=None):
-        """Learn across tasks how to learn one.
+        """Meta-train on tasks.
 
-        State change: any state -> *meta-fitted*. What was learned before is
-        forgotten, unless ``warm_start=True``.
+        State change: any state -> *meta-fitted*. Earlier results are discarded, unless
+        ``warm_start=True``.
 
         Parameters
         ----------
         tasks : TaskCollection, list of (X, y), dict, lazy sequence or distribution
-            The meta-training tasks, all with the same columns. One with a ``weight``
-            counts so much more, or less, in the losses that are minimised.
+            The meta-training tasks, all with the same columns. The loss of a task is
+            multiplied by its ``weight``, if it has one.
         validation_tasks : as ``tasks``, default=None
-            Tasks to stop on, and to choose the pooled estimator on. None sets
-            ``validation_fraction`` of ``tasks`` aside.
+            Tasks used for early stopping and for selecting the pooled estimator. If
+            None, ``validation_fraction`` of ``tasks`` is used.
 
         Returns
         -------
         self : estimator
-            Adapted to no task yet.
+            Not adapted to a task.
 
         Raises
         ------
         TypeError
-            If X and y are given in place of tasks.
+            If X and y are passed in place of tasks.
         ValueError
-            If a task or a parameter is not valid, or the columns are not those of
-            ``validation_tasks``, or of what ``warm_start=True`` continues from;
-            nothing is changed.
+            If a task or a parameter is not valid, or the columns differ from those of
+            ``validation_tasks``, or from those of the state that ``warm_start=True``
+            continues from; nothing is changed.
         NonFiniteLossError
-            If training breaks down; the estimator keeps the best state so far.
+            If training diverges; the estimator keeps the best state so far.
         """
         self._check_parameters()
         tasks = drop_zero_weight(check_tasks(tasks))
@@ -118,7 +118,7 @@ class MetaLearner(
         self.task_attention_ = state.task_attention
 
     def _attributes_of(self, state):
-        """Attributes of an estimator that has learned ``state``, and not adapted."""
+        """Attributes of an estimator meta-fitted to ``state`` and not adapted."""
         other = self._parametrized_clone()
         other._take_over(state)
         return {name: vars(other)[name] for name in other._learned()} | {
@@ -130,18 +130,19 @@ class MetaLearner(
     def fit(self, X, y, sample_weight=None):
         """Adapt to one task.
 
-        State change: *meta-fitted* or *adapted* -> *adapted*, each time from what was
-        meta-learned, which stays as it is. In the state *new*, the base learner is
-        trained on these rows alone, with a `NotMetaFittedWarning`.
+        State change: *meta-fitted* or *adapted* -> *adapted*. Each call starts from
+        ``meta_state_``, which is not changed. In the state *new*, the base learner is
+        trained on these rows only, with a `NotMetaFittedWarning`.
 
         Parameters
         ----------
         X : array-like of shape (n_support, n_features)
         y : array-like of shape (n_support,)
         sample_weight : array-like of shape (n_support,), default=None
-            A row of weight w counts as w equal rows. To an estimator as base learner
-            it weighs what it does to that estimator. After `meta_fit`, weights that
-            are all 0 adapt to no row: predictions are zero-shot.
+            A row of weight w counts as w equal rows. If the base learner is an
+            estimator, weights have the effect that this estimator gives them. After
+            `meta_fit`, weights that are all 0 adapt to no row: predictions are
+            zero-shot.
 
         Returns
         -------
@@ -204,7 +205,7 @@ class MetaLearner(
         return self
 
     def _single_task_state(self, X, y, weight, classes):
-        """What one task alone says, where nothing was meta-learned."""
+        """State learned from one task, if the estimator was not meta-fitted."""
         if len(X) == 0:
             raise ValueError(
                 "All sample weights are zero, and without meta_fit there is nothing "
@@ -227,7 +228,7 @@ class MetaLearner(
         return None if isinstance(self.base_learner, str) else self.base_learner
 
     def _adapted_task(self):
-        """What predicts: adapted to no row before `fit`."""
+        """The `Adapted` that predicts; before `fit`, adapted to no row."""
         if not self.__sklearn_is_fitted__():
             X, y = self._no_rows(self.meta_state_)
             return self._adapt(self.meta_state_, X, y, np.empty(0))
@@ -266,9 +267,9 @@ class MetaLearner(
         return vars(self).get("_support") is not None
 
     def __getstate__(self):
-        """All but what lives on a device, which is made again on first use.
+        """All attributes but those on a device, which are recreated on first use.
 
-        Callbacks are as they were given: after training some hold its optimizer.
+        Callbacks are cloned, since some hold the optimizer after training.
         """
         state = super().__getstate__()
         for name in ("_adapted", "device_"):

@@ -1,4 +1,4 @@
-"""Scikit-learn's callbacks on `meta_fit`, where scikit-learn has them (1.9)."""
+"""Scikit-learn's callbacks on `meta_fit`, from scikit-learn 1.9 on."""
 
 import copy
 
@@ -9,34 +9,34 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:
-        """In place of scikit-learn's, which there is none of."""
+        """Placeholder for older versions of scikit-learn."""
 
     def with_callbacks(method):
-        """In place of scikit-learn's, which there is none of."""
+        """Placeholder for older versions of scikit-learn."""
         return method
 
 
 class FitTasks(Callback):
-    """What scikit-learn's callbacks see of a meta-training: its epochs, as fit tasks.
+    """Reports the epochs of a meta-training to scikit-learn's callbacks, as fit tasks.
 
-    Each training of a network is one fit task, and each of its epochs one within.
+    Each training of a network is a fit task, and each of its epochs a subtask.
 
     Parameters
     ----------
     estimator : MetaLearner
     context : sklearn.callback.CallbackContext
-        Of its `meta_fit`.
+        The context of its `meta_fit`.
 
     Attributes
     ----------
     rows : (X, y)
-        Of the validation tasks, for callbacks that score what there is after an epoch;
-        ``(None, None)`` where no prediction can be had yet.
+        Rows of the validation tasks, for callbacks that compute scores after an epoch;
+        ``(None, None)`` while no prediction is possible.
     """
 
     @classmethod
     def begin(cls, estimator):
-        """Those of an estimator, the first begun; None without callbacks."""
+        """Begin the fit task of an estimator; None without callbacks."""
         if not hasattr(estimator, "_skl_callbacks"):
             return None
         context = estimator._init_callback_context("meta_fit", max_subtasks=None)
@@ -75,7 +75,7 @@ class FitTasks(Callback):
         )  # fmt: skip
 
     def _attributes(self, net):
-        """What an estimator has when meta-training stops here; None before it has."""
+        """Fitted attributes if meta-training stopped now; None before there are any."""
         if self.state_of is None:
             return None
         return self.estimator._attributes_of(self.state_of(copy.deepcopy(net.module_)))

@@ -1,4 +1,4 @@
-"""How the meta-learners of classes check labels and predict."""
+"""How meta-learners for classification check labels and predict."""
 
 from numbers import Integral
 
@@ -101,7 +101,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
                 raise ValueError(
                     f"The tasks have {kinds[nway]}, but those that warm_start=True "
                     f"starts from have {kinds[was_nway]}. Set warm_start=False to "
-                    "start anew."
+                    "train from scratch."
                 )
         if self.verbose and self.shared_classes == "auto":
             print(f"shared_classes='auto': the tasks have {kinds[nway]}.")
@@ -118,8 +118,8 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def _check_target(self, y):
         y = column_or_1d(y, warn=True)
-        if y.dtype.kind not in "biuU":  # these can be nothing else
-            # so often that nobody is warned of classes of one row, which is the point
+        if y.dtype.kind not in "biuU":  # these are always labels
+            # repeated, since scikit-learn warns of classes of one row
             check_classification_targets(np.tile(y, 3))
         return y
 
@@ -140,8 +140,9 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
         X : array-like of shape (n_rows, n_features)
         y : array-like of shape (n_rows,)
         classes : array-like of shape (n_classes,), default=None
-            In the state *new*, all classes there are; else those of the meta-training
-            tasks hold or, with task-specific labels, those that have rows.
+            All classes, for an estimator that is not meta-fitted. After `meta_fit` not
+            used: the classes are those of the meta-training tasks or, with
+            task-specific labels, those with rows.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns
@@ -162,10 +163,10 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
             self.classes_ = targets.classes
 
     def predict_proba(self, X):
-        """Probabilities of the classes for rows of the task adapted to.
+        """Predict class probabilities for rows of the task adapted to.
 
-        State change: none. Adapted, from the task; meta-fitted and not adapted, from
-        the prior alone (zero-shot).
+        State change: none. In the state *meta-fitted*, predictions are those of the
+        prior (zero-shot).
 
         Parameters
         ----------
@@ -200,13 +201,14 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
     def predict_episodes(self, episodes, return_proba=False):
         """Adapt to many tasks and predict for each, in batches.
 
-        State change: none; what the estimator is adapted to plays no part.
+        State change: none. Predictions do not depend on the task that the estimator
+        is adapted to.
 
         Parameters
         ----------
         episodes : iterable of (X_support, y_support, X_query)
         return_proba : bool, default=False
-            Give probabilities in place of labels.
+            Whether to return probabilities in place of labels.
 
         Returns
         -------
@@ -227,13 +229,13 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
 
 def averaged_probabilities(logits, variance):
-    """Probabilities of classes, averaged over what is unsure of logits.
+    """Class probabilities averaged over the uncertainty of the logits.
 
     Parameters
     ----------
     logits : ndarray of shape (n_query, n_classes)
     variance : ndarray of shape (n_query, n_classes), or 0
-        Of the logits less their mean.
+        Variance of the logits minus their mean over classes.
 
     Returns
     -------

@@ -1,121 +1,132 @@
-"""What the docstrings of the meta-learners share."""
+"""Sections that the docstrings of all meta-learners share."""
 
 from sklearn.base import is_classifier
 
 PARAMETERS = """Parameters
     ----------
     base_learner : {"gp", "linear", "mlp"} or estimator, default="gp"
-        What predicts for one task: a Gaussian process with a meta-learned prior, its
-        linear part alone (a mixed-effects model), a multilayer perceptron, or any
-        scikit-learn estimator. An estimator is cloned and trained by `fit` on the
-        rows of the task and on rows of related tasks, by their relation
-        (``sample_weight``, or resampling); it sees standardised columns, meta-learned
-        features and what the process says of a row, and the two are averaged.
+        Base learner that is adapted to one task: a Gaussian process (GP) with a
+        meta-learned prior, its linear part only (a mixed-effects model), a multilayer
+        perceptron, or any scikit-learn estimator. An estimator is cloned and trained by
+        `fit` on the rows of the task and on rows of related tasks, weighted by their
+        relations (``sample_weight``, or resampling). Its inputs are the standardised
+        columns, meta-learned features and the prediction of the GP for each row; the
+        predictions of the GP and of the estimator are averaged.
     pooled_estimator : None, "auto" or estimator, default="auto"
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
-        learner learns what it leaves open. "auto" takes, of none, a polynomial ridge,
-        boosting and the last two's average, what does best on tasks it has not seen.
+        learner models its residuals. "auto" selects among no pooled estimator, a
+        polynomial ridge regression, gradient boosting and the average of these two by
+        the loss on tasks that they were not fitted to.
     {of_classes}task_attention : {"auto", True, False}, default="auto"
-        Learn again from the meta-training tasks that are worth it, where some are
-        not. "auto" does so only where most are, and keeps it only where it has the
-        lower query loss on held-out tasks; False attends to all tasks alike.
+        Re-train after dropping uninformative meta-training tasks, if there are any.
+        "auto" does so only if most tasks are informative, and keeps the result only if
+        it has the lower query loss on validation tasks. False weights all tasks
+        equally.
     embedding : torch module, class of one, or callable that makes one, default=None
-        From float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
-        (n_rows, n_columns), which all else sees in their place. A class or a callable
-        is called with the ``embedding__*`` parameters; an instance is copied, with
-        its weights. With task-specific labels it is trained with all else, and by an
-        auxiliary classifier of all classes of each task in memory, whose loss is part
-        of ``train_loss``; otherwise before all else, by ridge regressions that adapt to
-        each task, and where `fit` is called without `meta_fit`, not at all.
+        Maps float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
+        (n_rows, n_columns), which replace them in all later steps. A class or a
+        callable is called with the ``embedding__*`` parameters; an instance is copied,
+        with its weights. With task-specific labels it is trained together with the
+        other networks, and by an auxiliary classifier of all classes of each task in
+        memory, whose loss is part of ``train_loss``. Otherwise it is trained before
+        them, by ridge regressions that adapt to each task; if `fit` is called without
+        `meta_fit`, it is not trained.
     embedding_trainable : bool, default=True
-        False leaves the weights as they are given.
+        If False, the weights of the embedding are not changed.
     augmentation : callable, default=None
-        ``augmentation(rows, generator)`` gives changed rows, a tensor of the same
-        shape, drawn by the torch generator, which is on ``rows.device``. Applied in
-        meta-training alone, to rows before they are embedded; with a frozen embedding
-        only with task-specific labels.
+        ``augmentation(rows, generator)`` returns augmented rows, a tensor of the same
+        shape, drawn with the torch generator, which is on ``rows.device``. Applied
+        during meta-training only, to rows before they are embedded; with a frozen
+        embedding only if labels are task-specific.
     embed_dim : int, default=48
         Size m of the task embedding; a multiple of ``n_heads``.
     n_heads : int, default=4
-        Attention heads.
+        Number of attention heads.
     n_layers : int, default=2
-        Attention layers of the task encoder.
+        Number of attention layers of the task encoder.
     n_support : int or (int, int), default=(0, 25)
-        Support rows of an episode of meta-training; of a range, drawn anew for each
-        episode, uniformly on the scale of ``log(1 + n)``.
+        Number of support rows of an episode of meta-training. If a range, it is drawn
+        for each episode, uniformly on the scale of ``log(1 + n)``.
     n_query : int, default=32
-        Query rows of an episode, at most.
+        Maximum number of query rows of an episode.
     max_epochs : int, default=200
-        Epochs of meta-training, at most.
+        Maximum number of epochs of meta-training.
     steps_per_epoch : int, default=50
-        Gradient steps of an epoch.
+        Number of gradient steps per epoch.
     batch_size : int, default=32
-        Tasks of a step. While an embedding is trained, a step has a quarter as many
-        episodes, and up to eight of them are of the same rows of a task.
+        Number of tasks per gradient step. While an embedding is trained, a step has a
+        quarter as many episodes, and up to eight of them share the rows of a task.
     lr : float, default=1e-3
-        Learning rate of AdamW, before it is cut at plateaus.
+        Initial learning rate of AdamW, which is reduced at plateaus.
     validation_fraction : float, default=0.2
-        Share of the tasks held out, unless `meta_fit` is given validation tasks.
+        Fraction of the tasks used as validation tasks, unless `meta_fit` is given
+        ``validation_tasks``.
     patience : int, default=15
-        Epochs without a lower loss on held-out tasks before meta-training stops.
+        Number of epochs without a lower loss on validation tasks after which
+        meta-training stops.
     callbacks : list of skorch callbacks, default=None
-        Run with meta-training.
+        Called during meta-training.
     device : str or torch.device, default="auto"
-        "auto" is a GPU where there is one, which pays for an embedding; small tables
-        are faster on "cpu". Resolved when fitted, into ``device_``.
+        "auto" uses a GPU if there is one, which is faster with an embedding; small
+        tables are faster on "cpu". Resolved when fitted, into ``device_``.
     random_state : int, RandomState instance or None, default=None
-        Seed of everything drawn. The same int gives the same bytes on one machine.
+        Seed of all random numbers. An int gives bit-identical results on one machine.
     verbose : int, default=0
-        Above 0, a progress bar with the loss on held-out tasks.
+        If positive, show a progress bar with the loss on validation tasks.
     warm_start : bool, default=False
-        `meta_fit` goes on from what was learned before."""
+        If True, `meta_fit` continues from the previous meta-training."""
 
 ATTRIBUTES = """meta_state_ : MetaState
-        What was meta-learned; shared by clones and never changed.
+        The result of meta-training; shared by clones and immutable.
     history_ : list of dict
-        Of meta-training, one entry an epoch: epoch, train_loss, valid_loss, dur.
+        One entry per epoch of meta-training: epoch, train_loss, valid_loss, dur.
     task_names_ : ndarray of shape (n_meta_tasks,)
+        Names of the meta-training tasks.
     task_embeddings_ : ndarray of shape (n_meta_tasks, m)
+        Embeddings of the meta-training tasks.
     task_attention_ : ndarray of shape (n_meta_tasks,)
-        How much each meta-training task was worth, mean 1.
+        Weight of each meta-training task in training, with mean 1.
     task_embedding_ : ndarray of shape (m,)
-        Of the task adapted to.
+        Embedding of the task adapted to.
     feature_attention_ : ndarray of shape (n_features,)
-        How much each column matters for the task adapted to, in what it adds to the
-        pooled prediction; sums to 1. With an embedding, each of its columns.
+        Relevance of each feature for the task adapted to, in the part of the
+        prediction that the base learner adds to the pooled estimator; sums to 1. With
+        an embedding, the relevance of each of its columns.
     n_features_in_ : int
+        Number of features of a row.
     feature_names_in_ : ndarray of shape (n_features,)
-        Where the tasks had column names.
+        Names of the features. Defined only if the tasks had column names.
     base_learner_ : estimator
-        Trained for the task adapted to, where ``base_learner`` is an estimator.
+        The estimator trained for the task adapted to. Defined only if
+        ``base_learner`` is an estimator.
     device_ : torch.device
-        What ``device`` was resolved to."""
+        The device that ``device`` was resolved to."""
 
 
 RELATIONS = """task_relations_ : ndarray of shape (n_meta_tasks,)
-        Of the task adapted to, in the order of ``task_names_``; the rest to 1 is on no
-        task. Only the strongest are not zero: at most 64, in classification 4, with
-        task-specific labels 8.
+        Relations of the task adapted to, in the order of ``task_names_``. One minus
+        their sum is the probability of no related task. Only the strongest are
+        non-zero: at most 64, in classification 4, with task-specific labels 8.
     familiarity_ : float
-        How sure it is that the task is like one seen, from 0 to 1: the sum of the
-        relations."""
+        Probability that the task is related to a meta-training task, from 0 to 1: the
+        sum of the relations."""
 
 
 OF_CLASSES = """shared_classes : {"auto", True, False}, default="auto"
-        Whether a label means the same in every task. If not, labels are task-specific
-        (N-way classification), and `fit` takes any number of new ones; ``n_support``
-        is then a number of rows of each class, and the pooled estimator and task
-        attention do not apply. "auto" takes labels for task-specific if a label is in
-        hardly more than one task, or in less than a fifth of them, on average;
-        ``verbose`` says which.
+        Whether a label has the same meaning in every task. If not, labels are
+        task-specific (N-way classification), and `fit` accepts any number of new
+        labels; ``n_support`` is then the number of rows per class, and the pooled
+        estimator and task attention are not used. "auto" infers this from the labels:
+        they are task-specific if a label occurs, on average, in hardly more than one
+        task or in less than a fifth of the tasks. ``verbose`` prints the result.
     n_way : int or (int, int), default=(2, 20)
-        Classes of an episode of meta-training with task-specific labels; of a range,
-        drawn anew for each episode.
+        Number of classes of an episode of meta-training with task-specific labels. If
+        a range, it is drawn for each episode.
     """
 
 
 def fill_docstring(cls):
-    """Fill the shared parts into the docstring of a class."""
+    """Fill the shared sections into the docstring of a class."""
     of_classes = OF_CLASSES if is_classifier(cls()) else ""
     cls.__doc__ = cls.__doc__.replace("{parameters}", PARAMETERS)
     cls.__doc__ = cls.__doc__.replace("{of_classes}", of_classes)

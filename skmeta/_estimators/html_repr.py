@@ -1,4 +1,4 @@
-"""What notebooks show of a meta-learner."""
+"""HTML representation of meta-learners in notebooks."""
 
 from types import SimpleNamespace
 
@@ -6,23 +6,23 @@ DOCUMENTATION = "https://skmeta.readthedocs.io/en/latest/"
 
 
 class HTMLReprMixin:
-    """An estimator that is drawn with its state, and a link to its documentation."""
+    """HTML representation with the state and a link to the documentation."""
 
     _doc_link_module = "skmeta"
     _doc_link_template = DOCUMENTATION + "api/skmeta.{estimator_name}.html"
 
     def _sk_visual_block_(self):
-        """What scikit-learn draws in notebooks, with the state below the name."""
+        """Visual block of scikit-learn's diagrams, with the state below the name."""
         return SimpleNamespace(
             kind="single",
             estimators=self,
             names=type(self).__name__,
             name_details=str(self),
-            name_caption=self._state_in_words(),
+            name_caption=self._describe_state(),
             doc_link_label=None,
         )
 
-    def _state_in_words(self):
+    def _describe_state(self):
         words = []
         if self._is_meta_fitted():
             words.append(f"meta-fitted on {len(self.task_names_):,} tasks")

@@ -21,14 +21,14 @@ EMBEDDING_PREFIX = "embedding__"
 
 
 def resolve_device(device):
-    """The torch device that ``device`` names; "auto" is a GPU where there is one."""
+    """The torch device that ``device`` names; "auto" is a GPU if there is one."""
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(device)
 
 
 class Parameters(MetaFitted):
-    """An estimator with these parameters; what is learned depends on `_structural`."""
+    """Parameters of a meta-learner; `meta_state_` depends on those in `_structural`."""
 
     _structural = (
         "base_learner",
@@ -124,21 +124,21 @@ class Parameters(MetaFitted):
         self._set_embedding_parameters(embedding__)
 
     def _set_embedding_parameters(self, given):
-        """Take ``embedding__*`` parameters, and refuse any others."""
+        """Set ``embedding__*`` parameters; raise for any others."""
         for name, value in given.items():
             if not name.startswith(EMBEDDING_PREFIX):
                 near = get_close_matches(name, self._get_param_names(), 1)
                 if near:
-                    way_out = f"Did you mean {near[0]!r}?"
+                    hint = f"Did you mean {near[0]!r}?"
                 else:
-                    way_out = f"Those of the embedding are {EMBEDDING_PREFIX}{name}."
+                    hint = f"Those of the embedding are {EMBEDDING_PREFIX}{name}."
                 raise TypeError(
-                    f"{type(self).__name__} has no parameter {name!r}. {way_out}"
+                    f"{type(self).__name__} has no parameter {name!r}. {hint}"
                 )
             setattr(self, name, value)
 
     def _embedding_parameters(self):
-        """Those given as ``embedding__*``, by their full names."""
+        """The ``embedding__*`` parameters by their full names."""
         names = sorted(n for n in vars(self) if n.startswith(EMBEDDING_PREFIX))
         return {name: getattr(self, name) for name in names}
 
@@ -148,7 +148,7 @@ class Parameters(MetaFitted):
         Parameters
         ----------
         deep : bool, default=True
-            Include those of estimators among them.
+            Whether to include the parameters of estimators among them.
 
         Returns
         -------
@@ -162,8 +162,8 @@ class Parameters(MetaFitted):
         Parameters
         ----------
         **params : dict
-            Those of estimators as ``<name>__*``, of the embedding as ``embedding__*``.
-            Another ``embedding`` comes without those of the one before.
+            Parameters of estimators are ``<name>__*``, those of the embedding
+            ``embedding__*``. A new ``embedding`` removes those of the previous one.
 
         Returns
         -------
@@ -182,17 +182,17 @@ class Parameters(MetaFitted):
         return self
 
     def _usable_device(self):
-        """The torch device that ``device`` names, if it is there and has float64."""
+        """The torch device that ``device`` names; raise without it or its float64."""
         try:
             device = resolve_device(self.device)
             if device.type != "cpu":
                 torch.zeros(1, dtype=torch.float64, device=device).item()
-        except Exception as error:  # of what type hangs on the device
+        except Exception as error:  # its type depends on the device
             raise ValueError(
                 f"The 'device' parameter of {type(self).__name__} must be 'auto' or a "
                 "torch device that this machine has, with float64. Got "
-                f"{self.device!r} instead; set_params(device='auto') takes what there "
-                "is."
+                f"{self.device!r} instead; set_params(device='auto') selects an "
+                "available device."
             ) from error
         return device
 
@@ -225,23 +225,23 @@ class Parameters(MetaFitted):
     def _check_embedding(self, refuse):
         given = self._embedding_parameters()
         if self.embedding is None and given:
-            refuse("embedding", f"a torch module, to be made with {given}")
+            refuse("embedding", f"a torch module, to be created with {given}")
         if self.embedding is None and self.augmentation is not None:
-            refuse("augmentation", "None where there is no embedding to augment for")
+            refuse("augmentation", "None if there is no embedding")
 
     def _check_base_learner(self):
-        """Refuse an estimator that does not predict what this one does."""
+        """Raise unless the base learner is of the same type as the estimator."""
         given = self.base_learner
         if isinstance(given, str):
             return
         kind = "classifier" if is_classifier(self) else "regressor"
         if isinstance(given, type) or is_classifier(given) != is_classifier(self):
-            way_out = ""
+            hint = ""
             if isinstance(given, type):
-                way_out = f" Give an instance of it, {given.__name__}()."
+                hint = f" Pass an instance of it, {given.__name__}()."
             raise ValueError(
                 f"The 'base_learner' parameter of {type(self).__name__} must be one of "
-                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead.{way_out}"
+                f"{list(BASE_LEARNERS)} or a {kind}. Got {given!r} instead.{hint}"
             )
 
     def _structure(self):
@@ -249,7 +249,7 @@ class Parameters(MetaFitted):
         return {name: getattr(self, name) for name in names}
 
     def _config(self, problem, monitor=None):
-        """The settings of a meta-training that starts now."""
+        """The `MetaConfig` of a meta-training."""
         n = len(EMBEDDING_PREFIX)
         params = self.get_params(deep=False)
         given = {field.name for field in fields(MetaConfig)} & set(params)

@@ -1,4 +1,4 @@
-"""`meta_fit` for any estimator: a pipeline reads rows that a meta-learner cannot."""
+"""`meta_fit` for pipelines, whose transformers preprocess rows for a meta-learner."""
 
 import itertools
 from typing import NamedTuple
@@ -27,34 +27,34 @@ def meta_fit(estimator, tasks, *, validation_tasks=None):
     """Meta-fit an estimator, or the meta-learner in a pipeline.
 
     The transformers before it are fitted on the rows of all tasks together, and frozen:
-    on a new task `fit` adapts the meta-learner alone. What comes after it in the
-    pipeline is fitted on each task.
+    on a new task `fit` adapts only the meta-learner. Steps after it in the pipeline are
+    fitted on each task.
 
     Parameters
     ----------
     estimator : estimator with `meta_fit`, or Pipeline with such a step
-        Cloned, never changed.
+        Cloned; the argument is not changed.
     tasks : TaskCollection, list of (X, y), dict or lazy sequence or distribution
-        The meta-training tasks. To a pipeline ``X`` may be what its first step takes: a
-        data frame with categories, say. Of lazy sequences and distributions 1,024 tasks
-        at most are what the transformers are fitted on.
+        The meta-training tasks. For a pipeline, ``X`` is the input of its first step, a
+        data frame with categories for example. Transformers are fitted on at most 1,024
+        tasks of lazy sequences and distributions.
     validation_tasks : as `tasks`, default=None
-        Tasks to stop on.
+        Tasks used for early stopping.
 
     Returns
     -------
     estimator : estimator or Pipeline
-        Meta-fitted, adapted to no task. A pipeline predicts once it is adapted; what
-        its meta-learner predicts before, ask that:
+        Meta-fitted, not adapted to a task. A pipeline predicts once it is adapted.
+        Zero-shot predictions are those of its meta-learner:
         ``pipeline[-1].predict(pipeline[:-1].transform(X))``.
 
     Raises
     ------
     TypeError
-        If there is nothing in it that learns across tasks, a transformer makes sparse
-        rows, or X and y are given in place of tasks.
+        If no step has `meta_fit`, a transformer returns sparse rows, or X and y are
+        passed in place of tasks.
     ValueError
-        If a task is not valid, or the columns are not the same in all tasks.
+        If a task is not valid, or the columns differ between tasks.
 
     Examples
     --------
@@ -94,13 +94,13 @@ def meta_fit(estimator, tasks, *, validation_tasks=None):
 def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
     """As `meta_fit`, but without a clone of the estimator.
 
-    ``context`` is the scikit-learn callbacks' one, to be passed to the meta-learner.
+    ``context`` is that of scikit-learn's callbacks, passed to the meta-learner.
     """
     if not isinstance(estimator, Pipeline):
         if not hasattr(estimator, "meta_fit"):
             raise TypeError(
                 f"{estimator!r} has no meta_fit: it learns from one task at a time. "
-                "Give a meta-learner, or a pipeline that ends with one."
+                "Pass a meta-learner, or a pipeline that ends with one."
             )
         given = {}
         if validation_tasks is not None:
@@ -113,8 +113,8 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
     if at is None:
         steps = [type(step).__name__ for _, step in estimator.steps]
         raise TypeError(
-            f"No step of the pipeline {steps} has meta_fit. Put a meta-learner, "
-            "AttentionMetaRegressor say, in its place."
+            f"No step of the pipeline {steps} has meta_fit. Use a meta-learner, for "
+            "example AttentionMetaRegressor, as the last step."
         )
     tasks = given_tasks(tasks)
     if validation_tasks is not None:
@@ -135,7 +135,7 @@ def meta_fit_in_place(estimator, tasks, validation_tasks=None, context=None):
         if isinstance(transformer, FrozenEstimator):
             X = _dense(transformer.transform(X), name)
             continue
-        if hasattr(transformer, "fit_transform"):  # may keep a row's target from it
+        if hasattr(transformer, "fit_transform"):  # may cross-fit, as TargetEncoder
             X = transformer.fit_transform(X, y)
         else:
             X = transformer.fit(X, y).transform(X)
@@ -158,14 +158,14 @@ def learns_across_tasks(estimator):
 
 
 def learner_of(estimator):
-    """A pipeline's meta-learner, where it comes last, and what reads rows for it.
+    """The meta-learner at the end of a pipeline, and the transformers before it.
 
     Returns
     -------
     learner : estimator
-        ``estimator`` itself, if it is no such pipeline after `meta_fit`.
+        ``estimator`` itself, if it is not such a pipeline after `meta_fit`.
     reader : object or None
-        ``reader.read(tasks)`` gives tasks as ``learner`` takes them.
+        ``reader.read(tasks)`` returns tasks as ``learner`` expects them.
     """
     if not isinstance(estimator, Pipeline) or _position(estimator) is None:
         return estimator, None
@@ -179,7 +179,7 @@ def learner_of(estimator):
 
 
 def known_columns(estimator):
-    """The columns that a meta-fitted estimator, or pipeline, takes; None if unknown."""
+    """Input columns of a meta-fitted estimator or pipeline; None if unknown."""
     if isinstance(estimator, Pipeline):
         steps = (step for _, step in estimator.steps if step not in SKIPPED)
         return known_columns(next(steps, None))
@@ -191,7 +191,7 @@ def known_columns(estimator):
 
 
 def _position(pipeline):
-    """Where the first step is that learns across tasks, or None."""
+    """Position of the first step that learns across tasks, or None."""
     for i, (_, step) in enumerate(pipeline.steps):
         if learns_across_tasks(step):
             return i
@@ -199,7 +199,7 @@ def _position(pipeline):
 
 
 def _some(tasks):
-    """Those of the tasks that transformers are fitted on."""
+    """The tasks that transformers are fitted on."""
     if isinstance(tasks, list):
         return tasks
     if isinstance(tasks, TaskDistribution):
@@ -209,14 +209,14 @@ def _some(tasks):
 
 
 def _pooled(tasks):
-    """The rows and the targets of all tasks, one after the other."""
+    """Concatenated rows and targets of all tasks."""
     first = tasks[0]
     for task in tasks:
         if is_frame(task.X) and type(task.X) is not type(first.X):
             one, other = (type(some.X).__module__ for some in (task, first))
             raise TypeError(
                 f"Task {task.name!r} is a frame of {one}, but task {first.name!r} of "
-                f"{other}. Give all to a pipeline in frames of one library."
+                f"{other}. Pass all tasks to a pipeline as frames of one library."
             )
     Xs = [task.X for task in tasks]
     if hasattr(first.X, "iloc"):
@@ -235,15 +235,15 @@ def _pooled(tasks):
 def _dense(X, name):
     if issparse(X):
         raise TypeError(
-            f"The step {name!r} of the pipeline makes sparse rows of shape {X.shape}, "
-            "which meta-learners do not take. Let it make dense ones: "
+            f"The step {name!r} of the pipeline returns sparse rows of shape "
+            f"{X.shape}, which meta-learners do not accept. Make its output dense: "
             "OneHotEncoder(sparse_output=False), ColumnTransformer(sparse_threshold=0)."
         )
     return X
 
 
 def _with_rows(tasks, X):
-    """The tasks with ``X``, one task's rows after the other's, as their rows."""
+    """The tasks with the concatenated rows ``X`` in place of theirs."""
     ends = np.cumsum([len(task.y) for task in tasks])
     spans = itertools.pairwise([0, *ends.tolist()])
     return TaskCollection(
@@ -255,7 +255,7 @@ def _with_rows(tasks, X):
 
 
 class _Reader:
-    """Fitted transformers, one after the other."""
+    """A sequence of fitted transformers."""
 
     def __init__(self, steps):
         self.steps = steps
@@ -267,14 +267,14 @@ class _Reader:
         return _with_rows(tasks, self.transformed(_pooled(tasks)[0]))
 
     def transformed(self, X):
-        """Rows after all transformers."""
+        """Apply all transformers to rows."""
         for step in self.steps:
             X = _dense(step.transform(X), type(step).__name__)
         return X
 
 
 class _Loaded(NamedTuple):
-    """What transforms tasks that are loaded on access, whose columns have names."""
+    """Transformer of lazily loaded tasks whose columns have names."""
 
     reader: _Reader
     feature_names: tuple | None

@@ -1,4 +1,4 @@
-"""What an adapted meta-learner computes for query rows, of one task or of many."""
+"""Predictions and features of query rows, of one task or of many."""
 
 import numpy as np
 from sklearn.base import clone, is_classifier
@@ -13,7 +13,7 @@ QUERIES_AT_ONCE = 4096
 
 
 class QueryLearner(MetaLearner):
-    """A meta-learner with everything that is asked of it row by row."""
+    """A meta-learner with the methods that are applied to query rows."""
 
     def _query(self, X):
         """Query rows, checked, of an estimator that can predict."""
@@ -22,9 +22,9 @@ class QueryLearner(MetaLearner):
         return self._check_rows(X)
 
     def transform(self, X):
-        """Features of each row for this task: what its base learner computes with.
+        """Features of each row that the base learner uses for the task adapted to.
 
-        State change: none. Meta-fitted and not adapted, the prior's.
+        State change: none. In the state *meta-fitted*, the features of the prior.
 
         Parameters
         ----------
@@ -33,19 +33,19 @@ class QueryLearner(MetaLearner):
         Returns
         -------
         features : ndarray of shape (n_query, n_base_features)
-            Of a process, the features whose inner products are its kernel, but for
-            the RBF part; of a perceptron, its last hidden layer.
+            For a GP, the features whose inner products are its kernel without the RBF
+            part; for a perceptron, its last hidden layer.
         """
         X = self._query(X)
         return self._adapted_task().features(X)
 
     @property
     def _n_features_out(self):
-        """How many columns `transform` gives, as `get_feature_names_out` asks."""
+        """Number of features of `transform`, used by `get_feature_names_out`."""
         return self._current_state().network.learner.n_base_features
 
     def support_attention(self, X):
-        """How much each support row decides the prediction of each query row.
+        """Weight of each support row in the prediction of each query row.
 
         State change: none.
 
@@ -56,10 +56,10 @@ class QueryLearner(MetaLearner):
         Returns
         -------
         attention : ndarray of shape (n_query, n_support)
-            Rows sum to 1 (without support rows there are no columns). For a process,
-            the size of the posterior mean's weight on each support target; with
-            task-specific labels, the probability of each row's class, of which
-            the nearer rows of that class have the larger part.
+            Rows sum to 1 (without support rows there are no columns). For a GP, the
+            absolute weight of each support target in the posterior mean; with
+            task-specific labels, the probability of each class, divided among its
+            support rows in favour of those near the query row.
         """
         X = self._query(X)
         weights = self._adapted_task().support_weights(X)
@@ -72,11 +72,11 @@ class QueryLearner(MetaLearner):
         Returns
         -------
         predictions : list of Gaussian or Categorical
-            Of arrays: of each episode, of its query rows.
+            Arrays for the query rows of each episode.
         variances : list of ndarray of shape (n_query, n_outputs), or 0
-            What the rows add, as `Adapted.row_variance`.
-        targets : list
-            What its targets were encoded by.
+            The variance of `Adapted.row_variance`.
+        targets : list of TargetScaler or ClassCodec
+            The encoder of the targets of each episode.
         """
         state = self._check_meta_fitted()
         episodes = self._check_episodes(list(episodes))
@@ -126,29 +126,29 @@ class QueryLearner(MetaLearner):
         return one._adapted_task().predict(X_query)
 
     def _check_episodes(self, episodes):
-        """Check all at once, or one by one to name the one that is not valid."""
+        """Check all at once, or one by one to name the invalid episode."""
         try:
             return self._check_arrays(episodes)
         except (TypeError, ValueError):
             return [self._check_episode(i, e) for i, e in enumerate(episodes)]
 
     def _check_arrays(self, episodes):
-        """Check episodes of plain arrays, or raise whatever comes first."""
+        """Check episodes of plain arrays together; raise if any is invalid."""
         if not all(map(_is_plain, (part for e in episodes for part in e))):
             raise TypeError
         supports, targets, queries = map(list, zip(*episodes, strict=True))
         if [*map(len, supports)] != [*map(len, targets)] or not all(map(len, queries)):
             raise ValueError
         if len({y.dtype.kind == "U" for y in targets if len(y)}) > 1:
-            raise ValueError  # together they would all be text
+            raise ValueError  # concatenation would turn numbers into text
         X = self._check_rows(np.concatenate(supports + queries))
         y = self._check_target(labels(np.concatenate(targets)))
         if y.dtype.kind == "f" and not np.isfinite(y).all():
             raise ValueError
-        self.meta_state_.for_task(y).targets.transform(y)  # or refuses labels
+        self.meta_state_.for_task(y).targets.transform(y)  # raises for unknown labels
         parts, targets = _split_like(X, supports + queries), _split_like(y, targets)
         for one in targets:
-            self.meta_state_.for_task(one)  # refuses what has no class
+            self.meta_state_.for_task(one)  # raises if there is no class
         n = len(episodes)
         return list(zip(parts[:n], targets, parts[n:], strict=True))
 
@@ -162,7 +162,7 @@ class QueryLearner(MetaLearner):
             X_support, y_support = self._check_rows(X_support, y_support)
             y_support = self._check_target(y_support)
             state = self.meta_state_.for_task(y_support)
-            state.targets.transform(y_support)  # refuses unknown labels
+            state.targets.transform(y_support)  # raises for unknown labels
             return X_support, y_support, X_query
         except (TypeError, ValueError) as error:
             message = f"Episode {i} (X_support, y_support, X_query): {error}"
@@ -170,7 +170,7 @@ class QueryLearner(MetaLearner):
 
     @staticmethod
     def _padded(state, episodes, targets):
-        """Inputs of the network for many episodes, their rows prepared all at once."""
+        """Padded inputs of the network for many episodes, scaled together."""
         supports, labels_of, queries = zip(*episodes, strict=True)
         X = np.concatenate(supports)
         support = _rows_like(state.support(X, np.ones(len(X))), supports)

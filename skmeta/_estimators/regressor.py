@@ -1,4 +1,4 @@
-"""How the meta-learners of numbers check targets and predict."""
+"""How meta-learners for regression check targets and predict."""
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -33,22 +33,23 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         return None
 
     def _warn_of(self, targets):
-        """Regression has nothing to warn of."""
+        """Nothing to warn of in regression."""
 
     def _publish_targets(self, targets):
-        """Regression has no attribute that tells of the targets."""
+        """No attribute depends on the targets in regression."""
 
     def predict(self, X, return_std=False):
         """Predict the targets of rows of the task adapted to.
 
-        State change: none. Adapted, from the task; meta-fitted and not adapted, from
-        the prior alone (zero-shot).
+        State change: none. In the state *meta-fitted*, predictions are those of the
+        prior (zero-shot).
 
         Parameters
         ----------
         X : array-like of shape (n_query, n_features)
         return_std : bool, default=False
-            Also give the standard deviation of each target, noise included.
+            Whether to also return the standard deviation of each target, including
+            noise.
 
         Returns
         -------
@@ -72,7 +73,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         ----------
         X : array-like of shape (n_query, n_features)
         q : float or array-like of shape (n_quantiles,), default=(0.05, 0.5, 0.95)
-            Between 0 and 1, both excluded.
+            Probabilities, between 0 and 1, both excluded.
 
         Returns
         -------
@@ -93,7 +94,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         return found[:, 0] if wanted.ndim == 0 else found
 
     def log_prob(self, X, y):
-        """Log density of targets, each given its row and the task adapted to.
+        """Log predictive density of each target under the task adapted to.
 
         State change: none; see `predict`.
 
@@ -105,7 +106,7 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         Returns
         -------
         log_prob : ndarray of shape (n_query,)
-            In nats; their mean is a proper score of the predicted distributions.
+            In nats. The mean is a proper scoring rule.
         """
         X = self._query(X)
         mixture = self._adapted_task().marginals(X)
@@ -117,10 +118,11 @@ class MetaRegressor(RegressorMixin, QueryLearner):
         return log_density(*mixture, scaled) - np.log(targets.scale)
 
     def sample_y(self, X, n_samples=1, random_state=0):
-        """Draw the targets of all rows together from what is predicted.
+        """Draw samples from the joint predictive distribution of all rows.
 
-        State change: none; see `predict`. A draw is a function, coherent over the
-        rows, with noise, as that of scikit-learn's `GaussianProcessRegressor` is.
+        State change: none; see `predict`. As with scikit-learn's
+        `GaussianProcessRegressor`, a sample is a function, coherent over the rows;
+        here with noise.
 
         Parameters
         ----------
@@ -140,7 +142,8 @@ class MetaRegressor(RegressorMixin, QueryLearner):
     def predict_episodes(self, episodes, return_std=False):
         """Adapt to many tasks and predict for each, in batches.
 
-        State change: none; what the estimator is adapted to plays no part.
+        State change: none. Predictions do not depend on the task that the estimator
+        is adapted to.
 
         Parameters
         ----------
@@ -167,5 +170,5 @@ class MetaRegressor(RegressorMixin, QueryLearner):
 
 
 def widened(variance, of_row):
-    """Variance (n_query,), with that which rows add, (n_query, 1) or 0."""
+    """Variance (n_query,) plus `Adapted.row_variance`, (n_query, 1) or 0."""
     return variance if np.isscalar(of_row) else variance + of_row[:, 0]

@@ -1,4 +1,4 @@
-"""What a meta-learner whose tasks borrow from each other says of relations."""
+"""Meta-learners that relate tasks to the meta-training tasks."""
 
 from dataclasses import replace
 
@@ -25,11 +25,11 @@ TASKS_AT_ONCE, RELATED_AT_ONCE = 256, 32
 
 
 class RelatedTasks:
-    """A meta-learner that knows how a task relates to those remembered."""
+    """Mixin for meta-learners with a memory of tasks and relations to them."""
 
     @takes_tasks
     def add_tasks(self, tasks):
-        """Remember more tasks, to borrow from; nothing else is learned.
+        """Add tasks to the memory, without any training.
 
         State change: *meta-fitted* or *adapted* -> *meta-fitted*. Clones that share
         the earlier state keep it.
@@ -37,9 +37,9 @@ class RelatedTasks:
         Parameters
         ----------
         tasks : TaskCollection, list of (X, y), dict or lazy sequence
-            With the columns of the meta-training tasks, and no other classes unless
-            labels are task-specific. Tasks without a name are numbered on from those
-            remembered.
+            Tasks with the columns of the meta-training tasks, and no other classes
+            unless labels are task-specific. The numbers of tasks without a name
+            continue those of the tasks in memory.
 
         Returns
         -------
@@ -48,16 +48,16 @@ class RelatedTasks:
         Raises
         ------
         ValueError
-            If a task is not valid, or has the name of one remembered; nothing is
+            If a task is not valid, or has the name of a task in memory; nothing is
             changed.
         """
-        state, tasks = self._check_meta_fitted(), self._like_those_known(tasks)
+        state, tasks = self._check_meta_fitted(), self._check_finite_tasks(tasks)
         memories, names = [_memory(state)], []
         with state.running():
             for some in self._chunks(tasks):
                 memories.append(_memory_of(state, some))
                 names += some.names
-        names = _numbered_on(names, state.task_names)
+        names = _new_names(names, state.task_names)
         memory = TaskMemory.joined(memories)
         attention = np.ones(len(memory.keys))
         attention[: len(state.task_attention)] = state.task_attention
@@ -81,12 +81,12 @@ class RelatedTasks:
 
     @property
     def familiarity_(self):
-        """How sure it is that the task adapted to is like one seen, from 0 to 1."""
+        """Probability that the task adapted to is related to one in memory."""
         return max(0.0, float(-torch.expm1(self._related().log_relation[0, -1])))
 
     @takes_tasks
     def relations(self, tasks):
-        """Relations of whole tasks to those of meta-training.
+        """Relations of tasks to the meta-training tasks, computed from all their rows.
 
         State change: none.
 
@@ -97,14 +97,15 @@ class RelatedTasks:
         Returns
         -------
         relations : ndarray of shape (n_tasks, n_meta_tasks)
-            In the order of ``task_names_``. Rows sum to at most 1; the rest is on no
-            task. Of a task, at most 65 rows drawn at random are used; with
-            task-specific labels, at most four rows of each of 16 classes. A task of
-            meta-training is related to itself; with a pooled estimator, which has seen
-            its rows, less surely than a new task is.
+            In the order of ``task_names_``. Rows sum to at most 1; the remainder is
+            the probability of no related task. At most 65 rows of a task, drawn at
+            random, are used; with task-specific labels, at most four rows of each of
+            16 classes. A meta-training task is related to itself; with a pooled
+            estimator, which was fitted to its rows, less strongly than the same rows
+            of a new task would be.
         """
         state = self._check_meta_fitted().on(self._usable_device())
-        tasks = self._like_those_known(tasks)
+        tasks = self._check_finite_tasks(tasks)
         with state.running():
             found = [
                 self._relations(related)
@@ -113,25 +114,26 @@ class RelatedTasks:
             ]
         return np.concatenate(found)
 
-    def _like_those_known(self, tasks):
-        """Tasks with an end, that have the columns of those of meta-training."""
+    def _check_finite_tasks(self, tasks):
+        """Checked tasks, finitely many, with the columns of the meta-training tasks."""
         tasks = check_tasks(tasks)
         if isinstance(tasks, TaskDistribution):
             raise TypeError(
-                "A task distribution has no end, and cannot be related or remembered. "
-                "Draw tasks from it by sample(n_tasks, random_state), and give these."
+                "A task distribution has infinitely many tasks; relations and memory "
+                "need finitely many. Draw tasks by sample(n_tasks, random_state), and "
+                "pass these."
             )
         check_learned(tasks._schema, self.meta_state_, self)
         return tasks
 
     def _chunks(self, tasks):
-        """Chunks of tasks, their rows and labels checked."""
+        """Yield chunks of tasks whose rows and labels were checked."""
         state = self._check_meta_fitted()
         for i in range(0, len(tasks), TASKS_AT_ONCE):
             some = tasks.take(np.arange(i, min(i + TASKS_AT_ONCE, len(tasks))))
             self._check_rows(some.X)
             y = self._check_target(some.y)
-            state.for_task(y).targets.transform(y)  # refuses unknown labels
+            state.for_task(y).targets.transform(y)  # raises for unknown labels
             yield some
 
     def _related(self):
@@ -140,8 +142,8 @@ class RelatedTasks:
             self._check_meta_fitted()
         if not self._is_meta_fitted():
             raise AttributeError(
-                f"This {type(self).__name__} was not meta-fitted and knows of no other "
-                "task. Call meta_fit(tasks) first."
+                f"This {type(self).__name__} was not meta-fitted and has no tasks in "
+                "memory. Call meta_fit(tasks) first."
             )
         adapted = self._adapted_task()
         if adapted.state.problem == NWAY:
@@ -161,7 +163,7 @@ class RelatedTasks:
         return relations
 
     def _task_contributions(self, X):
-        """What each task gives to rows, (n_query, n_meta_tasks, n_outputs)."""
+        """Contribution of each task, (n_query, n_meta_tasks, n_outputs)."""
         X, adapted, related = self._query(X), self._adapted_task(), self._related()
         if adapted.state.problem == NWAY:  # other tasks do not enter predictions
             return np.zeros((len(X), len(self.task_names_), len(self.classes_)))
@@ -172,10 +174,10 @@ class RelatedTasks:
 
 
 class RelatedRegressor(RelatedTasks, MetaRegressor):
-    """A meta-learner of numbers whose tasks borrow from each other."""
+    """A meta-learner for regression with relations between tasks."""
 
     def contributions(self, X):
-        """What each past task, and the support itself, gives to each prediction.
+        """Contribution of each meta-training task and of the support to predictions.
 
         State change: none.
 
@@ -186,9 +188,10 @@ class RelatedRegressor(RelatedTasks, MetaRegressor):
         Returns
         -------
         contributions : ndarray of shape (n_query, n_meta_tasks + 1)
-            In the order of ``task_names_``: the function of each task, by its relation.
-            Last what the support adds to these, and what is predicted without them.
-            Rows sum to what `predict` gives.
+            In the order of ``task_names_``, the function of each task times its
+            relation. The last column is the remainder: what the support adds to these,
+            and the prediction without related tasks. Rows sum to the output of
+            `predict`.
         """
         given, total = self._task_contributions(X)[..., 0], self.predict(X)
         targets = self._current_state().targets
@@ -198,10 +201,10 @@ class RelatedRegressor(RelatedTasks, MetaRegressor):
 
 
 class RelatedClassifier(RelatedTasks, MetaClassifier):
-    """A meta-learner of classes whose tasks borrow from each other."""
+    """A meta-learner for classification with relations between tasks."""
 
     def contributions(self, X):
-        """What each past task, and the support itself, gives to each prediction.
+        """Contribution of each meta-training task and of the support to predictions.
 
         State change: none.
 
@@ -212,12 +215,13 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
         Returns
         -------
         contributions : ndarray of shape (n_query, n_meta_tasks + 1)
-            In the order of ``task_names_``: what the latent functions of each task say
-            of the probability of the second class, by its relation. Last what the
-            support adds to these, and what is predicted without them. Rows sum to that
-            probability. With more classes of shape (n_query, n_meta_tasks + 1,
-            n_classes), summing to what `predict_proba` gives. With task-specific
-            labels other tasks do not enter predictions, and contribute 0.
+            In the order of ``task_names_``, the probability of the second class under
+            the latent functions of each task, times its relation. The last column is
+            the remainder: what the support adds to these, and the prediction without
+            related tasks. Rows sum to the probability of the second class. With more
+            than two classes, the shape is (n_query, n_meta_tasks + 1, n_classes), and
+            the sum is the output of `predict_proba`. With task-specific labels other
+            tasks do not enter predictions, and their contributions are 0.
         """
         given, total = self._task_contributions(X), self.predict_proba(X)
         rest = total - given.sum(1)
@@ -228,26 +232,26 @@ class RelatedClassifier(RelatedTasks, MetaClassifier):
 def _memory(state):
     """The `TaskMemory` of the meta-training tasks."""
     if state.problem == NWAY:
-        return _embeddings_alone(state.task_embeddings)
+        return _embeddings_only(state.task_embeddings)
     return state.network.learner.memory
 
 
-def _embeddings_alone(embeddings):
+def _embeddings_only(embeddings):
     """A `TaskMemory` without functions, for task-specific labels."""
     return TaskMemory(torch.tensor(embeddings), torch.empty(len(embeddings), 0))
 
 
 def _memory_of(state, tasks):
-    """What is remembered of tasks."""
+    """The `TaskMemory` of tasks."""
     learner = state.network.learner
     if state.problem == NWAY:
-        return _embeddings_alone(embed_tasks(learner, state.rows, tasks)[0])
+        return _embeddings_only(embed_tasks(learner, state.rows, tasks)[0])
     episodes = _episodes_of(state, tasks)
     return memory_of(state.network, learner.gp, episodes, np.arange(len(tasks)))
 
 
 def _related_to(state, tasks):
-    """Relations by some rows of each task, a few tasks at once."""
+    """Yield the relations of a few tasks at a time, from some rows of each."""
     rng = np.random.default_rng(0)
     if state.problem == NWAY:
         for task in tasks:
@@ -269,14 +273,14 @@ def _episodes_of(state, tasks):
     return prepared(map_features(tasks, state), state)
 
 
-def _numbered_on(names, known):
-    """Names (n_tasks,) of tasks that come to those of the names ``known``."""
-    if names == list(range(len(names))):  # they have none of their own
+def _new_names(names, known):
+    """Names (n_tasks,) of tasks that are added to those of the names ``known``."""
+    if names == list(range(len(names))):  # tasks without names
         names = range(len(known), len(known) + len(names))
     taken = set(known).intersection(names)
     if taken:
         raise ValueError(
-            f"Tasks called {sorted(map(str, taken))[:5]} are remembered already. Give "
-            "the tasks to add names of their own, as a dict does."
+            f"Tasks called {sorted(map(str, taken))[:5]} are in memory already. Pass "
+            "the tasks to add with unique names, in a dict for example."
         )
     return np.fromiter(names, object, len(names))

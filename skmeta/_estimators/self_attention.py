@@ -1,9 +1,9 @@
-"""System 2: tasks that borrow from each other.
+"""System 2: related tasks share strength.
 
-Self-attention among the rows of a task gives its representation. The relation of a new
-task to every task of meta-training comes from attention between their representations
-and from the evidence of its rows, and what is known of related tasks improves the base
-learner by their relation.
+Self-attention among the rows of a task gives its embedding. The relation of a new task
+to each meta-training task combines attention between their embeddings with the marginal
+likelihood of the support. The functions of related tasks, weighted by their relations,
+are combined with the base learner.
 """
 
 from .._networks.encoders.task_encoder import SelfAttentionPooling
@@ -17,19 +17,20 @@ SYSTEM = Architecture(SelfAttentionPooling, Relations)
 
 @fill_docstring
 class SelfAttentionMetaRegressor(RelatedRegressor):
-    """Self-attention meta-learner for regression tasks that borrow from each other.
+    """Self-attention meta-learner for regression, which shares strength between tasks.
 
-    A task's function is one that resembles a task j of meta-training, or is none of
-    these and drawn from the process that an `AttentionMetaRegressor` has:
+    The prior of the function of a task is a mixture. Either the function is that of a
+    meta-training task j plus a small residual, or it is unrelated to all of them and
+    has the Gaussian process (GP) prior of an `AttentionMetaRegressor`:
 
         p(f) = sum_j p_j N(f_j, K_local) + p_0 N(m(z), K(z)).
 
-    Here z is the task's representation, by self-attention among its rows; f_j is the
-    function of task j, kept as weights of features that all tasks share; and the
-    relation p_j is the posterior probability of j, from attention between the
-    representations and from the marginal likelihood of the support under j. What
-    weighs these is fitted to held-out tasks, and relations are let go of altogether
-    where these fare no better with them.
+    Here z is the task embedding, computed by self-attention among the rows [1]_; f_j
+    is the function of task j, stored as weights of random features that all tasks
+    share [3]_; and the relation p_j is the posterior probability of j, from attention
+    between the task embeddings [2]_ and from the marginal likelihood of the support
+    under j. The weights of these two terms are fitted on validation tasks, and
+    relations are not used if they do not lower the loss there.
 
     {parameters}
 
@@ -40,14 +41,15 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
 
     See Also
     --------
-    SelfAttentionMetaClassifier : The same for classes.
-    AttentionMetaRegressor : Learns each task on its own.
+    SelfAttentionMetaClassifier : The classifier of this system.
+    AttentionMetaRegressor : Adapts to each task without relations to others.
 
     Notes
     -----
-    A task of low ``familiarity_`` is predicted by the process alone, and more of its
-    rows are worth labelling than of others; one that stays at 0 with many rows is of a
-    kind not seen, and belongs into the next `meta_fit` or into `add_tasks`.
+    A task of low ``familiarity_`` is predicted by the GP without related tasks, and
+    needs more labelled rows than others. If ``familiarity_`` stays at 0 with many rows,
+    the task is unlike all meta-training tasks: include it in the next `meta_fit`, or
+    pass it to `add_tasks`.
 
     References
     ----------
@@ -78,12 +80,13 @@ class SelfAttentionMetaRegressor(RelatedRegressor):
 
 @fill_docstring
 class SelfAttentionMetaClassifier(RelatedClassifier):
-    """Self-attention meta-learner for classification tasks that borrow from each other.
+    """Self-attention meta-learner for classification with sharing between tasks.
 
-    As `SelfAttentionMetaRegressor`, with a latent function for every class: a task's
-    latents resemble those of a task of meta-training, by its relation, or are drawn
-    from the process that an `AttentionMetaClassifier` has. The likelihood of the
-    support under a task is taken row by row, and the departure from it by a Laplace
+    The model is that of `SelfAttentionMetaRegressor` with a latent function for every
+    class: the latent functions are those of a meta-training task plus a residual, with
+    the relation as probability, or have the Gaussian process prior of an
+    `AttentionMetaClassifier`. The likelihood of the support under a task is
+    approximated row by row [2]_, and the posterior of the residual by a Laplace
     approximation.
 
     With task-specific labels (N-way classification) the network, and so predictions,
@@ -102,13 +105,12 @@ class SelfAttentionMetaClassifier(RelatedClassifier):
 
     See Also
     --------
-    SelfAttentionMetaRegressor : The same for numbers.
-    AttentionMetaClassifier : Learns each task on its own.
+    SelfAttentionMetaRegressor : The regressor of this system.
+    AttentionMetaClassifier : Adapts to each task without relations to others.
 
     Notes
     -----
-    What to do about a task of low ``familiarity_`` is said at
-    `SelfAttentionMetaRegressor`.
+    See `SelfAttentionMetaRegressor` for how to handle tasks of low ``familiarity_``.
 
     References
     ----------

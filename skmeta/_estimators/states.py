@@ -1,7 +1,7 @@
 """The state machine of all estimators that learn across tasks.
 
-*new* -> ``meta_fit`` -> *meta-fitted* -> ``fit`` -> *adapted*. Clones share what
-``meta_fit`` learned, and ``fit`` starts from it each time.
+*new* -> ``meta_fit`` -> *meta-fitted* -> ``fit`` -> *adapted*. Clones share
+``meta_state_``, and each ``fit`` starts from it.
 """
 
 import re
@@ -18,10 +18,10 @@ from ..exceptions import NotMetaFittedWarning
 class MetaFitted(Versioned):
     """An estimator with the states *new*, *meta-fitted* and *adapted*.
 
-    What `meta_fit` learned is ``meta_state_``, an immutable object with the attributes
+    `meta_fit` sets ``meta_state_``, an immutable object with the attributes
 
-    - ``parameters``: the parameters it depends on, as `_structure` gives them;
-    - ``row_shape``, ``feature_names``: of the rows it takes.
+    - ``parameters``: the parameters it depends on, as `_structure` returns them;
+    - ``row_shape``, ``feature_names``: shape and column names of a row.
 
     ``_adaptation`` lists the private attributes that `fit` sets.
     """
@@ -29,14 +29,14 @@ class MetaFitted(Versioned):
     _adaptation = ()
 
     def _structure(self):
-        """The parameters that what is learned depends on, as a dict."""
+        """The parameters that ``meta_state_`` depends on, as a dict."""
         raise NotImplementedError
 
     def _publish(self, state):
-        """Set the public attributes that show what was meta-learned."""
+        """Set the public attributes that are read from a ``meta_state_``."""
 
     def _take_over(self, state):
-        """Become *meta-fitted* with what was learned elsewhere."""
+        """Change to *meta-fitted* with the given ``meta_state_``."""
         self.meta_state_ = state
         self.n_features_in_ = state.row_shape[0]
         if state.feature_names is not None:
@@ -53,7 +53,7 @@ class MetaFitted(Versioned):
         return [*learned, *(n for n in self._adaptation if n in vars(self))]
 
     def _forget(self):
-        """Become *new*."""
+        """Change to *new*."""
         for name in self._learned():
             delattr(self, name)
 
@@ -70,13 +70,13 @@ class MetaFitted(Versioned):
     def _warn_not_meta_fitted(self):
         warnings.warn(
             f"This {type(self).__name__} was not meta-fitted: it learns from these "
-            "rows alone. Call meta_fit(tasks) first to learn from other tasks.",
+            "rows only. Call meta_fit(tasks) first to learn from other tasks.",
             NotMetaFittedWarning,
             stacklevel=level_of_caller(),
         )
 
     def _check_unchanged(self):
-        """Refuse parameters other than those that `meta_fit` was called with."""
+        """Raise if structural parameters were changed after `meta_fit`."""
         then, now = self.meta_state_.parameters, self._structure()
         absent = dict.fromkeys([*then, *now], "not given")
         changed = [
@@ -92,16 +92,16 @@ class MetaFitted(Versioned):
 
 
 def comparable(name, value):
-    """What of a parameter matters: of an estimator, all but its random states.
+    """A comparable form of a parameter; random states of estimators are ignored.
 
-    Of an estimator that is the base learner it is no more than that it is one.
+    Base learners that are estimators are all equal, since `fit` trains them.
     """
     if name == "base_learner" and not isinstance(value, str):
         return "an estimator"
-    if name == "random_state":  # which ensembles set freely
+    if name == "random_state":  # set by ensembles such as bagging
         value = None
     if hasattr(value, "get_params"):
         value = clone(value)
         names = [n for n in value.get_params() if n.split("__")[-1] == "random_state"]
         value.set_params(**dict.fromkeys(names))
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # copies lie elsewhere
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))  # ignore addresses

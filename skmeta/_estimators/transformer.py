@@ -1,8 +1,8 @@
-"""System 3: a Transformer encodes a task, and decodes its relations and its queries.
+"""System 3: a Transformer encodes the support and decodes relations and predictions.
 
-A Transformer encoder reads the support. One decoder reads it for every task remembered,
-and gives the relation to that task; another for every query row, and corrects what the
-base learner, conditioned on the encoded task, predicts of the row.
+A Transformer encoder encodes the support and conditions the base learner. One decoder
+refines the relation to each task in memory, another corrects the prediction of the base
+learner for each query row. Both attend to the encoded support.
 """
 
 from .._networks.encoders.task_encoder import TransformerEncoder
@@ -32,10 +32,11 @@ class TransformerMetaRegressor(RelatedRegressor):
 
     {parameters}
     kernel_averaging : bool, default=False
-        Average the predictions of the GP with those of GPs with other kernels, rougher,
-        faster, or periodic along a feature, weighted by their marginal likelihood on
-        the task: for tasks whose functions may differ in kind from those of
-        meta-training. `fit` and `predict` take longer.
+        Average the predictions of the GP with those of GPs with other kernels (less
+        smooth, of shorter length scale, or periodic along a feature), weighted by their
+        marginal likelihood on the support. Use it if the functions of new tasks may
+        differ in smoothness or periodicity from those of the meta-training tasks. `fit`
+        and `predict` take longer.
 
         .. versionadded:: 0.2
 
@@ -46,12 +47,13 @@ class TransformerMetaRegressor(RelatedRegressor):
 
     See Also
     --------
-    TransformerMetaClassifier : The same for classes.
+    TransformerMetaClassifier : The classifier of this system.
     SelfAttentionMetaRegressor : Without the decoder of query rows; smaller.
 
     Notes
     -----
-    ``support_attention`` and ``transform`` speak of the base learner's process.
+    ``support_attention`` and ``transform`` refer to the GP, before its predictions are
+    corrected by the decoder.
 
     References
     ----------
@@ -145,13 +147,12 @@ class TransformerMetaRegressor(RelatedRegressor):
 class TransformerMetaClassifier(RelatedClassifier):
     """Transformer meta-learner for classification tasks.
 
-    The latent functions of a task are those of an `AttentionMetaClassifier`, read off
-    what a Transformer encoder makes of the support; a Transformer decoder, in which
-    each query row attends to the encoded support, corrects their logits. Corrections
-    are idle when meta-training begins, and are kept as far as held-out tasks fare
-    better with them. Once it is meta-trained, a task may also resemble one of
-    meta-training, as in `SelfAttentionMetaClassifier`, with relations decoded from the
-    encoded rows.
+    A Transformer encodes the support and conditions the latent functions of
+    `AttentionMetaClassifier`. A Transformer decoder, in which each query row attends to
+    the encoded support, corrects the logits. The corrections are zero before
+    meta-training, and are kept as far as they lower the loss on validation tasks.
+    Relations to the meta-training tasks are those of `SelfAttentionMetaClassifier`,
+    decoded from the encoded rows.
 
     With task-specific labels (N-way classification) the network, predictions and
     relations are those of a `SelfAttentionMetaClassifier`.
@@ -167,7 +168,7 @@ class TransformerMetaClassifier(RelatedClassifier):
 
     See Also
     --------
-    TransformerMetaRegressor : The same for numbers.
+    TransformerMetaRegressor : The regressor of this system.
     SelfAttentionMetaClassifier : Without the decoder of query rows; smaller.
 
     References

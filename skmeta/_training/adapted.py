@@ -1,4 +1,4 @@
-"""What was meta-learned, adapted to one task: everything that is computed for rows."""
+"""A `MetaState` adapted to one task: predictions and features of query rows."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from .._networks.learners.sklearn_estimator import EstimatorLearner, extra_input
 from .config import REGRESSION
 
 QUERIES_AT_ONCE = 4096
-"""Query rows that are computed with at once."""
+"""Maximum number of query rows in one pass."""
 
 
 class Adapted:
@@ -18,7 +18,7 @@ class Adapted:
     state : MetaState
         On the device of the adaptation.
     adaptation : object
-        What the base learner made of the support rows.
+        The base learner conditioned on the support rows.
     X : ndarray of shape (n_support, ...)
         The support rows.
     model : estimator or None
@@ -33,7 +33,7 @@ class Adapted:
             self.predictor = EstimatorLearner(self.learner, model, extra_inputs)
 
     def having_model(self, model):
-        """The same with another estimator trained for the task."""
+        """A copy with another estimator trained for the task."""
         return Adapted(self.state, self.adaptation, self.X, model)
 
     @property
@@ -66,7 +66,7 @@ class Adapted:
         )[0]
 
     def contributions(self, X):
-        """What each related task gives, (n_query, n_related, n_outputs)."""
+        """Contribution of each related task, (n_query, n_related, n_outputs)."""
         return self._of_rows(
             X,
             lambda adaptation, rows: [
@@ -106,9 +106,9 @@ class Adapted:
         return samples + drawn
 
     def row_variance(self, X):
-        """Variance that rows unlike those of meta-training add, (n_query, 1), or 0.
+        """Additional variance of rows outside the meta-training range, or 0.
 
-        See `FeatureRange`.
+        Of shape (n_query, n_outputs); see `FeatureRange`.
         """
         companions = self._companions(X)
         if companions is None:
@@ -116,11 +116,11 @@ class Adapted:
         return companions.variance(self._location(companions))
 
     def _companions(self, X):
-        """Rows that show how unsure rows ``X`` make a prediction, or None."""
+        """Companions of rows ``X``, for their uncertainty, or None."""
         return self.state.companions(X, self.X)
 
     def _location(self, companions):
-        """Where the predictions of companions lie."""
+        """Locations of the predictions of companions."""
         return self.predict(companions.X).location()
 
     def _of_rows(self, X, compute):

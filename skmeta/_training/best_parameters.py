@@ -1,4 +1,4 @@
-"""Parameters that are optimised, and the values with the lowest loss so far."""
+"""The values of parameters with the lowest loss during an optimisation."""
 
 import math
 
@@ -6,12 +6,12 @@ import torch
 
 
 class BestParameters:
-    """Keeps the values of some parameters at which a loss was lowest.
+    """Stores the values of some parameters with the lowest loss.
 
     Parameters
     ----------
     parameters : iterable of Parameter
-        Require gradients until `restore` is called.
+        They require gradients until `restore` is called.
     """
 
     def __init__(self, parameters):
@@ -22,13 +22,13 @@ class BestParameters:
             p.requires_grad_(True)
 
     def update(self, loss):
-        """Note the loss of the present values."""
+        """Record the loss of the current values."""
         if loss < self.loss:
             self.loss, self.best = loss, self._values()
 
     @torch.no_grad()
     def restore(self):
-        """Set the best values, which require no gradients any more."""
+        """Set the best values, and stop requiring gradients."""
         for p, q in zip(self.parameters, self.best, strict=True):
             p.copy_(q)
             p.requires_grad_(False)

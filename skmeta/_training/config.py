@@ -1,4 +1,4 @@
-"""What a meta-training is asked to do."""
+"""Settings of a meta-training."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -22,19 +22,19 @@ class MetaConfig:
     problem : {"regression", "shared_classes", "nway"}
     architecture : Architecture
     structure : dict
-        Parameters of the estimator that what is learned depends on; see
+        Parameters of the estimator that the learned state depends on; see
         `MetaState.parameters`.
     seed : int
     device : torch.device
-        What training runs on.
+        Device of the training.
     embedding_parameters : dict
-        What the embedding is made with.
+        Arguments of the constructor of the embedding.
     n_support, n_way : (int, int)
-        Ranges. ``n_way`` is used by the problem "nway" alone.
+        Ranges. ``n_way`` is used only by the problem "nway".
     monitor : FitTasks or None
-        What scikit-learn's callbacks see of the training.
+        Reports the training to scikit-learn's callbacks.
 
-    The others are the estimator's parameters of these names.
+    The others are the parameters of the estimator with these names.
     """
 
     problem: str
@@ -68,10 +68,10 @@ class MetaConfig:
 
     @property
     def base_learner_name(self):
-        """Which of the base learners of the package is meta-trained."""
+        """Name of the base learner that is meta-trained."""
         return base_learner_name(self.base_learner)
 
     @property
     def keeps_tasks(self):
-        """Whether `fit` needs the rows of the tasks: to train an estimator with."""
+        """Whether the tasks are kept: `fit` trains an estimator on their rows."""
         return self.problem != NWAY and not isinstance(self.base_learner, str)

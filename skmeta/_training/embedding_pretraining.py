@@ -1,9 +1,9 @@
-"""An embedding is trained before all else where tasks share what targets mean.
+"""Training of the embedding before the other networks, if tasks share their labels.
 
-What is learned is the embedding in which ridge regressions adapt best: of each task one
-is fitted to some of the rows, in closed form, and judged on the others (Bertinetto et
-al. 2019, Meta-learning with differentiable closed-form solvers, sec. 3.2: R2-D2). The
-embedding then stays as it is, and everything after it sees its columns.
+The embedding is trained so that ridge regressions adapt to tasks: for each task one is
+fitted to support rows, in closed form, and evaluated on query rows (Bertinetto et al.
+2019, Meta-learning with differentiable closed-form solvers, sec. 3.2: R2-D2). The
+embedding is then frozen, and later steps use its columns in place of the rows.
 """
 
 import warnings
@@ -22,21 +22,22 @@ from .loop import fit_network
 from .shared_rows_network import SharedRowsNetwork
 
 EMBEDDED_LESS = 4
-"""How many times fewer episodes a step has where their rows are embedded in it: more
-steps on fewer rows are better than fewer steps on more."""
+"""Factor by which the batch size is reduced while an embedding is trained: many steps
+on few rows are better than few steps on many."""
 
 
 class RidgeHead(nn.Module):
-    """Ridge regressions around one that all tasks share.
+    """Ridge regressions with shared mean coefficients.
 
-    The coefficients of a task are normal about common ones; of classes, those of each
-    are fitted to whether a row is of it, and what they say is scaled to logits.
+    The coefficients of a task have a normal prior around those that all tasks share. In
+    classification they are fitted to one-hot labels, and predictions are scaled to
+    logits.
 
     Parameters
     ----------
     n_columns : int
     n_classes : int or None
-        None for numbers.
+        None for regression.
     """
 
     def __init__(self, n_columns, n_classes):
@@ -76,19 +77,19 @@ class RidgeHead(nn.Module):
 
 
 def pretrain_embedding(embedding, split, config):
-    """Train an embedding in place; it ends on the CPU.
+    """Train an embedding in place, and move it to the CPU.
 
     Parameters
     ----------
     embedding : Embedding
     split : MetaSplit
-        Its rows are not embedded yet.
+        With rows that are not embedded.
     config : MetaConfig
 
     Warns
     -----
     UserWarning
-        If its training breaks down; the best state before is kept.
+        If training diverges; the best state so far is kept.
     """
     classes, seed = split.classes, config.seed
     if classes is None:
@@ -111,5 +112,5 @@ def pretrain_embedding(embedding, split, config):
     try:
         fit_network(network, batches, batches.validation, config)
     except NonFiniteLossError as error:
-        warnings.warn(f"Of the embedding: {error}", UserWarning, stacklevel=2)
+        warnings.warn(f"Training of the embedding: {error}", UserWarning, stacklevel=2)
     embedding.cpu().eval()

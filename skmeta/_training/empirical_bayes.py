@@ -1,6 +1,6 @@
-"""Hyperparameters of a base learner's prior that all tasks share, by their likelihood.
+"""Empirical Bayes: hyperparameters of a prior by type-II maximum likelihood.
 
-The joint marginal likelihood of many tasks, or that of one (empirical Bayes).
+They maximise the joint marginal likelihood of many tasks, or that of one.
 """
 
 from dataclasses import replace
@@ -16,14 +16,14 @@ from .._networks.learners.losses import row_losses
 N_STEPS = 100
 LINEAR_RATE, LOG_RATE = 0.03, 0.1
 LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
-"""Learning rates, and sds of the normal priors, of the linear part's parameters and of
-the logarithms of the other hyperparameters."""
+"""Learning rates, and standard deviations of the normal priors, for the parameters of
+the linear part and for the logarithms of the other hyperparameters."""
 
 EPS = 1e-6
-"""Gradients far below it are rounding, and move nothing (Adam's epsilon)."""
+"""Adam's epsilon: gradients far below it are rounding errors."""
 
 MAX_SPREADS = 5.0
-"""A hyperparameter moves by no more sds than these for one task."""
+"""Maximum change of a hyperparameter on one task, in prior standard deviations."""
 
 EVAL_EVERY = 25
 
@@ -31,30 +31,30 @@ EVAL_EVERY = 25
 def fit_prior(
     learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD
 ):
-    """Maximise a marginal likelihood by the hyperparameters that all tasks share.
+    """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
-    Each has a normal prior around where it starts.
+    Each has a normal prior around its initial value.
 
     Parameters
     ----------
     learner : module
-        A Gaussian-process base learner, changed in place; nothing else of it is left
-        to require gradients.
+        A Gaussian-process base learner, changed in place. Its other parameters no
+        longer require gradients.
     draw : callable
-        ``draw()`` gives rows (`Rows`) and targets of a batch of tasks.
+        ``draw()`` returns rows (`Rows`) and targets of a batch of tasks.
     n_tasks : int
-        Tasks that batches are drawn from.
+        Number of tasks that batches are drawn from.
     evaluate : callable, optional
-        ``evaluate()`` gives the learner's loss on validation tasks; the state of the
-        lowest, which may be the first, is left in it.
+        ``evaluate()`` returns the loss on validation tasks. The state with the lowest
+        loss, possibly the initial one, is kept.
     n_steps : int
     linear_spread : float
-        Sd of the normal priors of the linear part's parameters.
+        Standard deviation of the normal priors of the parameters of the linear part.
 
     Returns
     -------
     loss : float
-        The lowest that ``evaluate`` gave; infinite without one.
+        The lowest loss of ``evaluate``; infinite without it.
     """
     groups = _hyperparameters(learner, linear_spread)
     parameters = [p for group, _, _ in groups for p in group]
@@ -86,10 +86,10 @@ def fit_prior(
 
 
 def fit_prior_to_task(learner, rows, y):
-    """Maximise the marginal likelihood of one task by the hyperparameters.
+    """Fit the hyperparameters to the marginal likelihood of one task.
 
-    With all rows at hand at each step there is no need to feel one's way: L-BFGS, on
-    hyperparameters in units of the sds of their normal priors.
+    Since every step uses all rows, by L-BFGS, on hyperparameters in units of the
+    standard deviations of their normal priors.
 
     Parameters
     ----------
@@ -131,12 +131,12 @@ def fit_prior_to_task(learner, rows, y):
 
 
 def _hyperparameters(learner, linear_spread=LINEAR_SPREAD):
-    """Those that are fitted, alone with gradients: [(group, rate, spread), ...]."""
+    """Hyperparameters to fit, [(group, rate, sd), ...]; only they require gradients."""
     groups = [
         (learner.prior.linear_parameters(), LINEAR_RATE, linear_spread),
         (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
     ]
-    learner.requires_grad_(False)  # what is idle costs no gradients
+    learner.requires_grad_(False)  # no gradients of unused parameters
     for group, _, _ in groups:
         for p in group:
             p.requires_grad_(True)
@@ -158,8 +158,8 @@ def draw_from_prior(learner, batch, n_tasks, generator):
 
 
 @torch.no_grad()
-def prior_loss(learner, batches):
-    """Query loss of a learner that no encoding conditions, on validation episodes."""
+def unconditioned_loss(learner, batches):
+    """Query loss of an unconditioned learner on validation episodes."""
     total = n = 0.0
     for batch in batches:
         rows = batch.support()
@@ -172,6 +172,6 @@ def prior_loss(learner, batches):
 
 @torch.no_grad()
 def mean_evidence_loss(learner, rows, y):
-    """Negative log marginal likelihood of the rows of tasks, by row."""
+    """Negative log marginal likelihood of tasks, per row."""
     adapted = learner.adapt(rows, y, no_encoding(learner, rows))
     return -float(learner.log_evidence(adapted).sum() / rows.weight.sum())

@@ -1,4 +1,4 @@
-"""Where meta-training starts: the classical answer.
+"""Initialisation of meta-training by classical estimators.
 
 A pooled estimator, and a Gaussian process on its residuals, with hyperparameters that
 all tasks share, fitted to their joint marginal likelihood (empirical Bayes).
@@ -28,27 +28,27 @@ from .._preprocessing.scaling import (
     TargetScaler,
     offset_of,
 )
-from .empirical_bayes import fit_prior, mean_evidence_loss, prior_loss
+from .empirical_bayes import fit_prior, mean_evidence_loss, unconditioned_loss
 from .mixed_model_init import MAX_ITER, mixed_model_inits
 from .validation import validation_batches
 
 N_TASKS = 48
 N_ROWS = 32
-"""Tasks, and rows of each, that a step of fitting the prior sees at most."""
+"""Maximum number of tasks, and of rows of each, in a step of fitting the prior."""
 
 FEW_ROWS = 4
-"""Rows that half of the tasks must have to tell noise from the rest by predictions.
-With fewer, rows are predicted from next to no support, where any noise predicts alike.
-The prior is then the mixed model with the fewest parameters, fitted to all tasks, those
-for validation among them, and chosen by the likelihood of their rows together."""
+"""Minimum median number of rows for selecting the prior by validation loss. With
+fewer, supports are almost empty, and predictions hardly depend on the noise variance.
+The prior is then the mixed model with the fewest parameters, fitted to all tasks,
+validation tasks included, and selected by the joint likelihood of their rows."""
 
 LONG_EM = 500
-"""Iterations of EM where tasks have few rows, of which small noise takes many."""
+"""Iterations of EM if tasks have few rows; with small noise it needs many."""
 
 PENALTY = 10.0
-"""Nats by which a pooled estimator then has to raise the likelihood: 5 of them for the
-two hyperparameters more of some hundred rows (Schwarz 1978, BIC), 5 of evidence ("very
-strong", Kass and Raftery 1995, sec. 3.2)."""
+"""Nats by which a pooled estimator then has to raise the log likelihood: 5 for the two
+additional hyperparameters with about a hundred rows (Schwarz 1978, BIC), and 5 of
+evidence ("very strong", Kass and Raftery 1995, sec. 3.2)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +62,10 @@ class Initialization:
     targets : TargetScaler or ClassCodec
     pooled : PooledPredictor or None
     learner : module
-        A base learner with its prior fitted, which the encoding does not condition yet.
+        A base learner with a fitted prior, not yet conditioned on an encoding.
     loss : float
-        Its query loss on tasks that the pooled estimator has not seen, in the units of
-        the targets.
+        Its query loss on tasks that the pooled estimator was not fitted to, in the
+        units of the targets.
     """
 
     fitting_episodes: Episodes
@@ -78,12 +78,12 @@ class Initialization:
 
 
 def initialize(split, config, previous=None):
-    """Fit what meta-training starts from, or take it from what it continues from.
+    """Fit the initialisation of meta-training, or take it from ``previous``.
 
-    With ``pooled_estimator="auto"`` the pooled estimator is the one that does best,
-    once the GP has adapted it, on validation tasks and, out of fold, on the others.
-    Each is evaluated with the base learner that promises most before it is fitted; to
-    the best, both are.
+    With ``pooled_estimator="auto"`` the pooled estimator with the lowest loss is
+    selected, with the GP on its residuals adapted to each support, on validation tasks
+    and, out of fold, on the others. Each is evaluated with the most promising of the
+    base learners, before these are fitted; for the best, all of them are fitted.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def initialize(split, config, previous=None):
 
 
 def _resume(previous, split, seed):
-    """Start from what was learned before, its scales and its pooled estimator."""
+    """Initialise from the previous state, with its scales and pooled estimator."""
     features, targets, pooled = previous.features, previous.targets, previous.pooled
     offset = val_offset = None
     if pooled is not None:
@@ -141,7 +141,7 @@ def _fit_pooled(estimator, split, task_type, classes, seed, target_offset):
 
 
 def _pooled_estimators(split, config):
-    """Those that "auto" selects from."""
+    """The candidates of ``pooled_estimator="auto"``."""
     task_type = _task_type(split)
     boosting = tuned_boosting(
         task_type, split.fitting_tasks, split.val_tasks, classes=split.classes,
@@ -167,10 +167,10 @@ class _Candidate:
     fitting_episodes, val_episodes, features, targets, pooled
         Of `Initialization`.
     learners : list of module
-        Not fitted yet, the most promising last: one that starts as it is, and the more
-        promising of those that start at a mixed model.
+        Learners that are not fitted yet, the most promising last: one with the default
+        initialisation, and the better of those initialised at a mixed model.
     best : module
-        Of those that are fitted; ``lowest`` is its loss on validation tasks.
+        The best of the fitted learners; ``lowest`` is its loss on validation tasks.
     """
 
     def __init__(self, estimator, split, features, config):
@@ -194,8 +194,8 @@ class _Candidate:
             config, len(features.mean), targets, has_pooled=pooled is not None
         )
         self._rng = np.random.default_rng(config.seed)
-        # few validation tasks tell little of the pooled estimator; the others, which it
-        # predicts out of fold, tell more
+        # validation tasks may be too few to evaluate the pooled estimator, so that its
+        # out-of-fold predictions of the other tasks are evaluated as well
         self._val_batches, self._out_of_fold_batches = (
             validation_batches(episodes, config.n_support, 32, self._rng)
             for episodes in (val, fitting)
@@ -209,8 +209,8 @@ class _Candidate:
         n_iter = LONG_EM if self._has_few_rows else MAX_ITER
         learners = mixed_model_inits(learner, self._fitted_to, self._rng, n_iter)
         losses = {one: self._evaluate(one) for one in learners}
-        as_it_is, *mixed = learners
-        two = [as_it_is, *sorted(mixed, key=losses.get)[:1]]
+        default, *mixed = learners
+        two = [default, *sorted(mixed, key=losses.get)[:1]]
         if self._has_few_rows and mixed:
             two = mixed[-1:]
         self.learners = sorted(two, key=losses.get, reverse=True)
@@ -226,17 +226,17 @@ class _Candidate:
             self.best, self.lowest = learner, loss
 
     def loss(self):
-        """Loss of the best that is fitted, in the units of the targets."""
+        """Loss of the best fitted learner, in the units of the targets."""
         if self._has_few_rows:
             penalty = 0 if self.pooled is None else PENALTY
             penalty /= len(self._fitted_to.tasks.y)
             return self.lowest + penalty + math.log(self.targets.unit)
-        losses = self.lowest, prior_loss(self.best, self._out_of_fold_batches)
+        losses = self.lowest, unconditioned_loss(self.best, self._out_of_fold_batches)
         sizes = len(self.val_episodes), len(self.fitting_episodes)
         return np.average(losses, weights=sizes) + math.log(self.targets.unit)
 
     def initialization(self):
-        """Start from the best that is fitted."""
+        """The `Initialization` with the best fitted learner."""
         return Initialization(
             self.fitting_episodes, self.val_episodes, self.features, self.targets,
             self.pooled, self.best, self.loss(),
@@ -246,7 +246,7 @@ class _Candidate:
         if self._has_few_rows:
             loss = mean_evidence_loss(learner, *self._whole)
         else:
-            loss = prior_loss(learner, self._val_batches)
+            loss = unconditioned_loss(learner, self._val_batches)
         return np.nan_to_num(loss, nan=np.inf)
 
     def _draw(self):

@@ -13,7 +13,7 @@ from .._networks.learners.losses import row_losses
 from .._networks.learners.network import MetaNetwork
 
 SHARES = (0.9, 0.5, 0.05, 0.0005)
-"""Prior probabilities that the kernel of a task is another, to select from."""
+"""Candidate prior probabilities that a task has another kernel."""
 
 
 def fit_kernel_shares(network, episodes, validation, seed, device):
@@ -22,12 +22,12 @@ def fit_kernel_shares(network, episodes, validation, seed, device):
     Parameters
     ----------
     network : MetaNetwork
-        On ``device``. Where its base learner does not support kernel averaging, it is
-        returned as it is.
+        On ``device``. Returned unchanged if its base learner does not support kernel
+        averaging.
     episodes : Episodes
-        Of the meta-training tasks, which the probabilities of kernels are fitted to.
+        Episodes of the meta-training tasks, for fitting the probability of each kernel.
     validation : list of TaskBatch
-        Selects the probability of other kernels altogether.
+        For selecting the total probability of other kernels.
     seed : int
     device : torch.device
 

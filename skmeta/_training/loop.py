@@ -21,17 +21,17 @@ from .validation import validation_loss
 
 N_WINDOWS = 4
 BOUND = 5.0
-"""Standard deviations from which on an error counts in proportion while training.
+"""Errors above this number of standard deviations count linearly in training.
 
-Squared, the few tasks of a step that are predicted with too much confidence drown all
-others, and make what validation tasks say a matter of luck.
+With squared errors, a few overconfident predictions would dominate the loss of a step,
+and make the validation loss very noisy.
 """
 
 N_WARM_UP, CUT = 50, 0.3
 """Steps in which the learning rate rises, and the factor that cuts it at a plateau."""
 
 MIN_WEIGHT = 1e-12
-"""Of a batch: there is nothing to learn from tasks that all have the weight 0."""
+"""Smallest sum of weights of a batch: all tasks of it may have the weight 0."""
 
 
 class QueryLoss(torch.nn.Module):
@@ -48,13 +48,13 @@ class QueryLoss(torch.nn.Module):
 
 
 class EpisodeBatches(torch.utils.data.Dataset):
-    """As many batches an epoch as asked for, each drawn when it is asked for.
+    """The batches of an epoch, each drawn on access.
 
     Parameters
     ----------
     draw : callable
-        ``draw(n_support)`` gives a `TaskBatch` of as many tasks as ``n_support``,
-        (batch_size,), has entries.
+        ``draw(n_support)`` returns a `TaskBatch` with one task for each entry of
+        ``n_support`` (batch_size,).
     n_batches, batch_size : int
     n_support : (int, int)
         Range of the support size, drawn log-uniformly for each task; all those of a
@@ -77,18 +77,18 @@ class EpisodeBatches(torch.utils.data.Dataset):
 
 
 class EarlyStopping(Callback):
-    """Keep the state that does best on validation tasks, and stop when none is better.
+    """Keep the state with the lowest validation loss; stop if it no longer decreases.
 
-    What is evaluated, and kept, is an exponential moving average of the weights, and of
-    the running statistics of batch normalisation.
+    An exponential moving average of the weights, and of the running statistics of batch
+    normalisation, is evaluated and kept.
 
     Parameters
     ----------
     batches : list of TaskBatch
     patience : int
-        Epochs without a better state before it stops.
+        Number of epochs without a better state after which training stops.
     decay : float
-        Of the moving average, a step.
+        Decay of the moving average per step.
     verbose : int
         Above 0 shows a progress bar with the validation loss.
     """
@@ -147,9 +147,9 @@ class LearningRate(Callback):
     Parameters
     ----------
     stopping : EarlyStopping
-        Knows the loss before the first epoch, and comes before this in the callbacks.
+        Evaluates the loss before the first epoch; precedes this in the callbacks.
     patience : int
-        Epochs without a lower loss before a cut, and between cuts.
+        Number of epochs without a lower loss before a cut, and between cuts.
     """
 
     def __init__(self, stopping, patience):
@@ -162,7 +162,7 @@ class LearningRate(Callback):
         self.cuts = torch.optim.lr_scheduler.ReduceLROnPlateau(
             net.optimizer_,
             factor=CUT,
-            patience=self.patience - 1,  # torch counts the epochs that are borne
+            patience=self.patience - 1,  # torch cuts after patience + 1
             threshold=0.0,
             eps=0.0,
         )
@@ -186,23 +186,23 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
     validation : list of TaskBatch
     config : MetaConfig
     criterion : class of module
-        From what the network gives while it is trained, and targets, to the loss.
+        Computes the loss of the output of the network in training mode.
 
     Returns
     -------
     history : list of dict
-        One entry an epoch: epoch, train_loss, valid_loss, dur.
+        One entry per epoch: epoch, train_loss, valid_loss, dur.
 
     Raises
     ------
     NonFiniteLossError
-        If the loss, or a matrix factorisation, breaks down; the network then holds
-        the best state so far.
+        If the loss is not finite, or a matrix factorisation fails; the network then
+        has the best state so far.
 
     Warns
     -----
     UserWarning
-        If it was interrupted; the network then holds the best state so far.
+        If it was interrupted; the network then has the best state so far.
     """
     stopping = EarlyStopping(validation, config.patience, verbose=config.verbose)
     callbacks = [
@@ -259,7 +259,7 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
 
 
 def _weights(network):
-    """Parameters, and what batch normalisation has seen of its inputs."""
+    """Parameters, and the running statistics of batch normalisation."""
     running = ("running_mean", "running_var")
     buffers = [b for n, b in network.named_buffers() if n.endswith(running)]
     return [*network.parameters(), *buffers]

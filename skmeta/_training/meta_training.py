@@ -1,4 +1,4 @@
-"""Behind `meta_fit`: from tasks to what was learned from them."""
+"""Meta-training: from tasks to a `MetaState`."""
 
 import copy
 from dataclasses import dataclass
@@ -21,24 +21,23 @@ from .preprocessing import fit_preprocessing
 from .relations import build_memory_and_relations
 from .split import split_tasks
 from .state import MetaState
-from .task_selection import attention_weights, relation_scores, task_losses
+from .task_selection import attention_weights, informativeness_scores, task_losses
 from .validation import interpolate_to_init, validation_batches, validation_losses
 
 EVAL_EVERY = 4
-"""One of so many batches of validation episodes is used where evaluation takes time."""
+"""Every n-th batch of validation episodes is used if evaluation is expensive."""
 
 STRONG_EVIDENCE = 3.0
 """In nats: "strong" where 2 log B exceeds 6 (Kass and Raftery 1995, sec. 3.2)."""
 
 PRIOR_TASKS = 50
 """Number of pseudo-tasks sampled from the initial prior, mixed into training as a
-regulariser: so many of all tasks that a batch is drawn from have their targets drawn
-from that prior, on which no network is better than it."""
+regulariser: no network predicts their targets better than that prior."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A trained network, what its training started from, and how it went."""
+    """A trained network, its initialization, and the history of its training."""
 
     network: MetaNetwork
     init: Initialization
@@ -47,20 +46,20 @@ class Trained:
 
 
 def meta_train(tasks, validation_tasks, config, previous=None):
-    """Learn across tasks.
+    """Meta-train on tasks.
 
     Parameters
     ----------
-    tasks, validation_tasks : as `check_tasks` gives them, or None for the second
+    tasks, validation_tasks : as returned by `check_tasks`, or None for the second
     config : MetaConfig
     previous : MetaState, optional
-        Continue from what was learned before.
+        State to continue from.
 
     Returns
     -------
     state : MetaState
     failure : NonFiniteLossError or None
-        Why training stopped, where it broke down; the state is the best until then.
+        The error, if training diverged; the state is then the best until then.
     """
     rng = np.random.default_rng(config.seed)
     split = split_tasks(tasks, validation_tasks, config, rng)
@@ -92,10 +91,10 @@ def meta_train(tasks, validation_tasks, config, previous=None):
 
 
 def make_state(network, init, preprocessing, config, **learned):
-    """The `MetaState` of a network, and of what its training started from."""
+    """The `MetaState` of a network and its initialization."""
     return MetaState(
         problem=config.problem,
-        network=network.double(),  # what `fit` does must not amplify rounding
+        network=network.double(),  # `fit` would amplify rounding errors of float32
         parameters=config.structure,
         features=init.features,
         targets=init.targets,
@@ -147,7 +146,7 @@ def train_network(split, preprocessing, config, previous=None):
 
 
 def build_network(init, config, previous):
-    """A network that predicts as its initialization, or that was trained before."""
+    """A network that predicts as its initialization, or a copy of the previous one."""
     if previous is not None:
         network = copy.deepcopy(previous.network.meta_trained_part())
         return network.float().requires_grad_(True)
@@ -159,7 +158,7 @@ def build_network(init, config, previous):
 
 
 def _share_prior(fitted, learner):
-    """Give ``learner`` the hyperparameters of a fitted one, where it has a prior."""
+    """Copy the hyperparameters of a fitted learner, if ``learner`` has a prior."""
     learner, _ = unwrap(learner)
     if learner.has_prior:
         mine, theirs = learner.prior.shared_parameters(), fitted.prior
@@ -169,7 +168,7 @@ def _share_prior(fitted, learner):
 
 
 class EpisodeStream:
-    """Draws the batches of meta-training from wherever the tasks come from.
+    """Draws the batches of meta-training from tasks of any kind.
 
     Parameters
     ----------
@@ -209,10 +208,10 @@ class EpisodeStream:
 
 
 def select_adaptation(network, validation, n_tasks, device):
-    """Select how the support trains the base learner, by the loss on validation tasks.
+    """Select the adaptation setting of the base learner by validation loss.
 
-    A setting of the robust grid has to be more likely by `STRONG_EVIDENCE` over all of
-    them.
+    A setting of the robust grid is selected only if the total log likelihood of the
+    validation tasks is higher by `STRONG_EVIDENCE`.
     """
     learner = network.learner
 
@@ -235,26 +234,27 @@ def select_adaptation(network, validation, n_tasks, device):
 def retrain_on_selected(trained, split, preprocessing, config):
     """Train again after dropping uninformative tasks, if there are any.
 
-    Tasks are weighted by the probability that their rows tell of their targets. With
-    ``task_attention="auto"`` that is tried where most tasks are informative, and kept
-    if it has the lower query loss on validation tasks, by two standard errors: where
-    most tasks are uninformative the next ones will be too.
+    Tasks are weighted by the probability that their targets depend on their features.
+    With ``task_attention="auto"`` this is tried only if most tasks are informative,
+    since otherwise new tasks will be uninformative as well, and the result is kept only
+    if its query loss on validation tasks is lower by two standard errors.
 
     Returns
     -------
     trained : Trained
-        The training that is kept.
+        The result that is kept.
     split : MetaSplit
-        The tasks of it.
+        The tasks that it was trained on.
     attention : ndarray of shape (n_tasks,)
-        To each of ``memory_tasks``, mean 1; all ones where ``trained`` is kept.
+        Weight of each of ``memory_tasks``, with mean 1; all ones if the first training
+        is kept.
     """
     kept = trained, split, np.ones(len(split.memory_tasks))
     if not split.in_memory:
         return kept
     rng, largest = np.random.default_rng(config.seed), config.n_support[1]
     scores = [
-        relation_scores(
+        informativeness_scores(
             trained.network.meta_trained_part(), episodes, largest, config.n_query, rng
         )
         for episodes in (trained.init.fitting_episodes, trained.init.val_episodes)
@@ -284,7 +284,7 @@ def retrain_on_selected(trained, split, preprocessing, config):
 
 
 def _validation_task_losses(trained, tasks, config):
-    """Query loss of each task over the same episodes for all that are compared."""
+    """Query loss of each task, over the same episodes for every network."""
     episodes, rng = prepared(tasks, trained.init), np.random.default_rng(0)
     index = np.arange(len(tasks))
     largest = config.n_support[1]

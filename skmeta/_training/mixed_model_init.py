@@ -1,8 +1,9 @@
-"""Start a Gaussian-process prior at the mixed model of the tasks.
+"""Initialise a Gaussian-process (GP) prior by the mixed model of the tasks.
 
-The linear part of the process is a mixed model: the mean of its coefficients are the
-fixed effects, their covariance is that of the random effects. EM, cut short, finds both
-without the over-fitting of gradient steps on the same marginal likelihood.
+The linear part of the GP is a mixed model: the means of its coefficients are the fixed
+effects, and their covariance is that of the random effects. EM with few iterations
+estimates both with less over-fitting than gradient steps on the same marginal
+likelihood.
 """
 
 import copy
@@ -19,19 +20,19 @@ from .._preprocessing.scaling import ClassCodec
 
 MAX_ITER = 50
 MAX_COLUMNS = 64
-"""Columns above which EM, cubic in them, is left out."""
+"""Maximum number of columns for EM, whose cost is cubic in it."""
 
 MAX_TASKS, MAX_COST = 500, 500_000
-"""Tasks that EM sees, at most, and the product of these, the square of the columns and
-the number of models."""
+"""Maximum number of tasks for EM, and maximum product of the numbers of tasks, squared
+columns and models."""
 
 RBF_SHARE, MIN_RBF = 0.2, 1e-4
-"""Share of the noise (for classes, of the variance of the intercept) that the RBF part
-starts with, and its least."""
+"""Initial variance of the RBF part relative to the noise (in classification, to the
+variance of the intercept), and its minimum."""
 
 
 def mixed_model_inits(learner, episodes, rng, max_iter=MAX_ITER):
-    """Where a base learner may start: as it is, and as a mixed model of the tasks.
+    """Candidate initialisations of a base learner: the default, and mixed models.
 
     Parameters
     ----------
@@ -39,15 +40,15 @@ def mixed_model_inits(learner, episodes, rng, max_iter=MAX_ITER):
         A Gaussian-process base learner.
     episodes : Episodes of n_tasks tasks
     rng : numpy.random.Generator
-        Draws the tasks that EM sees, where they are many.
+        Draws the tasks for EM if there are many.
     max_iter : int
-        Iterations after which EM is cut short.
+        Maximum number of iterations of EM.
 
     Returns
     -------
     learners : list of module
-        ``learner``, and copies of it at a mixed model with a full and with a diagonal
-        covariance, unless the columns are too many or EM breaks down.
+        ``learner``, and copies of it initialised by a mixed model with a full and with
+        a diagonal covariance, unless there are too many columns or EM fails.
     """
     learners = [learner]
     rows = _Rows(episodes, rng)
@@ -65,12 +66,12 @@ def mixed_model_inits(learner, episodes, rng, max_iter=MAX_ITER):
 
 
 class _Rows:
-    """Rows of all tasks, one after the other, as the mixed models take them.
+    """Concatenated rows of all tasks, as inputs of the mixed models.
 
     Attributes
     ----------
     design : ndarray of shape (n_rows, 1 + n_columns)
-        Ones, features and pooled predictions, as the process sees them.
+        Ones, features and pooled predictions, as in the linear part of the GP.
     random : ndarray of int
         Columns of ``design`` with random effects.
     offset : ndarray of shape (n_rows, n_outputs)
@@ -101,7 +102,7 @@ class _Rows:
         self.has_classes = isinstance(targets, ClassCodec)
 
     def is_certain(self):
-        """Whether there is one class only, and so nothing to fit."""
+        """Whether there is only one class, and nothing to fit."""
         return self.has_classes and self.offset.shape[1] == 1
 
     def fit(self, diagonal, max_iter):
@@ -112,7 +113,7 @@ class _Rows:
         coef : ndarray of shape (n_outputs, 1 + n_columns)
         cov : ndarray of shape (1 + n_columns, 1 + n_columns)
         noise : float
-            Variance that the rest of the process is to explain.
+            Variance that is left to the other parts of the GP.
         """
         settings = {
             "diagonal": diagonal,
@@ -129,11 +130,11 @@ class _Rows:
         return self._fit_classes(settings)
 
     def _fit_classes(self, settings):
-        """Each class against the rest, a departure shared among its latents.
+        """One-vs-rest mixed models, averaged over the classes.
 
-        The log-odds of a class are its latent less one common to the others. With C
-        independent latents of variance v these log-odds vary by about C / (C - 1) v,
-        and by just that for two classes.
+        The log-odds of a class are its latent function minus one common to the others.
+        If C latent functions are independent with variance v, the variance of the
+        log-odds is about C / (C - 1) v, exactly so for two classes.
         """
         C = self.offset.shape[1]
         share = (C - 1) / C
@@ -161,7 +162,7 @@ class _Rows:
 
 @torch.no_grad()
 def _at_mixed_model(learner, coef, cov, noise):
-    """A copy of ``learner`` whose linear part is the mixed model."""
+    """A copy of ``learner`` with the mixed model as linear part."""
     learner = copy.deepcopy(learner)
     prior = learner.prior
     variance, direction = np.linalg.eigh(cov)

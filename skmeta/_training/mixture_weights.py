@@ -1,7 +1,7 @@
 """Weights of similarity, evidence and base learner, by the loss of validation tasks.
 
 Relations cannot be evaluated on the tasks that the base learner was trained on, where
-it needs no help.
+its predictions are better than on new tasks.
 """
 
 import math
@@ -19,14 +19,14 @@ PRIOR_SD = 2.0
 """Standard deviation of the normal prior of each weight, around its initial value."""
 
 N_EPISODES, MAX_BATCHES = 20, 12
-"""Episodes of each validation task, and batches of all of them, at most."""
+"""Maximum number of episodes of each validation task, and of batches in total."""
 
 UNRELATED = 1e9
 """Logit at which a task is related to none."""
 
 
 class AdaptedEpisodes(NamedTuple):
-    """A batch of episodes that the base learner has adapted to, and predicted."""
+    """A batch of episodes with adaptation and predictions of the base learner."""
 
     batch: TaskBatch
     position: torch.Tensor  # (B,) of the tasks in the memory, or -1

@@ -1,4 +1,4 @@
-"""From the rows that users have to columns of numbers, before anything is trained."""
+"""Preprocessing: from the users' rows to columns of numbers."""
 
 from dataclasses import dataclass
 
@@ -16,19 +16,19 @@ CONTINUES = "the tasks have", "what warm_start=True continues from has"
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:
-    """What is done to rows first.
+    """Fitted preprocessing of rows.
 
     Attributes
     ----------
     row_shape : tuple of int
-        Of the rows that it is given.
+        Shape of an input row.
     feature_names : tuple of str or None
     missing : MissingValues
-        What takes the place of missing values.
+        Replaces missing values.
     seen : FeatureRange or None
-        Where the rows lie; None with an embedding.
+        Range of the features in meta-training; None with an embedding.
     embedding : Embedding or None
-        What turns rows into columns; on the CPU.
+        Maps rows to columns; on the CPU.
     """
 
     row_shape: tuple
@@ -39,28 +39,28 @@ class Preprocessing:
 
 
 def fit_preprocessing(split, config, previous):
-    """Fit what is done to rows first, and do it.
+    """Fit the preprocessing, and apply it to all tasks.
 
-    Where every task has labels of its own, a trainable embedding is trained with the
-    network, and rows are left for it.
+    If labels are task-specific, a trainable embedding is trained with the network, and
+    rows are not embedded here.
 
     Parameters
     ----------
     split : MetaSplit
     config : MetaConfig
     previous : MetaState or None
-        What training continues from.
+        The state that training continues from.
 
     Returns
     -------
     preprocessing : Preprocessing
     split : MetaSplit
-        Every array of it is final.
+        With preprocessed rows.
 
     Raises
     ------
     ValueError
-        If what training continues from has learned of other columns.
+        If the columns differ from those of ``previous``.
     """
     columns, embeds = split.fitting_tasks._schema, config.embedding is not None
     if previous is None:
@@ -71,7 +71,7 @@ def fit_preprocessing(split, config, previous):
     else:
         check_columns(
             columns, previous, CONTINUES,
-            otherwise=", or set warm_start=False to start anew",
+            otherwise=", or set warm_start=False to train from scratch",
         )  # fmt: skip
         missing = previous.missing
     split, seen = split.map(lambda some: map_features(some, missing)), None
@@ -91,7 +91,7 @@ def fit_preprocessing(split, config, previous):
 
 
 def trains_embedding(embedding, config):
-    """Whether rows are embedded while the network is trained."""
+    """Whether the embedding is trained together with the network."""
     return embedding is not None and (
         embedding.trainable or config.augmentation is not None
     )

@@ -58,7 +58,7 @@ def fit_similarity(network, training, validation, generator):
         return cross_entropy(mask(logits, targets.position), targets.relations)
 
     def decoder_loss(targets):
-        """To some of the tasks, drawn anew for each episode of the batch."""
+        """Loss over some of the tasks, drawn for each episode of the batch."""
         same = torch.Generator().manual_seed(0)  # for every batch
         index = torch.rand(targets.relations.shape, generator=same)
         index = index.topk(min(N_DECODED, index.shape[1]), 1).indices.to(keys.device)

@@ -1,4 +1,4 @@
-"""Behind `fit` in the state new: the base learner alone, on the rows of one task."""
+"""Training on a single task: `fit` in the state *new*."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ from .empirical_bayes import fit_prior_to_task
 from .state import MetaState
 
 MAX_ROWS = 64
-"""Rows that the hyperparameters of a latent process are fitted to."""
+"""Maximum number of rows for fitting the hyperparameters of a latent GP."""
 
 
 def train_on_single_task(X, y, weight, classes, config):
-    """Learn from one task alone: the base learner without anything to start from.
+    """Train the base learner on one task, without meta-training.
 
-    Its ``single_task_setting`` says how the rows train it; a latent GP of classes has
-    its hyperparameters fitted first.
+    Its ``single_task_setting`` is the adaptation setting. In classification the
+    hyperparameters of the latent GPs are fitted first.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def train_on_single_task(X, y, weight, classes, config):
         targets = ClassCodec(classes)
     n_columns = len(features.mean)
     network = make_network(config, n_columns, targets, has_pooled=False)
-    network.double()  # one small task: exact where it costs nothing
+    network.double()  # float64 is cheap for one task
     learner = network.learner
     learner.set_adaptation(*learner.single_task_setting)
     state = MetaState(

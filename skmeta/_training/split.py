@@ -1,4 +1,4 @@
-"""Which tasks are trained on, fitted to, validated on and remembered."""
+"""Which tasks are used for training, fitting, validation and memory."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,13 +14,14 @@ from .config import NWAY, REGRESSION
 from .nway.labels import split_single_task
 
 MAX_VALIDATION = 512
-"""Tasks set aside by ``validation_fraction``, at most."""
+"""Maximum number of tasks set aside by ``validation_fraction``."""
 
 MAX_ROWS = 2_000_000
-"""Rows of a collection above which it is treated as a lazy sequence is."""
+"""Number of rows above which a collection is treated as a lazy sequence."""
 
 MAX_FITTING = 1024
-"""Tasks of a lazy sequence or a distribution that scalers and priors are fitted to."""
+"""Maximum number of tasks of a lazy sequence or distribution that scalers and priors
+are fitted to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,20 +31,20 @@ class MetaSplit:
     Attributes
     ----------
     train_tasks : TaskCollection, LazyTasks or TaskDistribution
-        Drawn from at every step.
+        Tasks of the training batches.
     fitting_tasks : TaskCollection
-        What scalers, the pooled estimator and the prior are fitted to: ``train_tasks``
-        themselves, or others where those are lazy, endless or very many.
+        Tasks for fitting scalers, the pooled estimator and the prior: ``train_tasks``,
+        or a sample if these are lazy, a distribution or very many.
     val_tasks : TaskCollection
-        What is selected by their loss; never trained on.
+        Tasks for model selection by their loss; not used for training.
     memory_tasks : TaskCollection or LazyTasks
-        All that `meta_fit` was given to learn from, validation tasks included where
-        these were set aside; of a distribution, the fitting tasks.
+        All meta-training tasks, including validation tasks that were set aside from
+        them; of a distribution, the fitting tasks.
     fitting_index, val_index : ndarray of int
-        Positions in ``memory_tasks`` of ``fitting_tasks`` and ``val_tasks``; -1 for
-        those that are not in it.
+        Positions of ``fitting_tasks`` and ``val_tasks`` in ``memory_tasks``; -1 for
+        tasks that are not in it.
     classes : ndarray of shape (n_classes,) or None
-        The sorted labels, where all tasks share them.
+        The sorted labels, if all tasks share them.
     """
 
     train_tasks: TaskCollection | LazyTasks | TaskDistribution
@@ -56,11 +57,11 @@ class MetaSplit:
 
     @property
     def in_memory(self):
-        """Whether the tasks trained on are all in memory."""
+        """Whether all training tasks are in memory."""
         return self.train_tasks is self.fitting_tasks
 
     def map(self, change):
-        """The same with ``change`` applied to all tasks, each source of them once."""
+        """The split with ``change`` applied to its tasks, once per collection."""
         changed = {}
         for name in ("fitting_tasks", "val_tasks", "train_tasks", "memory_tasks"):
             tasks = getattr(self, name)
@@ -70,7 +71,7 @@ class MetaSplit:
         return replace(self, **changed)
 
     def weighted(self, weights, val_weights):
-        """The tasks in memory with weights of at least a half, which they then have."""
+        """The split of the tasks with weights of at least 1/2, weighted by these."""
         kept, kept_val = weights >= 0.5, val_weights >= 0.5
         tasks = _reweighted(self.train_tasks[kept], weights[kept])
         return replace(
@@ -84,13 +85,13 @@ class MetaSplit:
 
 
 def split_tasks(tasks, validation_tasks, config, rng):
-    """Set ``validation_fraction`` of the tasks aside, unless others are given for it.
+    """Set a fraction of the tasks aside, unless validation tasks are given.
 
-    Of regression, rows whose targets are outliers are left out, with a warning.
+    In regression, rows whose targets are outliers are dropped, with a warning.
 
     Parameters
     ----------
-    tasks, validation_tasks : as `check_tasks` gives them, or None for the second
+    tasks, validation_tasks : as returned by `check_tasks`, or None for the second
     config : MetaConfig
     rng : numpy.random.Generator
 
@@ -101,8 +102,8 @@ def split_tasks(tasks, validation_tasks, config, rng):
     Raises
     ------
     ValueError
-        If there are too few tasks, rows are no vectors and there is no embedding,
-        or targets are not what the problem needs.
+        If there are too few tasks, rows are not vectors and there is no embedding,
+        or targets are invalid for the problem.
     """
     regression = config.problem == REGRESSION
     in_memory = all(
@@ -169,7 +170,7 @@ def _split(tasks, validation_tasks, fraction, rng, least):
 
 
 def _check_rows(split, config):
-    """Refuse rows that are no vectors, and validation tasks of another schema."""
+    """Raise if rows are not vectors, or validation tasks have another schema."""
     shape = split.fitting_tasks.X.shape[1:]
     if len(shape) != 1 and config.embedding is None:
         raise ValueError(
@@ -193,9 +194,9 @@ def _labels(split, chunk=256):
 
 
 def drop_zero_weight(tasks):
-    """Tasks in memory without those of weight 0, and without weights that are alike.
+    """Drop tasks of weight 0, and weights that are all equal, from tasks in memory.
 
-    Others are left as they are.
+    Other kinds of tasks are returned unchanged.
     """
     if not isinstance(tasks, TaskCollection) or tasks.weights is None:
         return tasks

@@ -1,4 +1,4 @@
-"""What meta-training learned, and how it adapts to a task."""
+"""The result of meta-training, and its adaptation to a task."""
 
 import copy
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ from .support_certainty import certainty
 
 @dataclass(frozen=True, eq=False)
 class MetaState:
-    """Everything an estimator needs to adapt to a task; never changed once made.
+    """Everything an estimator needs to adapt to a task; immutable.
 
     Estimators that are clones of one another share it by reference.
 
@@ -33,29 +33,29 @@ class MetaState:
     network : MetaNetwork or NWayNetwork
         On the CPU, in float64 and evaluation mode, its parameters frozen.
     parameters : dict
-        Structural parameters of the estimator that it was trained with.
+        Structural parameters of the estimator at meta-training.
     features : FeatureScaler or ReducedScaler
     targets : TargetScaler, ClassCodec or None
-        None where every task has labels of its own.
+        None if labels are task-specific.
     pooled : PooledPredictor or None
     missing : MissingValues
-        What takes the place of missing values in the rows that it is given.
+        Replaces missing values.
     embedding : Embedding or None
-        What turns these rows into columns.
+        Maps rows to columns.
     row_shape : tuple of int
-        Of the rows that it is given.
+        Shape of an input row.
     feature_names : tuple of str or None
     task_names : ndarray of shape (n_meta_tasks,)
     task_embeddings : ndarray of shape (n_meta_tasks, embed_dim)
     task_attention : ndarray of shape (n_meta_tasks,)
-        Mean 1.
+        Weights of the tasks, with mean 1.
     history : list of dict
-        One entry an epoch of meta-training.
+        One entry per epoch of meta-training.
     tasks : tuple of TaskCollection or lazy sequence
-        The tasks in the order of their names, where `fit` needs their rows.
+        The tasks in the order of their names, if `fit` needs their rows.
     seen : FeatureRange or None
-        Where the rows of meta-training lie. None with an embedding, and where one task
-        is learned alone.
+        Range of the features in meta-training. None with an embedding, and if trained
+        on a single task.
     """
 
     problem: str
@@ -79,7 +79,7 @@ class MetaState:
         self._freeze()
 
     def __getstate__(self):
-        """All but the copies on devices, which are made again on first use."""
+        """All attributes but the copies on devices, which are recreated on use."""
         return {k: v for k, v in vars(self).items() if k != "_on_devices"}
 
     def __setstate__(self, state):
@@ -96,7 +96,7 @@ class MetaState:
         vars(self)["_on_devices"] = {}
 
     def having(self, **changes):
-        """The same with other values of some fields, without freezing it all again."""
+        """A copy with other values of some fields, without freezing it again."""
         other = object.__new__(type(self))
         vars(other).update(vars(self), **changes)
         if "network" in changes:
@@ -104,7 +104,7 @@ class MetaState:
         return other
 
     def on(self, device):
-        """The same on a device, which keeps its copy of the networks."""
+        """The state on a device; the copy of the networks is cached."""
         if device.type == "cpu":
             return self
         if device not in self._on_devices:
@@ -114,9 +114,9 @@ class MetaState:
         network, embedding = self._on_devices[device]
         return self.having(network=network, embedding=embedding)
 
-    def running(self, grad=False) -> AbstractContextManager:
-        """Torch as it is run here, on one thread where there is no embedding."""
-        return own_torch(grad=grad, one_thread=self.embedding is None)
+    def running(self) -> AbstractContextManager:
+        """Context with torch's defaults, on one thread without an embedding."""
+        return own_torch(one_thread=self.embedding is None)
 
     def adapt(self, X, y, weight, device, base_learner=None, seed=0):
         """Adapt to one task.
@@ -128,9 +128,9 @@ class MetaState:
         weight : ndarray of shape (n_support,)
         device : torch.device
         base_learner : estimator, optional
-            Trained for the task, to predict together with the network.
+            Trained for the task; its predictions are averaged with the network's.
         seed : int
-            Of its training.
+            Seed of its training.
 
         Returns
         -------
@@ -149,38 +149,38 @@ class MetaState:
         return Adapted(located, adaptation, X, model)
 
     def for_task(self, y):
-        """The same for a task with targets ``y`` (n_support,), which say its classes.
+        """The state for a task with targets ``y`` (n_support,), which set its classes.
 
         Raises
         ------
         ValueError
-            If the task has labels of its own, and there are none.
+            If labels are task-specific, and there are none.
         """
         if self.problem != NWAY:
             return self
         if len(y) == 0:
             raise ValueError(
-                "Every task has labels of its own here, and a task is known by its "
-                "rows alone. Give at least one row of a positive weight."
+                "Labels are task-specific, and the classes of a task are those of its "
+                "rows. Pass at least one row of positive weight."
             )
         return self.having(targets=ClassCodec(np.unique(y)))
 
     def rows(self, X, weight=None):
-        """Rows ``X`` (n_rows, ...) of one task, as the network takes them."""
+        """`Rows` of the rows ``X`` (n_rows, ...) of one task."""
         return self.embedded_rows(self.transform(X), weight)
 
     def support(self, X, weight):
-        """Rows ``X`` (n_rows, ...) to adapt to, which count as far as they are known.
+        """`Rows` of support rows ``X`` (n_rows, ...).
 
-        ``weight`` (n_rows,) is what they would count.
+        ``weight`` (n_rows,) is multiplied by the `certainty` of the rows.
         """
         return self.rows(X, weight * self.certainty(X))
 
     def certainty(self, X):
-        """What rows ``X`` (n_rows, ...) to adapt to count, (n_rows,) in (0, 1].
+        """Weight factors (n_rows,) in (0, 1] of support rows ``X`` (n_rows, ...).
 
-        1 but for those that miss a value of a feature that was never missing in
-        meta-training: what was, the network knows of.
+        1 except for rows that miss a value of a feature that was never missing in
+        meta-training. For other features the network was trained with missing values.
         """
         certain = np.ones(len(X))
         if self.seen is None or self.problem == NWAY:
@@ -200,7 +200,7 @@ class MetaState:
         return X if self.embedding is None else self.embedding.transform(X)
 
     def companions(self, X, support):
-        """What shows how unsure rows ``X`` make predictions, see `FeatureRange`.
+        """Companions of rows ``X``, for their uncertainty; see `FeatureRange`.
 
         ``support`` holds the rows of the task adapted to, both (n_rows, ...).
         """
@@ -219,7 +219,7 @@ class MetaState:
         return self.missing.by_feature(self.features.by_feature(relevance))
 
     def embedded_rows(self, X, weight=None):
-        """Columns ``X`` (n_rows, n_columns) of one task, as the network takes them."""
+        """`Rows` of the columns ``X`` (n_rows, n_columns) of one task."""
         x = self.features.transform(X, np.float64)
         if self.pooled is None or len(X) == 0:
             n_outputs = 0 if self.targets is None else self.targets.n_outputs
@@ -230,11 +230,11 @@ class MetaState:
         return Rows(*(self._tensor(a[None]) for a in (x, offset, weight)))
 
     def encoded(self, y):
-        """Targets (n_rows,) of one task, as the network takes them."""
+        """Encoded targets (n_rows,) of one task, as a tensor."""
         return self._tensor(np.asarray(self.targets.transform(y, np.float64))[None])
 
     def _tensor(self, array):
-        """``array`` where the network is; numbers of its type."""
+        """``array`` on the device of the network; floats have its dtype."""
         like = next(self.network.parameters())
         dtype = like.dtype if array.dtype.kind == "f" else None
         return torch.from_numpy(array).to(like.device, dtype)

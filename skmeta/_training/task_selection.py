@@ -1,15 +1,15 @@
-"""How much each meta-training task is worth learning from.
+"""Selection of informative meta-training tasks.
 
-A task is worth nothing where its targets might as well belong to other rows of it. The
-meta-trained network judges that: its query loss on episodes of the task is compared
-with that on the same episodes, the task's targets permuted among its rows. If targets
-and rows are unrelated the two are exchangeable, so scores below zero mirror those of
-worthless tasks above zero, and the share and spread of the worthless follow from them
-(the two-groups model of Efron 2008, Statistical Science 23, eq. 2.7). A task that is
-only hard keeps its attention: whatever the network can make of its rows counts.
+A task is uninformative if its targets do not depend on its features. This is tested by
+permutation: the query loss of the meta-trained network on episodes of the task is
+compared with the loss on the same episodes with targets permuted among rows. For an
+uninformative task the two are exchangeable, so that its score is symmetric about zero;
+the share and the scale of uninformative tasks are therefore estimated from the scores
+below zero (the two-groups model of Efron 2008, Statistical Science 23, eq. 2.7). A
+difficult task keeps its weight if the network predicts it better than chance.
 
-Whether such attention helps is for the query loss of held-out tasks to say; that of
-the tasks themselves would always prefer the easiest.
+Whether the weights are used is decided by the query loss on validation tasks. The loss
+on the weighted tasks themselves would always favour the easiest ones.
 """
 
 from dataclasses import replace
@@ -20,33 +20,33 @@ from scipy.stats import gaussian_kde, norm
 
 from .._networks.learners.losses import row_losses
 
-MIN_WORTHLESS = 0.05
-"""Estimated share of worthless tasks below which all tasks are attended to alike."""
+MIN_UNINFORMATIVE = 0.05
+"""Estimated share of uninformative tasks below which all weights are equal."""
 
 MAX_UNDECIDED = 0.25
-"""Share of tasks that may be neither clearly worth it nor clearly worthless; above it
-the scores cannot tell, and all tasks are attended to alike."""
+"""Maximum share of tasks that are neither clearly informative nor clearly
+uninformative; above it all weights are equal."""
 
 N_REPEATS = 8
 MAX_EPISODES = 40_000
 
 
-def relation_scores(network, episodes, n_support, n_query, rng, batch_size=64):
-    """Score how much each task's targets have to do with its rows.
+def informativeness_scores(network, episodes, n_support, n_query, rng, batch_size=64):
+    """Score how strongly the targets of each task depend on its features.
 
     Parameters
     ----------
     network : MetaNetwork
     episodes : Episodes of n_tasks tasks
     n_support : int
-        Support rows, at most; at most half of a task.
+        Maximum number of support rows; at most half of those of a task are used.
     n_query : int
     rng : numpy.random.Generator
 
     Returns
     -------
     scores : ndarray of shape (n_tasks,)
-        Permuted less actual query loss, in standard deviations of the permuted one.
+        Permuted minus actual query loss, in standard deviations of the permuted one.
     """
     network.eval()
     n_repeats = int(np.clip(MAX_EPISODES // len(episodes), 2, N_REPEATS))
@@ -59,37 +59,39 @@ def relation_scores(network, episodes, n_support, n_query, rng, batch_size=64):
             actual[r, tasks] = task_losses(network, batch)
             shuffled = permute_targets(batch, rng)
             permuted[r, tasks] = task_losses(network, shuffled)
-    actual, permuted = np.arcsinh(actual), np.arcsinh(permuted)  # tames the tails
+    actual, permuted = np.arcsinh(actual), np.arcsinh(permuted)  # shortens the tails
     variance = permuted.var(0, ddof=1)
     spread = np.sqrt((variance + variance.mean()) / 2)
     return (permuted.mean(0) - actual.mean(0)) / np.maximum(spread, 1e-12)
 
 
 def attention_weights(scores):
-    """Attention to each task: the probability that it is worth learning from.
+    """Weight of each task: the probability that it is informative.
 
     Parameters
     ----------
     scores : ndarray of shape (n_tasks,)
-        As `relation_scores` gives them; symmetric about zero for worthless tasks.
+        From `informativeness_scores`; symmetric about zero for uninformative tasks.
 
     Returns
     -------
     attention : ndarray of shape (n_tasks,)
-        From 0 to 1. All 1 where hardly any task looks worthless, or too many might be.
+        From 0 to 1. All 1 if hardly any task seems uninformative, or too many tasks
+        are undecided.
     """
     negative = scores[scores < 0]
-    worthless = min(1.0, 2 * len(negative) / len(scores))
-    if worthless < MIN_WORTHLESS or len(negative) < 2 or np.ptp(scores) == 0:
+    null_share = min(1.0, 2 * len(negative) / len(scores))
+    if null_share < MIN_UNINFORMATIVE or len(negative) < 2 or np.ptp(scores) == 0:
         return np.ones(len(scores))
-    null = worthless * norm.pdf(scores, scale=np.sqrt(np.mean(negative**2)))
-    worth = 1 - null / gaussian_kde(scores)(scores)
-    worth = np.where(scores > 0, worth, 0).clip(0, 1)
-    order = np.argsort(scores)
-    worth[order] = np.maximum.accumulate(worth[order])  # never falls with the score
-    if np.mean((worth > 0.1) & (worth < 0.9)) > MAX_UNDECIDED:
+    # Efron (2008), eq. 2.7: 1 minus the local false discovery rate
+    null = null_share * norm.pdf(scores, scale=np.sqrt(np.mean(negative**2)))
+    attention = 1 - null / gaussian_kde(scores)(scores)
+    attention = np.where(scores > 0, attention, 0).clip(0, 1)
+    order = np.argsort(scores)  # attention does not decrease with the score
+    attention[order] = np.maximum.accumulate(attention[order])
+    if np.mean((attention > 0.1) & (attention < 0.9)) > MAX_UNDECIDED:
         return np.ones(len(scores))
-    return worth
+    return attention
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What held-out tasks say of a network, and how far they let it be trained."""
+"""Loss on validation tasks, and interpolation towards the initialisation by it."""
 
 import copy
 import math
@@ -9,20 +9,20 @@ import torch
 from .._episodes.sampler import log_uniform_sizes
 from .._networks.learners.losses import row_losses
 
-RETURN_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""How far from the start, where 1 is as far as training went."""
+INTERPOLATION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Interpolation weights: 0 is the initialisation, 1 the trained network."""
 
 MAX_EPISODES = 40
-"""Of one held-out task."""
+"""Maximum number of episodes of one validation task."""
 
 
 def validation_batches(
     episodes, n_support, n_query, rng, batch_size=32, n_episodes=512
 ):
-    """Fixed episodes of the held-out tasks, support sizes spread as in training.
+    """Fixed episodes of the validation tasks, with support sizes as in training.
 
-    Where a few tasks would have to give more than `MAX_EPISODES` each, the batches are
-    fewer, down to half, and smaller.
+    If there are so few tasks that each would have more than `MAX_EPISODES` episodes,
+    there are fewer batches, at least half as many, and they are smaller.
     """
     most = math.ceil(n_episodes / batch_size)
     n_episodes = min(most * batch_size, MAX_EPISODES * len(episodes))
@@ -40,7 +40,7 @@ def validation_batches(
 
 @torch.no_grad()
 def validation_losses(network, batches, device="cpu", bound=None):
-    """Query loss of each held-out episode, in evaluation mode; see `row_losses`.
+    """Query loss of each validation episode, in evaluation mode; see `row_losses`.
 
     Returns
     -------
@@ -62,33 +62,33 @@ def validation_losses(network, batches, device="cpu", bound=None):
 
 
 def validation_loss(network, batches, device="cpu", bound=None):
-    """Mean query loss of a network over the rows of held-out episodes."""
+    """Mean query loss of a network over the rows of validation episodes."""
     total, n_rows = validation_losses(network, batches, device, bound)
     return total.sum() / n_rows.sum()
 
 
 def interpolate_to_init(network, start, batches, n_tasks, device="cpu"):
-    """Take a network back towards its start, as far as held-out tasks let it.
+    """Interpolate a network towards its initialisation, by the validation loss.
 
-    What was learned is kept where it shows. The weights move on the line to those of
-    the start in quarters, and the nearest to the start stays whose loss is within half
-    a standard error of the least: a rule of one standard error (Breiman et al. 1984,
-    sec. 3.4.3), less cautious, on the line of Wortsman et al. 2022 (Robust fine-tuning
-    of zero-shot models, eq. 2).
+    The weights are interpolated linearly between initial and trained ones, in steps of
+    a quarter (Wortsman et al. 2022, Robust fine-tuning of zero-shot models, eq. 2).
+    Of those with a loss within half a standard error of the lowest, the nearest to the
+    initial weights are kept, as by the one-standard-error rule (Breiman et al. 1984,
+    sec. 3.4.3), but with half of a standard error.
 
     Parameters
     ----------
     network : module
         Trained; changed in place.
     start : dict
-        Its state before.
+        Its state before training.
     batches : list of TaskBatch
     n_tasks : int
-        Tasks that the episodes are of; those of one task are no evidence of their own.
+        Number of tasks of the episodes; those of one task are not independent.
     """
     trained = copy.deepcopy(network.state_dict())
     losses = []
-    for share in RETURN_SHARES:
+    for share in INTERPOLATION_WEIGHTS:
         network.load_state_dict(_between(start, trained, share))
         total, n_rows = validation_losses(network, batches, device)
         losses.append(total / n_rows)
@@ -97,7 +97,7 @@ def interpolate_to_init(network, start, batches, n_tasks, device="cpu"):
     n = min(n_tasks, len(least))
     good = (
         share
-        for share, e in zip(RETURN_SHARES, excess, strict=True)
+        for share, e in zip(INTERPOLATION_WEIGHTS, excess, strict=True)
         if e.mean() <= 0.5 * e.std() / n**0.5
     )
     nearest = next(good, 1.0)  # no comparison where every loss is NaN
@@ -109,6 +109,6 @@ def _between(start, end, share):
     state = dict(end)
     for name, value in end.items():
         first = start[name].to(value)
-        if not torch.equal(first, value):  # infinite settings stay as they are
+        if not torch.equal(first, value):  # also skips infinite settings
             state[name] = torch.lerp(first, value, share)
     return state

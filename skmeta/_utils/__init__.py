@@ -1,1 +1,1 @@
-"""Threads, precision, random numbers, versions: what all packages share."""
+"""Threads, precision, random numbers, versions: helpers of all packages."""

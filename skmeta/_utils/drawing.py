@@ -1,4 +1,4 @@
-"""What plots share: bar charts with names, and names that are legible."""
+"""Shared helpers of plots: bar charts, and legible names along axes."""
 
 import re
 from functools import lru_cache
@@ -11,22 +11,22 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.ticker import Formatter
 
 MAX_LABELS = 40
-"""Names written along an axis, at most."""
+"""Maximum number of names along an axis."""
 
 LINE = 1.25
 """Height of a line of text, in font sizes."""
 
 DIGIT = 7
-"""Points that a digit takes along an axis."""
+"""Width of a digit along an axis, in points."""
 
 BAR, NONE = "#0b3c8c", "#9a9a9a"
 
 NO_TEXT = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-"""Ends of lines and what else no font draws."""
+"""Line ends and other characters without a glyph."""
 
 
 def draw_bars(ax, names, values, *, grey=(), numbers=True, **style):
-    """Draw one horizontal bar a name, from the top.
+    """Draw one horizontal bar per name, from the top.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Convolutions in all of float32, where a GPU would round their inputs."""
+"""Convolutions in full float32 precision on GPUs, without TF32."""
 
 from contextlib import contextmanager
 
@@ -15,7 +15,7 @@ else:
 @set_once
 @contextmanager
 def full_float32():
-    """Let a GPU say what a CPU says, to float32's precision, and be as before after."""
+    """Context in which a GPU computes in full float32 precision, as a CPU does."""
     before = [getattr(part, name) for part, name, _ in _SWITCHES]
     for switch in _SWITCHES:
         setattr(*switch)

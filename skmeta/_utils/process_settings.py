@@ -1,4 +1,4 @@
-"""Settings that a process has one of, which its threads set together."""
+"""Settings of the whole process that several threads change at the same time."""
 
 import threading
 from contextlib import ExitStack, contextmanager
@@ -6,18 +6,18 @@ from functools import wraps
 
 
 def set_once(setting):
-    """Let any number of threads be inside a setting of the process.
+    """Make a context manager that sets a setting of the process safe for threads.
 
-    The first inside sets it, the last resets it.
+    The first thread that enters sets it, the last one that exits resets it.
 
     Parameters
     ----------
-    setting : function that makes a context manager
+    setting : function that returns a context manager
 
     Returns
     -------
-    shared : function that makes a context manager
-        Of the same arguments.
+    shared : function that returns a context manager
+        With the same arguments.
     """
     lock, n_inside, outermost = threading.Lock(), 0, ExitStack()
 

@@ -1,4 +1,4 @@
-"""Random numbers of torch that leave its own state alone."""
+"""Random numbers of torch that do not change its global state."""
 
 import threading
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Dropout(nn.Module):
-    """Dropout that draws from its own generator, so that no global state is touched."""
+    """Dropout with its own generator, so that the global state is not changed."""
 
     def __init__(self, p, seed):
         super().__init__()
@@ -27,9 +27,9 @@ _source_of_all = threading.RLock()
 
 @contextmanager
 def seeded(seed):
-    """Draw torch's random numbers from ``seed`` inside, and as before after.
+    """Context in which torch's global generator is seeded; its state is restored.
 
-    One thread at a time, since torch has one source of them for all.
+    One thread at a time, since torch has one global generator.
     """
     with _source_of_all, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

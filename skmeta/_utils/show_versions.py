@@ -1,4 +1,4 @@
-"""What a bug report needs to say: system, versions, threads and devices."""
+"""System, versions, threads and devices, for bug reports."""
 
 import platform
 import sys
@@ -98,5 +98,5 @@ def _devices():
 def _name_of_gpu(i):
     try:
         return torch.cuda.get_device_name(i)
-    except Exception as error:  # a broken driver is worth a report, too
+    except Exception as error:  # report a broken driver, too
         return f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,7 +1,7 @@
 """The one module that imports scikit-learn's private names.
 
 None of them has a public counterpart, and each may change with a release of
-scikit-learn: what then has to be adapted is here.
+scikit-learn; adapt this module then.
 """
 
 from sklearn.utils import _safe_indexing as safe_indexing

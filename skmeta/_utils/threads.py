@@ -1,4 +1,4 @@
-"""As few threads as pay, and as many as before in the end."""
+"""Contexts that limit the number of threads."""
 
 import threading
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ _n_inside, _outside = 0, None
 
 @contextmanager
 def single_thread():
-    """Run torch on one thread, fastest for small tensors, and as before after.
+    """Context in which torch runs on one thread, which is fastest for small tensors.
 
-    The number of threads is a thread's own, but one that asks for the first time takes
-    that of the thread that set it last. So what was before is what the first of those
-    inside has seen.
+    The number of threads is thread-local, but its initial value in a thread is that of
+    the thread that set it last. The number to restore is therefore the one that the
+    first thread inside has found.
     """
     global _n_inside, _outside
     if getattr(_inside, "here", False):
@@ -42,11 +42,11 @@ def single_thread():
 
 @contextmanager
 def single_pool_thread():
-    """Run what numpy and scikit-learn compute with on one thread, as before after.
+    """Context in which the thread pools of NumPy and scikit-learn have one thread.
 
-    OpenMP's number is a thread's own, that of BLAS the process's. threadpoolctl lets
-    only one thread at a time set it, until the limits of that thread end, so those of
-    OpenMP are around those of BLAS.
+    The number of threads of OpenMP is thread-local, that of BLAS is one per process.
+    threadpoolctl lets only one thread at a time set the latter, until the limits of
+    that thread end, so that the limits of OpenMP enclose those of BLAS.
     """
     pools = ThreadpoolController()
     with pools.select(user_api="openmp").limit(limits=1), _single_blas_thread(pools):

@@ -1,4 +1,4 @@
-"""What the caller has set of torch plays no part here, and is as before after."""
+"""Independence from torch's global settings, which are restored afterwards."""
 
 from contextlib import ExitStack, contextmanager
 
@@ -10,7 +10,7 @@ from .threads import single_thread
 
 @contextmanager
 def own_torch(*, grad=False, one_thread=False):
-    """Run torch with its own defaults, and as before after.
+    """Context with torch's default settings; those of the caller are restored.
 
     Inference mode and autocast are off, new tensors are of float32 on the CPU.
 

@@ -1,4 +1,4 @@
-"""What was written by another version of the package says so when it is read."""
+"""Warnings for estimators that were written by another version of the package."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from .._version import __version__
 
 
 class Versioned(BaseEstimator):
-    """An estimator whose pickles know the version of the package."""
+    """An estimator whose pickles contain the version of the package."""
 
     def __getstate__(self):
         return super().__getstate__() | {"_skmeta_version": __version__}
@@ -22,7 +22,7 @@ class Versioned(BaseEstimator):
 
 
 def warn_of_version(name, written_by, stacklevel=2):
-    """Warn, as scikit-learn does, if not this version has written an estimator."""
+    """Warn, as scikit-learn does, if another version has written an estimator."""
     if written_by != __version__:
         warnings.warn(
             InconsistentVersionWarning(

@@ -1,10 +1,10 @@
-"""Where in the user's code a warning is raised."""
+"""Stack level of warnings."""
 
 import sys
 
 
 def level_of_caller():
-    """How far up the stack a warning is raised from code that is not of the package."""
+    """Stack level of the innermost caller outside of the package and scikit-learn."""
     frame, level = sys._getframe(1), 1
     inside = ("skmeta.", "sklearn.")
     while frame and frame.f_globals.get("__name__", "").startswith(inside):

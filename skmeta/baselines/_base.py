@@ -24,23 +24,23 @@ from ..tasks._row_checks import (
 from ..tasks._task import VALIDATION, check_same_schema
 
 N_SAMPLED_TASKS = 200
-"""Tasks that are drawn from a task distribution."""
+"""Number of tasks drawn from a task distribution."""
 
 
 @dataclass(frozen=True, eq=False)
 class BaselineState:
-    """What `meta_fit` learned; shared by clones and never changed.
+    """The result of `meta_fit`; shared by clones and immutable.
 
     Attributes
     ----------
     prior : object
-        What is known of a task before its first row; it belongs to the estimator.
+        The prior of a new task, of a type defined by the estimator.
     parameters : dict
         The parameters that `meta_fit` was called with.
     n_features : int
     feature_names : tuple of str or None
     known : MissingValues or None
-        What takes the place of wild values, where there are any.
+        Replaces outliers of features, if there are any.
     """
 
     prior: Any
@@ -51,19 +51,19 @@ class BaselineState:
 
     @property
     def row_shape(self):
-        """Shape of the rows it takes."""
+        """Shape of a row."""
         return (self.n_features,)
 
 
 class Baseline(MetaFitted):
-    """Learns from many tasks, then from one.
+    """Base class of the baselines, which are meta-fitted and then adapted to a task.
 
-    A subclass provides `_check_params()`, `_learn(tasks, validation_tasks)` and
+    A subclass implements `_check_params()`, `_learn(tasks, validation_tasks)` and
     `_learn_alone(X, y)`, which return a prior, `_publish_prior(prior)`, which sets
-    fitted attributes, and `_condition(prior, X, y)`, which returns what the rows of a
-    task, possibly none, say about it. For prediction a `RegressorBaseline` provides
+    fitted attributes, and `_condition(prior, X, y)`, which returns the posterior of a
+    task given its rows, possibly none. For prediction a `RegressorBaseline` implements
     `_mean_and_variance(X, prior, task)`, and a `ClassifierBaseline`
-    `_probabilities(X, prior, task)`, where `task` is what `_condition` returned.
+    `_probabilities(X, prior, task)`, where `task` is that posterior.
     """
 
     _adaptation = ("_prior", "_task")
@@ -73,17 +73,17 @@ class Baseline(MetaFitted):
 
     @takes_tasks
     def meta_fit(self, tasks, *, validation_tasks=None):
-        """Learn across tasks.
+        """Fit to the meta-training tasks.
 
-        State change: any -> meta-fitted. What was learned before is forgotten.
+        State change: any -> meta-fitted. Earlier results are discarded.
 
         Parameters
         ----------
-        tasks : TaskCollection, or anything that holds tasks
-            The meta-training tasks. Of a task distribution, 200 tasks are drawn.
+        tasks : TaskCollection, list of (X, y), dict, lazy sequence or distribution
+            The meta-training tasks. From a task distribution, 200 tasks are drawn.
         validation_tasks : like `tasks`, default=None
-            Tasks to tune the default pooled estimator on; without them, a fifth of
-            `tasks` is held out for it. Nothing else makes use of them.
+            Tasks for tuning the default pooled estimator; without them, a fifth of
+            `tasks` is used. They are not used for anything else.
 
         Returns
         -------
@@ -92,7 +92,7 @@ class Baseline(MetaFitted):
         Raises
         ------
         TypeError
-            If X and y are given in place of tasks.
+            If X and y are passed in place of tasks.
         ValueError
             If a task is not valid, or `validation_tasks` have other columns.
         """
@@ -131,9 +131,9 @@ class Baseline(MetaFitted):
     def fit(self, X, y):
         """Adapt to one task.
 
-        State change: new or meta-fitted -> adapted. What `meta_fit` learned is never
-        changed, and a second `fit` starts again from it. When new, the rows given are
-        all there is to learn from, and a `NotMetaFittedWarning` says so.
+        State change: new or meta-fitted -> adapted. The result of `meta_fit` is not
+        changed, and each `fit` starts from it. In the state new, the estimator learns
+        from these rows only, with a `NotMetaFittedWarning`.
 
         Parameters
         ----------
@@ -172,7 +172,7 @@ class Baseline(MetaFitted):
         self._publish_prior(state.prior)
 
     def _refuse_missing(self, tasks):
-        """Say which task has a missing value, where one has."""
+        """Raise, with the name of the task, if a value is missing."""
         if tasks is None or not np.isnan(tasks.X).any():
             return
         row, column = np.argwhere(np.isnan(tasks.X))[0]
@@ -185,13 +185,13 @@ class Baseline(MetaFitted):
         )
 
     def _plausible(self, X):
-        """Rows with the mean of meta-training in place of wild values."""
+        """Rows with outliers of features replaced by the mean of meta-training."""
         if not self._is_meta_fitted() or self.meta_state_.known is None:
             return X
         return self.meta_state_.known.transform(X)
 
     def _current(self, X):
-        """Return the checked rows, the prior and what is known of the task."""
+        """Return the checked rows, the prior and the posterior of the task."""
         if "_prior" not in vars(self):
             check_is_fitted(
                 self, msg="This %(name)s is new: call meta_fit, or fit, first."
@@ -204,9 +204,9 @@ class Baseline(MetaFitted):
 
 
 class RegressorBaseline(RegressorMixin, Baseline):
-    """A baseline whose prior and task give mean and variance of a target.
+    """A baseline for regression, which predicts mean and variance of a target.
 
-    A subclass provides `_mean_and_variance(X, prior, task)`, two arrays (n_rows,).
+    A subclass implements `_mean_and_variance(X, prior, task)`, two arrays (n_rows,).
     """
 
     def predict(self, X, return_std=False):
@@ -219,8 +219,8 @@ class RegressorBaseline(RegressorMixin, Baseline):
         ----------
         X : array-like of shape (n_rows, n_features)
         return_std : bool, default=False
-            Whether to return the standard deviation of a new observation too, noise
-            included.
+            Whether to also return the standard deviation of a new observation,
+            including noise.
 
         Returns
         -------
@@ -236,16 +236,16 @@ class RegressorBaseline(RegressorMixin, Baseline):
         refuse_text_tasks(tasks)
 
     def _warn_of_classes(self):
-        """Regression has nothing to warn of."""
+        """Nothing to warn of in regression."""
 
     def _validated(self, X, y, reset):
         return validate_rows(self, X, y, reset=reset, dtype=np.float64, numeric=True)
 
 
 class ClassifierBaseline(ClassifierMixin, Baseline):
-    """A baseline whose prior and task give class probabilities.
+    """A baseline for classification, which predicts class probabilities.
 
-    A subclass provides `_probabilities(X, prior, task)`, (n_rows, n_classes).
+    A subclass implements `_probabilities(X, prior, task)`, (n_rows, n_classes).
     """
 
     def predict_proba(self, X):
@@ -305,7 +305,7 @@ class ClassifierBaseline(ClassifierMixin, Baseline):
 
 
 def _collect(tasks, seed):
-    """Anything that holds tasks, as a TaskCollection."""
+    """Convert any kind of tasks to a `TaskCollection`."""
     tasks = check_tasks(tasks)
     if isinstance(tasks, LazyTasks):
         return tasks.take(np.arange(len(tasks)))

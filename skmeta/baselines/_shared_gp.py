@@ -121,7 +121,7 @@ class GaussianProcessPosterior:
         """Mean and variance (n_rows,) of a new observation at each row."""
         learner, support = self.kernel.learner(), _rows(self.X)
         y = self.cholesky @ self.cholesky.T @ self.weights
-        adapted = gp_regression.Adapted(
+        adapted = gp_regression.AdaptedGP(
             *_seen(learner, support), support.weight, noise=None,
             factor=self.cholesky[None], residual=y[None], alpha=self.weights[None],
         )  # fmt: skip
@@ -176,7 +176,7 @@ class LatentPosterior:
         """Logits (n_rows, n_classes) of the averaged class probabilities at rows."""
         learner, query = self.kernel.learner(mean.shape[1]), _rows(X, mean)
         support = Rows(self.X, query.offset.new_zeros(1), self.weight)
-        adapted = gp_classification.Adapted(
+        adapted = gp_classification.AdaptedLatentGP(
             *_seen(learner, support), self.weight, self.posterior
         )
         return learner.predict(adapted, query).logits[0].numpy()

@@ -84,7 +84,7 @@ class Cells:
 
     type: str
     values: object
-    beyond: object = field(default_factory=lambda: import_pandas().Series(dtype=object))
+    beyond: object = field(default_factory=_no_text)
 
 
 def cells_of(column):

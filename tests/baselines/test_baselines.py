@@ -132,7 +132,7 @@ def test_new_estimator_learns_from_the_rows_alone(estimator):
     model = clone(estimator)
     with pytest.raises(NotFittedError, match="is new: call meta_fit, or fit, first"):
         model.predict(task.X)
-    with pytest.warns(NotMetaFittedWarning, match=r"these rows alone\. Call meta_fit"):
+    with pytest.warns(NotMetaFittedWarning, match=r"these rows only\. Call meta_fit"):
         model.fit(task.X, task.y)
     assert not hasattr(model, "meta_state_")
     assert outputs(model, task.X).shape[0] == 12

@@ -65,7 +65,7 @@ def class_tasks(n_tasks=8):
 
 
 def number_tasks(n_tasks=8):
-    """A number that hangs on the upper left of a picture, and on the task."""
+    """A number that depends on the upper left of a picture, and on the task."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(n_tasks, 12, *SHAPE))
     y = X[:, :, :2, :2].sum((2, 3)) + rng.normal(size=(n_tasks, 1))
@@ -114,13 +114,13 @@ def test_pictures_are_taken_as_they_are(cls, fitted):
 
 
 @pytest.mark.parametrize("cls", REGRESSORS + CLASSIFIERS)
-def test_a_prediction_hangs_on_its_own_row(cls, fitted):
+def test_a_prediction_depends_only_on_its_own_row(cls, fitted):
     """Batch normalisation goes by running statistics, in fit and in predict."""
     model, (X, y) = fitted(cls), task_of(cls)
     model.fit(X[::2], y[::2])
-    said = model.predict_proba if cls in CLASSIFIERS else model.predict
-    alone = np.concatenate([said(row[None]) for row in X])
-    np.testing.assert_allclose(said(X), alone, atol=2e-4)
+    predict = model.predict_proba if cls in CLASSIFIERS else model.predict
+    alone = np.concatenate([predict(row[None]) for row in X])
+    np.testing.assert_allclose(predict(X), alone, atol=2e-4)
 
 
 @pytest.mark.parametrize("cls", [AttentionMetaRegressor, TransformerMetaClassifier])

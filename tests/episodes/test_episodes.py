@@ -25,7 +25,7 @@ def tasks():
 
 @pytest.fixture
 def offset(tasks):
-    """What is said of each row: its target plus a half."""
+    """Offsets of rows: their targets plus a half."""
     return (tasks.y + 0.5)[:, None].astype(np.float32)
 
 

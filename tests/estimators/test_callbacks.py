@@ -84,7 +84,7 @@ def test_teardown_after_an_error(learner, tasks):
     assert not hasattr(learner, "meta_state_")
 
 
-def test_scores_of_held_out_tasks(learner, tasks):
+def test_scores_of_validation_tasks(learner, tasks):
     """Zero-shot, after each epoch, whatever task it was adapted to before."""
     monitor = callback.ScoringMonitor(scoring="r2")
     learner.meta_fit(tasks)

@@ -142,10 +142,12 @@ def at_the_door(door, name, learned):
 def refused(names):
     """Expect the sentence on these columns in place of a, b, c."""
     if names == SWAPPED:
-        said = "The names are the same in another order: at position 0 is 'c' in place"
+        difference = (
+            "The names are the same in another order: at position 0 is 'c' in place"
+        )
     else:
-        said = "The first difference: at position 2 is 'z' in place of 'c'"
-    words = f"have the columns {names}", f"the columns {NAMES}", said, "X[names]"
+        difference = "The first difference: at position 2 is 'z' in place of 'c'"
+    words = f"have the columns {names}", f"the columns {NAMES}", difference, "X[names]"
     return pytest.raises(ValueError, match=".*".join(map(re.escape, words)))
 
 
@@ -200,7 +202,9 @@ def test_another_number_of_columns_is_refused_of_arrays_too(door, name, learned)
 
 def test_a_warm_start_says_how_to_start_anew(learned):
     model = clone(learned["attention"]).set_params(warm_start=True)
-    with pytest.raises(ValueError, match="or set warm_start=False to start anew"):
+    with pytest.raises(
+        ValueError, match="or set warm_start=False to train from scratch"
+    ):
         model.meta_fit(having(SWAPPED))
     X = KNOWN["task 0"][0]
     np.testing.assert_array_equal(model.predict(X), learned["attention"].predict(X))

@@ -94,7 +94,7 @@ def test_not_meta_fitted_warning(meta_fitted):
     with pytest.warns(NotMetaFittedWarning) as caught:
         AttentionMetaRegressor(random_state=0).fit(X, y)
     (warning,) = caught
-    for word in ("AttentionMetaRegressor", "these rows alone", "Call meta_fit(tasks)"):
+    for word in ("AttentionMetaRegressor", "these rows only", "Call meta_fit(tasks)"):
         assert word in str(warning.message)
     assert issubclass(NotMetaFittedWarning, UserWarning)
 
@@ -797,11 +797,11 @@ def test_infinite_rows_are_named_at_fit_and_predict(meta_fitted):
 
 def test_dates_and_durations_say_how_they_become_numbers(linear_tasks, regressor):
     day = np.datetime64("2024-01-01")
-    for y, way_out in (
+    for y, hint in (
         (day + np.arange(10), "(y - start) / numpy.timedelta64(1, 'D')"),
         (np.arange(10) * np.timedelta64(1, "h"), "y / numpy.timedelta64(1, 'D')"),
     ):
-        with raises(ValueError, "it must hold numbers or strings", way_out):
+        with raises(ValueError, "it must hold numbers or strings", hint):
             regressor.meta_fit(pairs(linear_tasks, y=lambda _, y=y: y))
 
 

@@ -295,7 +295,7 @@ def test_arrays_of_the_caller_stay_as_they_are(case):
     estimator.support_attention(X_query)
     estimator.predict_episodes([(X, y, X_query)])
     assert [a.tobytes() for a in given] == before
-    for a in (X, y):  # nor does the estimator hang on to them
+    for a in (X, y):  # nor does the estimator keep references to them
         a.flags.writeable = True
         a[:] = a[::-1].copy()
     assert predict(estimator, X_query).tobytes() == first.tobytes()
@@ -345,7 +345,7 @@ def test_rows_of_other_forms(case):
     assert_close(predict(strided, np.repeat(X_query, 2, 0)[::2]), before)
 
 
-# What is said of an adaptation
+# Attributes of an adaptation
 
 
 @every

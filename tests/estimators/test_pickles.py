@@ -77,7 +77,7 @@ def test_no_optimizer_and_no_rows_but_those_of_the_support(meta_fitted, tiny):
 
 
 def test_baselines_keep_nothing_a_row():
-    """What the pooled estimator said of each row, out of fold, has had its use."""
+    """Out-of-fold predictions of the pooled estimator are not kept."""
     few, many = (
         PooledRegressor(Ridge(), "gp", random_state=0).meta_fit(
             make_linear_tasks(n_tasks=5, n_rows=n, n_features=2, random_state=0)

@@ -338,7 +338,7 @@ def test_weights_go_through(learner, tasks):
         (
             make_pipeline(StandardScaler(), Ridge()),
             TypeError,
-            ["['StandardScaler', 'Ridge'] has meta_fit", "Put a meta-learner"],
+            ["['StandardScaler', 'Ridge'] has meta_fit", "Use a meta-learner"],
         ),
     ],
 )
@@ -362,7 +362,7 @@ def test_bad_tasks_are_named(learner, frames, tasks):
         meta_fit(pipeline, [])
     with pytest.raises(TypeError, match="does not say where a task ends"):
         meta_fit(pipeline, X)
-    with pytest.raises(TypeError, match=r"makes sparse rows of shape.*sparse_output"):
+    with pytest.raises(TypeError, match=r"returns sparse rows of shape.*sparse_output"):
         meta_fit(make_pipeline(OneHotEncoder(), learner), tasks)
     with pytest.raises(TypeError, match=r"'ridge' of the pipeline .* has no transform"):
         meta_fit(make_pipeline(StandardScaler(), Ridge(), learner), tasks)

@@ -279,12 +279,12 @@ def test_weights_of_zero_adapt_to_no_row(name, weight, meta_fitted):
             estimator.fit(X, y, sample_weight=np.zeros(5))
 
 
-def test_weights_of_zero_say_nothing_of_classes_of_its_own(meta_fitted, tiny):
+def test_weights_of_zero_do_not_set_task_specific_classes(meta_fitted, tiny):
     tasks = meta_fitted.tasks("three")
     own = AttentionMetaClassifier("linear", None, shared_classes=False, **tiny)
     own.meta_fit(tasks)
     X, y, _ = meta_fitted.task("three")
-    with pytest.raises(ValueError, match="at least one row of a positive weight"):
+    with pytest.raises(ValueError, match="at least one row of positive weight"):
         own.fit(X, y, sample_weight=np.zeros(6))
 
 
@@ -847,7 +847,7 @@ def test_lazy_tasks(linear, meta_fitted):
 
 @pytest.mark.parametrize("pooled", [None, LogisticRegression()], ids=str)
 def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
-    """Also those of a single task, of which neither example nor held-out task tells."""
+    """Also labels of a single task that is used for neither fitting nor validation."""
     monkeypatch.setattr(split_module, "MAX_FITTING", 4)
     tasks = make_classification_tasks(
         n_tasks=12, n_rows=10, n_features=2, random_state=0
@@ -860,8 +860,8 @@ def test_labels_of_lazy_tasks_are_those_of_all(pooled, tiny, monkeypatch):
     estimator = AttentionMetaClassifier("linear", pooled, **tiny)
     config, rng = estimator._config("shared_classes"), np.random.default_rng(0)
     split = split_module.split_tasks(check_tasks(Lazy(labelled)), None, config, rng)
-    told = np.unique(np.concatenate([split.fitting_tasks.y, split.val_tasks.y]))
-    assert len(told) == 2 + 4 + 2
+    labels = np.unique(np.concatenate([split.fitting_tasks.y, split.val_tasks.y]))
+    assert len(labels) == 2 + 4 + 2
     assert split.classes.tolist() == ["b", "d", *own]
 
     estimator.meta_fit(Lazy(labelled))
@@ -888,7 +888,7 @@ def test_task_distribution_is_drawn_from_by_the_random_state(linear):
 
 
 def test_validation_tasks_decide(linear, meta_fitted):
-    """What is judged on them is as bad as they are."""
+    """Tasks of an unrelated function, for validation."""
     tasks = meta_fitted.tasks("regressor")
     noise = np.random.default_rng(0).normal(size=(6, 10))
     X = np.random.default_rng(1).normal(size=(6, 10, 3))

@@ -92,10 +92,10 @@ class EstimatorOfEachTask(BaseLearner):
         return self.base.targets(rows, y)
 
     def features(self, adapted, rows):
-        return torch.cat(self._each(self.learner.features, adapted, rows))
+        return torch.cat(self._each(self.base.features, adapted, rows))
 
     def support_weights(self, adapted, query):
-        return torch.cat(self._each(self.learner.support_weights, adapted, query))
+        return torch.cat(self._each(self.base.support_weights, adapted, query))
 
     def relevance(self, adapted):
         return torch.cat([self.base.relevance(one) for one in adapted.parts])
@@ -195,19 +195,19 @@ def case(name, setting, gp, monkeypatch):
 
 
 def outcome(case, rows, y, task=slice(None)):
-    """All that a learner says, of a support (B, S), each a tensor (B, ...)."""
+    """All outputs of a learner for a support (B, S), each a tensor (B, ...)."""
     learner = case.learner
     query = Rows(*(t[task] for t in case.query))
     adapted = learner.adapt(rows, y, case.encode(rows, y, task))
-    said = [
+    outputs = [
         *learner.predict(adapted, query),
         learner.features(adapted, query),
         learner.relevance(adapted),
     ]
     core, of_core = unwrap(learner, adapted)
     if core.has_prior:
-        said.append(core.log_evidence(of_core))
-    return said, learner.support_weights(adapted, query)
+        outputs.append(core.log_evidence(of_core))
+    return outputs, learner.support_weights(adapted, query)
 
 
 def assert_same(found, expected, atol=1e-6):

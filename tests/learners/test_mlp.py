@@ -1,4 +1,4 @@
-"""The perceptron, against a network of its own for every task and a plain loop."""
+"""The perceptron, against a separate network for every task and a plain loop."""
 
 import numpy as np
 import pytest

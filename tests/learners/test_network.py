@@ -67,7 +67,7 @@ def test_adaptation_after_pickling_is_the_same(name, meta_fitted):
 
 
 class Choosy(torch.nn.Module):
-    """A learner whose held-out loss a row is what its setting says."""
+    """A learner whose validation loss per row is its setting."""
 
     adaptation_grid, robust_grid = ((1.0,), (0.5,)), ((0.7,), (0.4,))
 

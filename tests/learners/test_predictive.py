@@ -21,7 +21,7 @@ every = pytest.mark.parametrize("name", NAMES)
 
 @pytest.fixture
 def adapted(meta_fitted):
-    """An adapted estimator by name, borrowing where it can, and query rows."""
+    """An adapted estimator by name, with relations if it has them, and query rows."""
 
     def make(name):
         estimator = meta_fitted(name)

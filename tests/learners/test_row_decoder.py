@@ -135,9 +135,9 @@ def test_what_is_known_of_the_tokens_is_computed_once(learner, adapted, query):
 # What the corrections are
 
 
-def decoded(learner, adapted, query, said):
+def decoded(learner, adapted, query, base_prediction):
     """What the decoder says of rows, given what the base learner says of them."""
-    inputs = torch.cat([query.x, query.offset, said], -1)
+    inputs = torch.cat([query.x, query.offset, base_prediction], -1)
     out = learner.decoder(inputs, adapted.keys_values, adapted.encoding.log_weight)
     return 3 * (out / 3).tanh()
 
@@ -147,8 +147,8 @@ def test_mean_is_shifted_in_deviations_and_these_are_widened(
 ):
     mean, variance = base.predict(adapted.base, query)
     sd = variance.sqrt()
-    said = torch.stack([mean, sd.log()], -1)
-    a, b = decoded(learner, adapted, query, said).unbind(-1)
+    base_prediction = torch.stack([mean, sd.log()], -1)
+    a, b = decoded(learner, adapted, query, base_prediction).unbind(-1)
     found_mean, found_variance = learner.predict(adapted, query)
     assert_close(found_mean, mean + sd * a)
     assert_close(found_variance.sqrt(), sd * b.exp())
@@ -199,8 +199,8 @@ def test_covariance_is_widened_on_both_sides(base, learner, adapted, query):
     (before,) = base.components(adapted.base, query, joint=True)
     (after,) = learner.components(adapted, query, joint=True)
     mean, variance = base.predict(adapted.base, query)
-    said = torch.stack([mean, 0.5 * variance.log()], -1)
-    widening = decoded(learner, adapted, query, said)[..., 1].exp()
+    base_prediction = torch.stack([mean, 0.5 * variance.log()], -1)
+    widening = decoded(learner, adapted, query, base_prediction)[..., 1].exp()
     for task in range(N_TASKS):
         D = np.diag(widening[task].numpy())
         assert_close(after.spread[task], D @ before.spread[task].numpy() @ D)

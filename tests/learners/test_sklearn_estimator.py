@@ -137,8 +137,8 @@ def test_prediction_is_the_average_of_gp_and_estimator(regression):
     alone, targets = one.predict(new.X), one.meta_state_.targets
     x = one.meta_state_.rows(new.X).x[0].numpy()
     features = one.transform(new.X)[:, -N_LEARNED:]
-    said = (alone - targets.mean) / targets.scale
-    columns = np.column_stack([x, features, said])
+    gp_prediction = (alone - targets.mean) / targets.scale
+    columns = np.column_stack([x, features, gp_prediction])
     expected = alone + targets.scale * learned.predict(columns) / 2
     np.testing.assert_allclose(both, expected, rtol=1e-10)
 

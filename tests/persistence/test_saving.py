@@ -569,7 +569,7 @@ def test_names_of_tasks_come_back_as_equal_values(
         found = loaded.task_names_.tolist()
         assert found == names
         assert [*map(hash, found)] == [*map(hash, names)]
-        with pytest.raises(ValueError, match="remembered already"):
+        with pytest.raises(ValueError, match="in memory already"):
             loaded.add_tasks({names[0]: tasks[names[0]]})
     assert loaded.meta_state_.tasks[0].names == tuple(names)
     assert not recwarn.list

@@ -367,7 +367,7 @@ def test_names_of_added_tasks_are_new(meta_fitted):
     estimator.add_tasks([(X, y), (X, y)])  # without names
     assert estimator.task_names_[-2:].tolist() == [n, n + 1]
     state = estimator.add_tasks({"new": (X, y)}).meta_state_
-    with pytest.raises(ValueError, match=r"\['new'\] are remembered already"):
+    with pytest.raises(ValueError, match=r"\['new'\] are in memory already"):
         estimator.add_tasks({"new": (X, y)})
     assert estimator.meta_state_ is state
 
@@ -439,7 +439,7 @@ def test_unknown_labels_and_distributions_are_not_added(meta_fitted):
         def sample(self, n_tasks, random_state):
             raise AssertionError
 
-    with pytest.raises(TypeError, match="Draw tasks from it"):
+    with pytest.raises(TypeError, match="Draw tasks by sample"):
         estimator.add_tasks(Distribution())
 
 
@@ -449,7 +449,7 @@ def test_new_estimator_has_no_relations(meta_fitted):
     with pytest.warns(match="was not meta-fitted"):
         estimator.fit(X, y)
     assert not hasattr(estimator, "task_relations_")
-    with pytest.raises(AttributeError, match="knows of no other task"):
+    with pytest.raises(AttributeError, match="has no tasks in memory"):
         estimator.contributions(X_query)
     for ask in ("contributions", "relations"):
         with pytest.raises(NotFittedError, match=r"Call meta_fit\(tasks\)"):
@@ -522,7 +522,7 @@ def test_relations_find_the_cluster(on_clusters):
         assert relations[which == cluster].sum() > 0.8 * relations.sum()
 
 
-def test_borrowing_from_related_tasks_improves_the_prediction(on_clusters):
+def test_relations_to_other_tasks_improve_the_prediction(on_clusters):
     estimator, _, new, _ = on_clusters
     alone = clone(estimator)
     network = copy.deepcopy(estimator.meta_state_.network)

@@ -16,7 +16,7 @@ from skmeta._training.empirical_bayes import (
     draw_from_prior,
     fit_prior,
     fit_prior_to_task,
-    prior_loss,
+    unconditioned_loss,
 )
 from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
@@ -37,7 +37,7 @@ def make_learner(name="gp", n_classes=None, n_features=2, seed=0):
     )
 
 
-def known_process(n_classes=None):
+def known_gp(n_classes=None):
     """A learner far from what a new one is: strong effects, little noise."""
     learner = make_learner(n_classes=n_classes, seed=1)
     prior = learner.prior
@@ -79,7 +79,7 @@ def distance(one, other):
 
 @pytest.mark.parametrize("n_classes", [None, 2])
 def test_marginal_likelihood_rises_to_that_of_what_made_the_data(n_classes):
-    truth, learner = known_process(n_classes), make_learner(n_classes=n_classes)
+    truth, learner = known_gp(n_classes), make_learner(n_classes=n_classes)
     rows, y = sampled(truth)
     fresh = sampled(truth, seed=1)
     before, there = evidence(learner, *fresh), evidence(truth, *fresh)
@@ -91,7 +91,7 @@ def test_marginal_likelihood_rises_to_that_of_what_made_the_data(n_classes):
 
 def test_only_what_all_tasks_share_is_fitted():
     learner = make_learner()
-    rows, y = sampled(known_process())
+    rows, y = sampled(known_gp())
     before = parameters(learner)
     fit_prior(learner, lambda: (rows, y), len(y), n_steps=3)
     after = parameters(learner)
@@ -109,7 +109,7 @@ def test_only_what_all_tasks_share_is_fitted():
 def test_one_task_moves_the_prior_to_the_mode(n_classes):
     """Of its evidence and the normal priors: there the gradient is zero."""
     learner = make_learner(n_classes=n_classes).double()
-    rows, y = sampled(known_process(n_classes), n_tasks=1, n_rows=40)
+    rows, y = sampled(known_gp(n_classes), n_tasks=1, n_rows=40)
     rows = Rows(*(part.double() for part in rows))
     prior = learner.prior
     groups = (prior.linear_parameters(), 0.3), (prior.log_parameters(), 1.0)
@@ -128,7 +128,7 @@ def test_one_task_moves_the_prior_to_the_mode(n_classes):
 
 def test_few_tasks_move_the_prior_less_than_many():
     """A batch stands for all tasks: the more there are, the less its priors weigh."""
-    rows, y = sampled(known_process(), n_tasks=4)
+    rows, y = sampled(known_gp(), n_tasks=4)
     moved = []
     for n_tasks in (1, 4, 400):
         learner = make_learner()
@@ -157,7 +157,7 @@ def test_no_encoding_leaves_the_prior_as_it_is():
 
 
 class Script:
-    """A judge that gives these losses, and remembers what it was shown."""
+    """Evaluation with scripted losses, which records the parameters."""
 
     def __init__(self, learner, losses):
         self.learner, self.losses, self.shown = learner, losses, []
@@ -177,10 +177,10 @@ class Script:
     ],
     ids=["the first", "an early one", "a late one", "the last"],
 )
-def test_state_of_the_lowest_judged_loss_is_kept(losses, kept):
+def test_state_of_the_lowest_validation_loss_is_kept(losses, kept):
     learner = make_learner()
     before = parameters(learner)
-    rows, y = sampled(known_process())
+    rows, y = sampled(known_gp())
     script = Script(learner, losses)
     assert fit_prior(learner, lambda: (rows, y), len(y), script) == min(losses)
     assert len(script.shown) == len(losses)
@@ -196,7 +196,7 @@ def ragged_tasks():
     return TaskCollection([(x, x @ [2.0, -1] + rng.normal(size=len(x))) for x in X])
 
 
-def test_judge_is_the_mean_over_rows_that_are_there():
+def test_loss_is_the_mean_over_rows_that_are_present():
     tasks, learner = ragged_tasks(), make_learner()
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
     rng = np.random.default_rng(0)
@@ -217,7 +217,9 @@ def test_judge_is_the_mean_over_rows_that_are_there():
             losses += list(
                 -norm.logpdf(batch.y_query[task, q], mean[0], variance[0].sqrt())
             )
-    assert prior_loss(learner, batches) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert unconditioned_loss(learner, batches) == pytest.approx(
+        np.mean(losses), rel=1e-5
+    )
 
 
 # Targets drawn from the prior
@@ -264,7 +266,7 @@ def test_drawn_targets_are_those_of_the_generator(batch):
 
 def test_drawn_support_and_query_belong_to_one_function(batch):
     """The same row in both, with next to no noise, has the same target."""
-    learner = known_process()
+    learner = known_gp()
     with torch.no_grad():
         learner.prior.noise.fill_(-14.0)
     batch.x_query[:, 0] = batch.x_support[:, 0]

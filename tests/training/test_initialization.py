@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 
 from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta._training import initialization, mixed_model_init
-from skmeta._training.empirical_bayes import prior_loss
+from skmeta._training.empirical_bayes import unconditioned_loss
 from skmeta._training.initialization import initialize
 from skmeta._training.split import split_tasks
 from skmeta._training.validation import validation_batches
@@ -41,7 +41,7 @@ def test_loss_is_in_the_units_of_the_targets(pooled):
     assert other.targets.scale == pytest.approx(1000 * one.targets.scale)
 
 
-def test_loss_is_that_of_held_out_and_of_other_tasks():
+def test_loss_is_that_of_validation_and_of_other_tasks():
     """Each task counts the same."""
     tasks = make_linear_tasks(n_tasks=15, n_rows=12, n_features=2, random_state=0)
     noise = np.random.default_rng(1).normal(size=(5, 12))
@@ -51,7 +51,9 @@ def test_loss_is_that_of_held_out_and_of_other_tasks():
     found = initialized(tasks, validation_tasks=TaskCollection(harder))
     rng = np.random.default_rng(2)
     losses = [
-        prior_loss(found.learner, validation_batches(episodes, N_SUPPORT, 32, rng))
+        unconditioned_loss(
+            found.learner, validation_batches(episodes, N_SUPPORT, 32, rng)
+        )
         for episodes in (found.val_episodes, found.fitting_episodes)
     ]
     assert losses[0] > losses[1] + 1
@@ -111,11 +113,11 @@ def test_two_base_learners_are_fitted_to_the_best_pooled_estimator(monkeypatch):
     losses = {}
 
     def evaluated(learner, batches):
-        loss = prior_loss(learner, batches)
+        loss = unconditioned_loss(learner, batches)
         losses.setdefault(learner, loss)
         return loss
 
-    monkeypatch.setattr(initialization, "prior_loss", evaluated)
+    monkeypatch.setattr(initialization, "unconditioned_loss", evaluated)
     tasks = make_linear_tasks(n_tasks=30, n_rows=12, n_features=2, random_state=0)
     found = initialized(tasks, "auto")
     assert len(fitted) == 4 + 1

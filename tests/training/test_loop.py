@@ -86,19 +86,19 @@ class Spoil(Callback):
 
 
 class Count(Callback):
-    """Count what a callback is told of."""
+    """Count the calls of a callback."""
 
     def on_train_begin(self, net, **kwargs):
-        self.told = {"epochs": 0, "batches": 0, "ends": 0}
+        self.counts = {"epochs": 0, "batches": 0, "ends": 0}
 
     def on_batch_end(self, net, training=False, **kwargs):
-        self.told["batches"] += training
+        self.counts["batches"] += training
 
     def on_epoch_end(self, net, **kwargs):
-        self.told["epochs"] += 1
+        self.counts["epochs"] += 1
 
     def on_train_end(self, net, **kwargs):
-        self.told["ends"] += 1
+        self.counts["ends"] += 1
 
 
 class Interrupt(Callback):
@@ -208,16 +208,16 @@ def test_same_seed_gives_the_same_weights():
 # Callbacks
 
 
-def test_callbacks_are_told_of_everything(run):
+def test_callbacks_are_called(run):
     count = Count()
     run(callbacks=[count])
-    assert count.told == {"epochs": 3, "batches": 3 * N_STEPS, "ends": 1}
+    assert count.counts == {"epochs": 3, "batches": 3 * N_STEPS, "ends": 1}
 
 
 def test_named_and_several_callbacks(run):
     counts = [Count(), Count(), Count()]
     run(callbacks=[("mine", counts[0]), counts[1], counts[2], EpochTimer()])
-    assert all(count.told["epochs"] == 3 for count in counts)
+    assert all(count.counts["epochs"] == 3 for count in counts)
 
 
 def test_list_of_callbacks_stays_as_it_is(run):

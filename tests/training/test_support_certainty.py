@@ -265,8 +265,8 @@ def class_tasks(request):
     tasks = []
     for _ in range(60):
         X = rng.normal(size=(30, 2))
-        said = 2 * X[:, 0] + rng.normal() + 0.2 * rng.normal(size=30)
-        tasks.append((X, np.digitize(said, ends)))
+        latent = 2 * X[:, 0] + rng.normal() + 0.2 * rng.normal(size=30)
+        tasks.append((X, np.digitize(latent, ends)))
     return tasks
 
 

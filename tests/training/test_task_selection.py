@@ -10,8 +10,8 @@ from skmeta._episodes.sampler import Episodes
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.task_selection import (
     attention_weights,
+    informativeness_scores,
     permute_targets,
-    relation_scores,
     task_losses,
 )
 from skmeta.datasets import make_linear_tasks, shuffle_targets
@@ -82,22 +82,24 @@ def test_permuting_leaves_the_batch_as_it_is():
 # From scores to attention
 
 
-def draw_scores(n_worthless, n_worth, seed=0):
+def draw_scores(n_null, n_informative, seed=0):
     rng = np.random.default_rng(seed)
-    scores = np.concatenate([rng.normal(0, 1, n_worthless), rng.normal(8, 1, n_worth)])
-    return scores, np.arange(n_worthless + n_worth) >= n_worthless
+    scores = np.concatenate([rng.normal(0, 1, n_null), rng.normal(8, 1, n_informative)])
+    return scores, np.arange(n_null + n_informative) >= n_null
 
 
-@pytest.mark.parametrize(("n_worthless", "n_worth"), [(100, 300), (240, 160), (30, 50)])
-def test_attention_tells_worthless_tasks_apart(n_worthless, n_worth):
-    scores, worth = draw_scores(n_worthless, n_worth)
+@pytest.mark.parametrize(
+    ("n_null", "n_informative"), [(100, 300), (240, 160), (30, 50)]
+)
+def test_attention_separates_uninformative_tasks(n_null, n_informative):
+    scores, informative = draw_scores(n_null, n_informative)
     attention = attention_weights(scores)
-    assert roc_auc_score(worth, attention) > 0.95
+    assert roc_auc_score(informative, attention) > 0.95
     assert attention.min() >= 0
     assert attention.max() <= 1
-    share = n_worth / (n_worthless + n_worth)
+    share = n_informative / (n_null + n_informative)
     assert abs(attention.mean() - share) < 0.05
-    assert ((attention >= 0.5) == worth).mean() > 0.95
+    assert ((attention >= 0.5) == informative).mean() > 0.95
 
 
 def test_attention_never_falls_with_the_score():
@@ -149,7 +151,9 @@ def test_scores_tell_whether_targets_belong_to_rows():
     tasks = TaskCollection(list(zip(X, y, strict=True)))
     scaler = FeatureScaler(np.zeros(1), np.ones(1))
     episodes = Episodes(tasks, scaler, TargetScaler(0.0, 1.0))
-    scores = relation_scores(Tripled(), episodes, 5, 20, np.random.default_rng(1))
+    scores = informativeness_scores(
+        Tripled(), episodes, 5, 20, np.random.default_rng(1)
+    )
     assert scores.shape == (30,)
     assert scores[15:].min() > scores[:15].max() + 1
     assert (scores[15:] > 2).all()
@@ -160,7 +164,7 @@ def test_scores_tell_whether_targets_belong_to_rows():
 def test_scores_come_in_batches_of_tasks():
     tasks = make_linear_tasks(n_tasks=7, n_rows=12, n_features=1, random_state=0)
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), TargetScaler.fit(tasks.y))
-    scores = relation_scores(
+    scores = informativeness_scores(
         Tripled(), episodes, 5, 8, np.random.default_rng(0), batch_size=3
     )
     assert scores.shape == (7,)
@@ -214,7 +218,7 @@ def test_without_task_attention_all_tasks_are_alike(spoilt, tiny):
 
 
 @pytest.mark.parametrize(("asked_for", "attends"), [("auto", False), (True, True)])
-def test_where_most_tasks_are_worthless_all_are_attended_to(asked_for, attends, tiny):
+def test_where_most_tasks_are_uninformative_all_are_kept(asked_for, attends, tiny):
     tasks = make_linear_tasks(n_tasks=40, n_rows=24, n_features=3, random_state=0)
     tasks, _ = shuffle_targets(tasks, 0.7, random_state=0)
     estimator = fitted(tasks, tiny, task_attention=asked_for)

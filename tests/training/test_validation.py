@@ -1,4 +1,4 @@
-"""What held-out tasks say of a network, and how far they let it be trained."""
+"""Loss on validation tasks, and interpolation towards the initialisation."""
 
 import copy
 import math
@@ -49,7 +49,7 @@ def validation(episodes):
 
 
 def with_targets(validation, scale):
-    """The episodes with targets drawn anew, normal with a standard deviation."""
+    """The episodes with targets drawn again, normal with a standard deviation."""
     generator = torch.Generator().manual_seed(0)
     for batch in validation:
         batch.y_query.normal_(0, scale, generator=generator)
@@ -57,7 +57,7 @@ def with_targets(validation, scale):
 
 
 def returned(validation, log_variance):
-    """Log variance after training from 0 to ``log_variance`` was judged."""
+    """Log variance after training from 0 to ``log_variance`` was evaluated."""
     network = Spread()
     start = copy.deepcopy(network.state_dict())
     nn.init.constant_(network.log_variance, log_variance)
@@ -85,7 +85,7 @@ def test_row_losses_are_negative_log_densities():
     np.testing.assert_allclose(losses, expected, atol=1e-12)
 
 
-def test_held_out_batches_are_the_same_for_the_same_seed(episodes):
+def test_validation_batches_are_the_same_for_the_same_seed(episodes):
     one, same = (
         validation_batches(episodes, (0, 9), 6, np.random.default_rng(0), 4, 40)
         for _ in range(2)
@@ -101,7 +101,7 @@ def test_held_out_batches_are_the_same_for_the_same_seed(episodes):
     assert sizes[-1] >= 8
 
 
-def test_few_held_out_tasks_give_no_more_episodes_than_they_have_to(episodes):
+def test_few_validation_tasks_give_no_more_episodes_than_they_have_to(episodes):
     some = validation_batches(episodes, (0, 9), 6, np.random.default_rng(0), 8, 800)
     assert sum(map(len, some)) == MAX_EPISODES * len(episodes)
     assert len(some) == 50
@@ -111,7 +111,7 @@ def test_few_held_out_tasks_give_no_more_episodes_than_they_have_to(episodes):
     assert sizes[-1] >= 8
 
 
-def test_held_out_loss_is_over_all_rows_in_evaluation_mode(validation):
+def test_validation_loss_is_over_all_rows_in_evaluation_mode(validation):
     class Doubtful(Spread):
         def forward(self, x_query, **others):
             assert not self.training
@@ -124,7 +124,7 @@ def test_held_out_loss_is_over_all_rows_in_evaluation_mode(validation):
     assert network.training
 
 
-def test_losses_of_episodes_add_up_to_the_held_out_loss(validation):
+def test_losses_of_episodes_add_up_to_the_validation_loss(validation):
     total, n_rows = validation_losses(Spread(), validation)
     assert total.shape == n_rows.shape == (24,)
     assert validation_loss(Spread(), validation) == pytest.approx(
@@ -135,7 +135,7 @@ def test_losses_of_episodes_add_up_to_the_held_out_loss(validation):
     assert total[0] == pytest.approx(-norm.logpdf(y).sum(), rel=1e-6)
 
 
-def test_what_harms_held_out_tasks_is_unlearned(validation):
+def test_what_harms_validation_tasks_is_unlearned(validation):
     assert returned(with_targets(validation, 1.0), 3.0) == 0.0
 
 
@@ -143,7 +143,7 @@ def test_what_makes_no_difference_is_unlearned(validation):
     assert returned(with_targets(validation, 1.0), 0.01) == 0.0
 
 
-def test_what_helps_held_out_tasks_is_kept(validation):
+def test_what_helps_validation_tasks_is_kept(validation):
     learned = 2 * math.log(10)
     assert returned(with_targets(validation, 10.0), learned) == pytest.approx(learned)
 

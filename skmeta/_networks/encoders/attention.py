@@ -1,4 +1,4 @@
-"""Attention with weights, and the block made of it."""
+"""Attention with weighted keys, and attention blocks."""
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ class Attention(nn.Module):
         ----------
         queries : tensor of shape (n_tasks, n_queries, dim)
         keys_values : tuple
-            As the method of this name gives them.
+            From the method of this name.
         log_weight : tensor of shape (n_tasks, n_keys), optional
             Added to the logits; minus infinity hides a key.
 
@@ -75,6 +75,6 @@ class AttentionBlock(nn.Module):
 
 
 def half_precision(module, tensor):
-    """Compute in bfloat16 inside, where ``module`` is trained on a GPU."""
+    """Context that computes in bfloat16 while ``module`` is trained on a GPU."""
     on = module.training and tensor.is_cuda
     return torch.autocast(tensor.device.type, torch.bfloat16, enabled=on)

@@ -1,8 +1,8 @@
-"""A user's torch module that is applied to each row first: `embedding`.
+"""The user's torch module that maps rows to vectors: `embedding`.
 
 Its output is standardised, by batch statistics while it is trained and by their running
-averages afterwards, so that what follows sees columns of one scale, and the prediction
-of a row does not depend on other rows.
+averages afterwards, so that all columns have the same scale, and the prediction of a
+row does not depend on other rows.
 """
 
 import copy
@@ -16,11 +16,11 @@ from ..._utils.precision import full_float32
 from ..._utils.random import seeded
 
 ROWS_AT_ONCE, ON_CPU = 512, 64
-"""Rows that are embedded at once, but in training; of many, what is computed lies in
-memory that a CPU's allocator fetches anew each time."""
+"""Maximum number of rows that are embedded at once, except in training. Larger outputs
+are slower on a CPU, whose allocator returns such memory to the system each time."""
 
 MAX_STANDARDISED = 4096
-"""Rows that columns are first standardised by, at most."""
+"""Maximum number of rows for the initial standardisation of columns."""
 
 
 class Embedding(nn.Module):
@@ -32,7 +32,7 @@ class Embedding(nn.Module):
         From rows (n, ...) to (n, n_columns).
     n_columns : int
     trainable : bool
-        Train the module with what follows; else it stays as it is.
+        Whether the module is trained; otherwise it is frozen.
     """
 
     def __init__(self, module, n_columns, trainable):
@@ -45,7 +45,7 @@ class Embedding(nn.Module):
         self.trained = [name for name, p in named if p.requires_grad]
 
     def train(self, mode=True):
-        """What is not trainable stays in evaluation mode."""
+        """Set the mode; a frozen module stays in evaluation mode."""
         return super().train(mode and self.trainable)
 
     def forward(self, rows):
@@ -85,21 +85,21 @@ class Embedding(nn.Module):
 
 
 def as_tensor(X):
-    """Rows (n, ...) as a float32 tensor, copied only where that is needed."""
+    """Rows (n, ...) as a float32 tensor, copied only if necessary."""
     return torch.from_numpy(np.require(X, np.float32, ["C", "W"]))
 
 
 def start_embedding(config, X, seed, previous=None):
-    """The `Embedding` that an estimator's parameters ask for, or None.
+    """The `Embedding` that is set by the parameters of an estimator, or None.
 
     Parameters
     ----------
     config : MetaConfig
     X : ndarray of shape (n_rows, ...)
-        Rows that its columns are standardised by.
+        Rows for the initial standardisation of columns.
     seed : int
     previous : MetaState, optional
-        A copy of whose embedding is gone on with.
+        State whose embedding is copied, to continue its training.
     """
     if previous is not None:
         return _resumed(previous)
@@ -115,7 +115,7 @@ def start_embedding(config, X, seed, previous=None):
 
 
 def _resumed(previous):
-    """A copy of the embedding of a `MetaState`, to be trained on; or None."""
+    """A copy of the embedding of a `MetaState`, for further training; or None."""
     embedding = copy.deepcopy(previous.embedding)
     if embedding is not None:
         for name, parameter in embedding.module.named_parameters():
@@ -124,28 +124,28 @@ def _resumed(previous):
 
 
 def make_embedding(embedding, parameters, trainable, row_shape, seed):
-    """Make an `Embedding` of what the user gave, which is not changed.
+    """Make an `Embedding` from the user's module, which is not changed.
 
     Parameters
     ----------
     embedding : module, class of one, or callable that makes one
     parameters : dict
-        What it is made with.
+        Arguments of its constructor.
     trainable : bool
     row_shape : tuple of int
     seed : int
-        Draws the first parameters of a module that is made here.
+        Seed of the initial parameters of a module that is created here.
 
     Raises
     ------
     ValueError
-        If it does not turn rows of that shape into vectors.
+        If it does not map rows of that shape to vectors.
     """
     with seeded(seed):
         module = _made(embedding, parameters).cpu().float()
         name = type(module).__name__
         try:
-            with torch.no_grad():  # lazy modules learn their sizes here
+            with torch.no_grad():  # initialises lazy modules
                 out = module.eval()(torch.zeros(2, *row_shape))
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise ValueError(
@@ -159,7 +159,7 @@ def make_embedding(embedding, parameters, trainable, row_shape, seed):
             f"{'shape ' + str(shape) if shape else type(out).__name__}; it must give "
             "(2, n_columns), one vector a row. End it with torch.nn.Flatten()."
         )
-    # convolutions are faster so, on CPUs and GPUs
+    # convolutions are faster in this memory format, on CPUs and GPUs
     module.to(memory_format=torch.channels_last)
     return Embedding(module, shape[1], trainable)
 

@@ -1,4 +1,4 @@
-"""Stage 1: a set of support rows becomes a task embedding.
+"""Stage 1: encoders of support sets into task embeddings.
 
 Every module here treats the support as a weighted set. A row of weight ``w`` counts
 as ``w`` equal rows and a row of weight 0 as none, exactly: attention adds ``log w`` to
@@ -19,7 +19,7 @@ COLUMN_DIM = 16
 
 
 def bounded(x):
-    """Standardised features as networks see them, which know nothing of far ones."""
+    """Standardised features, clipped to the range that networks are trained on."""
     return x.clamp(-CLIP, CLIP)
 
 
@@ -27,9 +27,9 @@ class TaskEncoding(NamedTuple):
     """Output of a task encoder for each task.
 
     ``task`` (n_tasks, embed_dim) the task embedding; ``columns`` (n_tasks, n_features,
-    column_dim) one embedding for each feature. What a decoder reads, of encoders that
-    have it: ``tokens`` (n_tasks, n_tokens, embed_dim) the null token, the support rows
-    and the columns, encoded, and ``log_weight`` (n_tasks, n_tokens).
+    column_dim) one embedding for each feature. Encoders with inputs for a decoder also
+    return ``tokens`` (n_tasks, n_tokens, embed_dim), the encoded null token, support
+    rows and columns, and ``log_weight`` (n_tasks, n_tokens).
     """
 
     task: torch.Tensor
@@ -41,7 +41,8 @@ class TaskEncoding(NamedTuple):
 class RowEncoder(nn.Module):
     """One token for each (features, offset, target) row, and a null token before them.
 
-    The null token lets a task of no rows have an embedding, and weighs as one row.
+    With the null token a task without rows has an embedding; its weight is that of one
+    row.
     """
 
     def __init__(self, n_features, n_offset, n_targets, dim):
@@ -69,10 +70,10 @@ class RowEncoder(nn.Module):
 class ColumnEncoder(nn.Module):
     """An embedding for each feature, from its cells together with the targets.
 
-    Each cell meets its row's target, the cells of a column are averaged over the
-    support, and the columns then attend to one another. The same weights serve every
-    column, so that evidence on one teaches about all; a learned identity tells them
-    apart.
+    Each cell is encoded together with the target of its row, the cells of a column are
+    averaged over the support, and the columns then attend to one another. All columns
+    share the weights, so that each is trained on all of them; a learned identity
+    distinguishes them.
     """
 
     def __init__(self, n_features, n_targets, dim, n_heads=2):
@@ -98,7 +99,7 @@ class ColumnEncoder(nn.Module):
 
 
 class TaskTokens(nn.Module):
-    """What a task encoder attends to: tokens of the rows, and of the columns."""
+    """Tokens of the rows and columns, which a task encoder attends to."""
 
     def __init__(self, n_features, n_offset, n_targets, dim, column_dim):
         super().__init__()
@@ -117,8 +118,8 @@ class TaskTokens(nn.Module):
 class AttentionPooling(nn.Module):
     """Task embedding by attention pooling, refined over ``n_layers`` rounds.
 
-    A learned query attends to the row tokens; what it found becomes the next round's
-    query (Lee et al. 2019, Set Transformer, eq. 11; Jaegle et al. 2021, Perceiver).
+    A learned query attends to the row tokens; its output is the query of the next round
+    (Lee et al. 2019, Set Transformer, eq. 11; Jaegle et al. 2021, Perceiver).
     """
 
     def __init__(self, n_features, n_offset, n_targets, embed_dim, n_heads, n_layers,
@@ -170,8 +171,8 @@ class TransformerEncoder(AttentionPooling):
 
     Row and column tokens attend to one another in ``n_layers`` layers (Vaswani et al.
     2017, Attention is all you need, sec. 3.1; without positions, since rows have no
-    order), and a learned query pools them over as many rounds. The tokens are there
-    for a decoder to read.
+    order), and a learned query pools them over as many rounds. Decoders attend to the
+    tokens.
     """
 
     def __init__(self, n_features, n_offset, n_targets, embed_dim, n_heads, n_layers,

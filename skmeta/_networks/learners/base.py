@@ -1,8 +1,8 @@
-"""Stage 3: what every learner that predicts for one task can do.
+"""Stage 3: the interface of base learners, which predict for one task.
 
 A base learner is a torch module over a batch of B tasks, conditioned on their encodings
-(stage 1). It is first adapted to support rows; what `BaseLearner.adapt` returns is
-given back to it in all that is asked about query rows.
+(stage 1). `BaseLearner.adapt` conditions it on support rows; its output is an argument
+of all methods for query rows.
 """
 
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ class BaseLearner(nn.Module):
     robust_grid : tuple of tuple
         Settings that are selected only on strong evidence.
     single_task_setting : tuple
-        The setting where no other task is known.
+        The setting for training on a single task.
     has_prior : bool
         Whether it has a Gaussian-process prior.
     supports_kernel_averaging : bool
@@ -33,7 +33,7 @@ class BaseLearner(nn.Module):
     n_base_features : int
         Number of `features` of a row.
     memory : TaskMemory or None
-        Of a learner that relates a task to remembered ones.
+        The memory, if the learner relates tasks to those in memory.
     """
 
     adaptation_grid = ((),)
@@ -48,7 +48,7 @@ class BaseLearner(nn.Module):
         """Set how the support trains the learner, a row of ``adaptation_grid``."""
 
     def targets(self, rows, y):
-        """What the task encoder reads of each row's target, (B, N, n_outputs)."""
+        """Encoded targets, inputs of the task encoder, (B, N, n_outputs)."""
         raise NotImplementedError
 
     def adapt(self, support, y, encoding):
@@ -63,7 +63,7 @@ class BaseLearner(nn.Module):
         Returns
         -------
         adapted : NamedTuple
-            Has the ``encoding``; the rest is the learner's own.
+            Has the ``encoding``; other fields are specific to the learner.
         """
         raise NotImplementedError
 
@@ -84,7 +84,7 @@ class BaseLearner(nn.Module):
         raise NotImplementedError
 
     def support_weights(self, adapted, query):
-        """How much each support row decides each query row, (B, Q, S)."""
+        """Weight of each support row in the prediction of each query row, (B, Q, S)."""
         raise NotImplementedError
 
     def relevance(self, adapted):
@@ -105,11 +105,11 @@ class BaseLearner(nn.Module):
 
 
 def residual_targets(rows, y):
-    """Targets (B, N, 1) less the offset, 0 for padding."""
+    """Targets (B, N, 1) minus the offset, 0 for padding."""
     return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
 
 
 def residual_labels(rows, y):
-    """One-hot labels (B, N, n_classes) less the pooled probabilities, 0 for padding."""
+    """One-hot labels (B, N, n_classes) minus pooled probabilities, 0 for padding."""
     one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
     return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]

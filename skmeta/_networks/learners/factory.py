@@ -10,7 +10,7 @@ BASE_LEARNERS = ("gp", "linear", "mlp")
 
 
 def base_learner_name(base_learner):
-    """Which of `BASE_LEARNERS` is meta-trained; with a scikit-learn estimator "gp"."""
+    """Name of the base learner to meta-train; "gp" for a scikit-learn estimator."""
     return base_learner if isinstance(base_learner, str) else "gp"
 
 
@@ -22,7 +22,7 @@ def make_base_learner(name, *, classification, seed, **sizes):
     name : {"gp", "linear", "mlp"}
     classification : bool
     seed : int
-        Draws its first parameters.
+        Seed of its initial parameters.
     **sizes : int
         ``n_features``, ``n_offset``, ``n_outputs``, ``embed_dim``, ``column_dim``.
     """

@@ -1,4 +1,4 @@
-"""Covariances of padded rows that have weights, and what is computed from them."""
+"""Covariances of padded, weighted rows, and functions of them."""
 
 import torch
 
@@ -10,7 +10,7 @@ JITTER = 1e-6
 
 
 def masked_covariance(K, weight, noise):
-    """``K`` plus noise, where a row of weight w has w-th the noise, as w rows would.
+    """``K`` plus noise, which is divided by the weight of a row.
 
     Rows of weight 0 become independent of all others, with variance 1.
 
@@ -54,7 +54,7 @@ def log_density(squares, factor, weight, noise):
     """
     log_det = 2 * factor.diagonal(dim1=1, dim2=2).log().sum(1)
     present = weight > 0
-    # A row of weight w is w rows that agree: w - 1 more of pure noise.
+    # A row of weight w is w equal rows: the w - 1 others add only noise terms.
     w = weight.where(present, 1.0)
     repeats = ((w - 1) * (LOG_2PI + noise.log()) + w.log()).sum(1)
     constant = log_det + LOG_2PI * present.sum(1) + repeats
@@ -64,8 +64,8 @@ def log_density(squares, factor, weight, noise):
 def representatives(support, y, n):
     """At most ``n`` rows of each task, spread evenly over its sorted targets.
 
-    The order of the rows plays no part, and a row of weight w is w rows; a task of at
-    most ``n`` rows keeps them all.
+    The result does not depend on the order of the rows, and a row of weight w counts as
+    w rows. A task of at most ``n`` rows keeps all of them.
     """
     n_rows = support.weight.shape[1]
     if n_rows <= n:
@@ -97,5 +97,5 @@ def representatives(support, y, n):
 
 
 def _padded(rows, n):
-    """``rows`` (B, n_rows, ...) with ``n`` rows of zeros behind them."""
+    """``rows`` (B, n_rows, ...) padded by ``n`` rows of zeros."""
     return torch.cat([rows, rows.new_zeros(len(rows), n, *rows.shape[2:])], 1)

@@ -12,7 +12,7 @@ from .laplace import Posterior, laplace, predict_logits
 from .predictive import Categorical
 
 
-class Adapted(NamedTuple):
+class AdaptedLatentGP(NamedTuple):
     """Latent GPs conditioned on the support of each task."""
 
     encoding: TaskEncoding
@@ -25,8 +25,8 @@ class Adapted(NamedTuple):
 class GaussianProcessClassification(GaussianProcessLearner):
     """Laplace posterior of one latent GP per class given the support.
 
-    The classes share the kernel; each has its own mean. Newton's method trains the
-    latents on the support, without any setting.
+    The classes share the kernel, and each has its own mean. The posterior mode is found
+    by Newton's method, without adaptation settings.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class GaussianProcessClassification(GaussianProcessLearner):
     """
 
     def targets(self, rows, y):
-        """What the task encoder reads: the label less the pooled probabilities."""
+        """Inputs of the task encoder: labels minus pooled probabilities."""
         return residual_labels(rows, y)
 
     def adapt(self, support, y, encoding):
@@ -47,7 +47,7 @@ class GaussianProcessClassification(GaussianProcessLearner):
         K = self.prior.kernel(design, design, theta)
         K = K * present[:, :, None] * present[:, None, :]
         posterior = laplace(K, design.mean, y, weight)
-        return Adapted(encoding, theta, design, weight, posterior)
+        return AdaptedLatentGP(encoding, theta, design, weight, posterior)
 
     def predict(self, adapted, query):
         """Logits of the classes at the query rows, (B, Q, n_classes)."""

@@ -33,7 +33,7 @@ class GaussianProcessLearner(BaseLearner):
         return self._design(adapted, rows).features
 
     def relevance(self, adapted):
-        """How much the function depends on each column, (B, n_columns)."""
+        """Dependence of the function on each column, (B, n_columns)."""
         return self.prior.relevance(adapted.theta)
 
     def row_weight(self, adapted, support):
@@ -41,7 +41,7 @@ class GaussianProcessLearner(BaseLearner):
         return adapted.weight.to(support.weight)
 
     def prior_covariance(self, adapted, rows):
-        """Covariance (B, N, N) of the latent function before the support is seen."""
+        """Prior covariance (B, N, N) of the latent function."""
         design = self._design(adapted, rows)
         return self.prior.kernel(design, design, adapted.theta)
 

@@ -5,11 +5,11 @@ A task's function is drawn from
     f(x) ~ GP(offset(x) + mean(x), k),
     k(x, x') = z(x)' S z(x') + phi(x)' phi(x') + v RBF(x, x'), z(x) = [1, x, offset(x)],
 
-with one length scale a column. ``S`` is a full covariance, so that with the linear part
-alone this is the linear mixed-effects model with random intercept and slopes. Every
-hyperparameter has a value shared by all tasks, and a read-out of the task's encoding,
-zero before meta-training, shifts its logarithm; the encoding also modulates ``phi`` and
-``mean``, a small network. ``x`` alone makes the columns that attention weighs.
+with one length scale per column. ``S`` is a full covariance, so that the linear part
+alone is the linear mixed-effects model with random intercept and slopes. Every
+hyperparameter has a value shared by all tasks; a linear function of the encoding of a
+task, zero before meta-training, shifts its logarithm. The encoding also modulates
+``phi`` and ``mean``, a small network. Feature attention is over the columns of ``x``.
 """
 
 import math
@@ -41,7 +41,7 @@ class Hyperparameters(NamedTuple):
 
 
 class Design(NamedTuple):
-    """Rows as the GP sees them; each tensor is (n_tasks, n_rows, ...)."""
+    """Features of rows in the GP; each tensor is (n_tasks, n_rows, ...)."""
 
     columns: torch.Tensor  # [n_columns] inputs of the RBF part
     linear: torch.Tensor  # [1 + n_columns] z, scaled by its coefficients' sds
@@ -50,14 +50,14 @@ class Design(NamedTuple):
 
 
 class RBFDropout(Dropout):
-    """Leaves the RBF part out of the GPs of some tasks while training.
+    """Drops the RBF part from the GPs of some tasks during training.
 
-    The RBF part can fit any function of many rows before ``phi`` has learned to. Where
-    it is left out, ``phi`` has to learn nevertheless.
+    The RBF part can fit any function given many rows, before ``phi`` is trained. In
+    tasks without it, the fit depends on ``phi``.
     """
 
     def forward(self, log_variance):
-        """Log variances of the RBF part (n_tasks, 1), `LEFT_OUT` where left out."""
+        """Log variances of the RBF part (n_tasks, 1), `LEFT_OUT` if dropped."""
         kept = super().forward(torch.ones_like(log_variance))
         return log_variance.masked_fill(kept == 0, LEFT_OUT)
 
@@ -100,34 +100,34 @@ class GaussianProcessPrior(nn.Module):
 
     @property
     def encoding_sizes(self):
-        """Sizes of the task and column embeddings that it reads."""
+        """Sizes of the task and column embeddings that condition it."""
         return self.shift.in_features, self.column_shift.in_features
 
     @property
     def n_linear(self):
-        """How many features of a `Design` are of the linear part; they come first."""
+        """Number of features of the linear part of a `Design`; they come first."""
         return self.factor.shape[0]
 
     @property
     def n_base_features(self):
-        """How many features a `Design` has."""
+        """Number of features of a `Design`."""
         n_basis = 0 if self.linear_only else self.to_basis.out_features
         return self.n_linear + n_basis
 
     def linear_parameters(self):
-        """What all tasks share of the linear part: mean and covariance."""
+        """Shared parameters of the linear part: mean and covariance."""
         return [self.factor, *self.coefficients.parameters()]
 
     def log_parameters(self):
-        """Logarithms of the other hyperparameters that all tasks share."""
+        """Logarithms of the other shared hyperparameters."""
         return [self.signal, self.length_scale, self.noise]
 
     def shared_parameters(self):
-        """What all tasks share: hyperparameters and the linear mean."""
+        """Parameters that all tasks share: hyperparameters and the linear mean."""
         return self.linear_parameters() + self.log_parameters()
 
     def hyperparameters(self, encoding):
-        """Read each task's hyperparameters off its encoding."""
+        """`Hyperparameters` of each task, from its encoding."""
         shift = self.shift(encoding.task)
         scalars, columns = shift[:, :4], shift[:, 4:].unflatten(1, (2, -1))
         own = self.column_shift(encoding.columns).transpose(1, 2)
@@ -143,12 +143,12 @@ class GaussianProcessPrior(nn.Module):
         )
 
     def network(self, rows, encoding, theta):
-        """Parts that stay fixed while the support trains the hyperparameters.
+        """Parts that are fixed while hyperparameters are trained on the support.
 
         Returns
         -------
         basis : tensor of shape (n_tasks, n_rows, n_basis)
-            ``phi``, before its variance; no columns where all is linear.
+            ``phi``, before scaling by its variance; no columns in a linear model.
         mean : tensor of shape (n_tasks, n_rows, n_outputs)
         """
         u = self.columns(rows)
@@ -162,7 +162,7 @@ class GaussianProcessPrior(nn.Module):
         return self.to_basis(h), mean + self.to_mean(h)
 
     def design(self, rows, encoding, theta, network=None):
-        """`Design` of rows; ``network`` is the output of `network`, if at hand."""
+        """`Design` of rows; ``network`` is the output of `network`, if known."""
         if network is None:
             network = self.network(rows, encoding, theta)
         basis, mean = network
@@ -174,7 +174,7 @@ class GaussianProcessPrior(nn.Module):
         return Design(*(t.double() for t in (columns, z, features, mean)))
 
     def columns(self, rows):
-        """The columns that it sees, (n_tasks, n_rows, n_columns)."""
+        """Input columns, (n_tasks, n_rows, n_columns)."""
         return torch.cat([rows.x, rows.offset], -1) if self.uses_offset else rows.x
 
     def kernel(self, a, b, theta):
@@ -219,10 +219,10 @@ class GaussianProcessPrior(nn.Module):
         return torch.cat([linear, rbf, scales, basis], 1)
 
     def relevance(self, theta):
-        """How much each task's function depends on each column, (n_tasks, n_columns).
+        """Dependence of each task's function on each column, (n_tasks, n_columns).
 
-        The expected square of the slope along a (standardised) column under the
-        task's linear and RBF parts.
+        The expected squared slope along a (standardised) column of the linear and RBF
+        parts.
         """
         slopes = (self.factor**2).sum(1)[1:] * theta.linear[:, 1:].exp()
         if self.linear_only:
@@ -231,7 +231,7 @@ class GaussianProcessPrior(nn.Module):
 
 
 def no_encoding(learner, rows):
-    """An encoding that leaves an unconditioned learner's prior as it is."""
+    """An encoding that does not change the prior of an unconditioned learner."""
     embed_dim, column_dim = learner.prior.encoding_sizes
     n_tasks, _, n_features = rows.x.shape
     return TaskEncoding(

@@ -1,4 +1,4 @@
-"""The Gaussian process as regression learner: all in closed form."""
+"""The Gaussian process as regression learner, in closed form."""
 
 import math
 from typing import NamedTuple
@@ -17,10 +17,11 @@ N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
 HYPERPRIOR_SDS = 0.3, 1.0
 MAX_TRAINING_ROWS = 256
-"""Rows of the support that train the hyperparameters; all rows are conditioned on."""
+"""Maximum number of support rows that hyperparameters are trained on; the GP is
+conditioned on all rows."""
 
 
-class Adapted(NamedTuple):
+class AdaptedGP(NamedTuple):
     """A GP conditioned on the support of each task."""
 
     encoding: TaskEncoding
@@ -29,7 +30,7 @@ class Adapted(NamedTuple):
     weight: torch.Tensor  # (B, S)
     noise: torch.Tensor  # (B, 1) variance, jitter included
     factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
-    residual: torch.Tensor  # (B, S) targets less their prior mean
+    residual: torch.Tensor  # (B, S) targets minus their prior mean
     alpha: torch.Tensor  # (B, S) inverse covariance times residual
 
 
@@ -44,9 +45,9 @@ class GaussianProcessRegression(GaussianProcessLearner):
     ----------
     hyperprior_sd : tensor of shape ()
         Standard deviation of the normal prior of a log hyperparameter about the value
-        that the encoding gives it. 0: no training on the support.
+        predicted from the encoding. 0: no training on the support.
     dof : tensor of shape ()
-        Degrees of freedom of the noise, Student's t; infinite where it is normal.
+        Degrees of freedom of Student's t noise; infinite for normal noise.
     """
 
     adaptation_grid = tuple((sd, math.inf) for sd in HYPERPRIOR_SDS)
@@ -59,23 +60,23 @@ class GaussianProcessRegression(GaussianProcessLearner):
         self.register_buffer("dof", torch.tensor(math.inf))
 
     def set_adaptation(self, hyperprior_sd, dof=math.inf):
-        """Set how the support trains the hyperparameters, and the noise's tails."""
+        """Set the prior of the training on the support, and the noise."""
         self.hyperprior_sd.fill_(hyperprior_sd)
         self.dof.fill_(dof)
 
     def targets(self, rows, y):
-        """What the task encoder reads of each row's target: its residual."""
+        """Inputs of the task encoder: residuals of the targets."""
         return residual_targets(rows, y)
 
     @property
     def supports_kernel_averaging(self):
-        """Whether its kernel has an RBF part, in place of which others can stand."""
+        """Whether its kernel has an RBF part, which can be replaced by others."""
         return not self.prior.linear_only
 
     def adapt(self, support, y, encoding):
-        """Condition on the support, once it has trained the hyperparameters.
+        """Train the hyperparameters on the support, and condition on it.
 
-        Meta-training leaves the hyperparameters where the encoding puts them.
+        During meta-training the hyperparameters are those of the encoding.
 
         Parameters
         ----------
@@ -85,7 +86,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
         Returns
         -------
-        adapted : Adapted
+        adapted : AdaptedGP
         """
         theta = self.prior.hyperparameters(encoding)
         network = self.prior.network(support, encoding, theta)
@@ -109,7 +110,9 @@ class GaussianProcessRegression(GaussianProcessLearner):
         factor = torch.linalg.cholesky(K)
         residual = (y.double() - design.mean[..., 0]) * (weight > 0)
         alpha = torch.cholesky_solve(residual[..., None], factor)[..., 0]
-        return Adapted(encoding, theta, design, weight, noise, factor, residual, alpha)
+        return AdaptedGP(
+            encoding, theta, design, weight, noise, factor, residual, alpha
+        )
 
     def predict(self, adapted, query):
         """Posterior of the query rows' targets."""
@@ -151,10 +154,10 @@ class GaussianProcessRegression(GaussianProcessLearner):
         return log_density(squares, adapted.factor, adapted.weight, adapted.noise)
 
     def laplace_evidence(self, adapted):
-        """`log_evidence` with the hyperparameters that were trained integrated out.
+        """`log_evidence` with the trained hyperparameters integrated out.
 
-        Their prior is what training was penalised by (Laplace approximation, with the
-        Fisher information).
+        By a Laplace approximation with the Fisher information; their prior is the
+        penalty of the training.
         """
         variance = self.hyperprior_sd.double() ** 2
         if variance == 0:
@@ -167,7 +170,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         return self.log_evidence(adapted) - 0.5 * (moved / variance + occam)
 
     def prior_distance(self, support, y, encoding, weight):
-        """How far each support is from what is expected before it trains anything.
+        """Distance of each support from the prior mean, before training on it.
 
         Returns
         -------
@@ -180,7 +183,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         return self.squared_distance(adapted), weight.sum(1)
 
     def squared_distance(self, adapted):
-        """Squared Mahalanobis distance of each support from what was expected, (B,)."""
+        """Squared Mahalanobis distance of each support from the prior mean, (B,)."""
         return (adapted.residual * adapted.alpha).sum(1)
 
     def sample(self, rows, encoding, generator):
@@ -192,11 +195,11 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
     @torch.no_grad()
     def _train(self, support, y, encoding, theta):
-        """Train hyperparameters on the support, from where the encoding put them.
+        """Train hyperparameters on the support, initialised by the encoding.
 
-        Maximises the log marginal likelihood less ``|theta - theta_0|^2 / (2
+        Maximises the log marginal likelihood minus ``|theta - theta_0|^2 / (2
         hyperprior_sd^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
-        information; a task whose objective would fall keeps what it has.
+        information; steps that would lower the objective of a task are not taken.
         """
         support, y = representatives(support, y, MAX_TRAINING_ROWS)
         network = self.prior.network(support, encoding, theta)
@@ -258,7 +261,7 @@ def _select(chosen, a, b):
 
 
 def _flat(theta):
-    """What the support trains, (B, p): all but the gate."""
+    """Hyperparameters trained on the support, (B, p): all but the gate."""
     return torch.cat(theta[:-1], 1).double()
 
 

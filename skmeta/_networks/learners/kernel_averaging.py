@@ -1,11 +1,11 @@
 """Bayesian model averaging of the learned kernel and a grid of other kernels.
 
-The function of a task may vary faster or slower, or less smoothly, or in another range
-than functions of meta-training, or be periodic in a feature. The prior probabilities of
-the aperiodic kernels are fitted to the meta-training tasks, each keeping a small
-probability. The support weighs all kernels against the learned one by their marginal
-likelihood, with the variance integrated out. Periodic kernels, which take long to
-search, are tested only where the support is further from the learned GP than is likely.
+The function of a task may have another length scale, smoothness or variance than the
+functions of the meta-training tasks, or be periodic in a feature. The prior
+probabilities of the aperiodic kernels are fitted to the meta-training tasks, with a
+small minimum for each. All kernels and the learned one are weighted by the marginal
+likelihood of the support, with the variance integrated out. Periodic kernels, whose
+search is expensive, are used only if the support is unlikely under the learned GP.
 """
 
 import math
@@ -39,16 +39,16 @@ PERIODIC_SHARE = 0.05
 
 MIN_PERIODIC_ROWS = 6
 MAX_ROWS = 128
-"""Rows of a support above which the base learner predicts alone."""
+"""Number of support rows above which no other kernels are averaged."""
 
 SIGNIFICANCE = 0.01
-"""Of the test that a support is of the learned GP; below it periods are searched."""
+"""Significance level of the test of the learned GP; below it periods are searched."""
 
 N_KERNELS = 24
-"""Kernels of most evidence that are averaged."""
+"""Number of kernels, those with the most evidence, that are averaged."""
 
 N_TASKS, N_TASK_ROWS, N_EM_STEPS = 256, 64, 50
-"""Tasks, and rows of each, that prior probabilities are fitted to, at most."""
+"""Maximum number of tasks, and of rows of each, for fitting prior probabilities."""
 
 TASKS_AT_ONCE = 16
 
@@ -65,12 +65,12 @@ class Alternatives(NamedTuple):
     scale: torch.Tensor  # (B, M) variance of the function
 
 
-class Adapted(NamedTuple):
+class AdaptedKernels(NamedTuple):
     """A base learner adapted to B tasks, and GPs of other kernels."""
 
     encoding: TaskEncoding
     base: Any
-    alternatives: Alternatives | None  # where the supports are small enough
+    alternatives: Alternatives | None  # None if the supports are too large
 
 
 class KernelAveragingLearner(LearnerWrapper):
@@ -79,14 +79,14 @@ class KernelAveragingLearner(LearnerWrapper):
     Parameters
     ----------
     base : BaseLearner
-        A GP, or what wraps it.
+        A GP, or a learner that wraps one.
 
     Attributes
     ----------
     share : tensor of shape ()
         Prior probability that the kernel is not the learned one.
     log_shares : tensor of shape (n_kernels,)
-        Of each aperiodic kernel, among these.
+        Log prior probability of each kernel among the aperiodic kernels.
     """
 
     def __init__(self, base):
@@ -96,7 +96,7 @@ class KernelAveragingLearner(LearnerWrapper):
         self.register_buffer("log_shares", torch.full((n,), -math.log(n)))
 
     def with_share(self, adapted, share):
-        """``adapted``, had the prior probability of other kernels been ``share``."""
+        """``adapted`` with another prior probability ``share`` of other kernels."""
         averaged = adapted.alternatives
         if averaged is None:
             return adapted
@@ -128,12 +128,12 @@ class KernelAveragingLearner(LearnerWrapper):
 
     @torch.no_grad()
     def adapt(self, support, y, encoding):
-        """Adapt the base learner, and weigh other kernels against it."""
+        """Adapt the base learner, and compute the weights of other kernels."""
         base = self.base.adapt(support, y, encoding)
         core, gp = unwrap(self.base, base)
         rows = _small_supports(gp.weight, gp.residual, self._columns(support))
         if rows is None:
-            return Adapted(encoding, base, None)
+            return AdaptedKernels(encoding, base, None)
         weight, residual, columns = rows
         input_range = InputRange.of(columns, weight)
         kernels = aperiodic_kernels(residual).expand(len(residual))
@@ -155,7 +155,7 @@ class KernelAveragingLearner(LearnerWrapper):
         log_share = torch.cat([evidence, own[:, None]], 1).log_softmax(1)
         kernels = KernelSpec(*(part.gather(1, kept) for part in kernels))
         averaged = _condition(kernels, log_share, input_range, residual, weight)
-        return Adapted(encoding, base, averaged)
+        return AdaptedKernels(encoding, base, averaged)
 
     def predict(self, adapted, query):
         """Mean and variance of the mixture over all kernels."""
@@ -193,7 +193,7 @@ class KernelAveragingLearner(LearnerWrapper):
         return (prior.columns(rows) * (-prior.length_scale).exp()).double()
 
     def _posterior(self, adapted, query):
-        """Means and variances (B, M, Q) of the other GPs, and what they come from."""
+        """(Columns, whitened covariances), means and variances (B, M, Q)."""
         core, gp = unwrap(self.base, adapted.base)
         averaged, columns = adapted.alternatives, self._columns(query)
         _, mean = core.prior.network(query, gp.encoding, gp.theta)
@@ -209,7 +209,7 @@ class KernelAveragingLearner(LearnerWrapper):
 
 
 def _small_supports(weight, residual, columns):
-    """Supports of at most MAX_ROWS rows, with little padding; larger ones hidden.
+    """Supports of at most MAX_ROWS rows, with little padding; larger ones are masked.
 
     Parameters
     ----------
@@ -218,8 +218,8 @@ def _small_supports(weight, residual, columns):
 
     Returns
     -------
-    weight, residual, columns : as before, of fewer rows, one at least
-        None where all supports are too large.
+    weight, residual, columns : with fewer rows, at least one
+        None if all supports are too large.
     """
     n_rows = (weight > 0).sum(1)
     small = n_rows <= MAX_ROWS
@@ -242,10 +242,10 @@ def _is_unlikely(squares, n_rows, log_odds):
     Parameters
     ----------
     squares : tensor of shape (B,)
-        Squared distance from what is expected; of as many degrees of freedom as rows.
+        Squared distance from the prior mean, with ``n_rows`` degrees of freedom.
     n_rows : tensor of shape (B,)
     log_odds : tensor of shape (B,)
-        Of the learned kernel against the best aperiodic kernel.
+        Log odds of the learned kernel against the best aperiodic kernel.
     """
     limit = chi2.isf(SIGNIFICANCE, n_rows.clamp(min=1).cpu().numpy())
     far = squares > torch.from_numpy(limit).to(squares)

@@ -1,7 +1,7 @@
-"""A grid of kernels, each a correlation of rows, and their marginal likelihood.
+"""A grid of correlation kernels and their marginal likelihood.
 
-Each has a length, a smoothness and a noise, or a frequency along a column; the variance
-of the function is integrated out.
+Each has a length scale, a smoothness and a noise variance, and if periodic a frequency
+along a column. The variance of the function is integrated out.
 """
 
 import math
@@ -14,24 +14,24 @@ from torch.nn import functional as F
 from .gp_algebra import log_density, masked_covariance
 
 LENGTHS = np.geomspace(0.02, 4.0, 20)
-"""Relative to the length scales that all tasks share."""
+"""Length scales, relative to those that all tasks share."""
 
 NOISE_RATIOS = (5e-4, 5e-3, 0.05, 0.5)
 """Variances of the noise, relative to that of the function."""
 
 SHAPE, RATES = 2.0, (0.03, 0.2, 1.2)
-"""Of the inverse gamma priors of the variance, in units of a scaled target."""
+"""Parameters of the inverse gamma priors of the variance of a scaled target."""
 
 MAX_FREQUENCY, FREQUENCY_STEP = 50, 0.05
 PERIODIC_LENGTHS, PERIODIC_NOISE, PERIODIC_RATE = (0.2, 0.5, 1.5), 1e-3, 0.3
-"""Periods within the range of the support, how smooth each is, in radians, and the
-noise and variance of a periodic function."""
+"""Maximum number of periods in the range of the support and step of the grid; length
+scales in radians, noise and rate of the prior of the variance of periodic kernels."""
 
 N_FINER, FINER_LENGTHS = 21, (0.1, 0.15, 0.22, 0.33, 0.5, 0.8, 1.3, 2.0)
-"""Frequencies about the best of these, and lengths, in the second search."""
+"""Number of frequencies about the best of these, and length scales, when refining."""
 
 MAX_COLUMNS = 4
-"""Columns, those of most relevance, that a function may be periodic in."""
+"""Number of columns, the most relevant ones, that a function may be periodic in."""
 
 ENTRIES_AT_ONCE = 4_000_000
 
@@ -39,15 +39,15 @@ ENTRIES_AT_ONCE = 4_000_000
 class KernelSpec(NamedTuple):
     """Kernels; each part has the same shape."""
 
-    length: torch.Tensor  # relative to the learned; of a periodic one, in radians
+    length: torch.Tensor  # relative to the learned; if periodic, in radians
     matern32: torch.Tensor  # bool: Matern's of order 3/2, else squared exponential
     noise: torch.Tensor  # variance, relative to that of the function
     rate: torch.Tensor  # of the inverse gamma prior of the variance
     frequency: torch.Tensor  # periods in the range of the support; 0: not periodic
-    column: torch.Tensor  # int: what it is periodic in
+    column: torch.Tensor  # int: the column it is periodic in
 
     def take(self, index):
-        """Those at ``index``."""
+        """The kernels at ``index``."""
         return KernelSpec(*(part[index] for part in self))
 
     def expand(self, n_tasks):
@@ -56,7 +56,7 @@ class KernelSpec(NamedTuple):
 
 
 class InputRange(NamedTuple):
-    """Where the supports of B tasks lie."""
+    """Ranges of the supports of B tasks."""
 
     columns: torch.Tensor  # (B, S, n_columns) in units of the shared length scales
     low: torch.Tensor  # (B, n_columns) minimum of each column
@@ -64,7 +64,7 @@ class InputRange(NamedTuple):
 
     @classmethod
     def of(cls, columns, weight):
-        """Of supports at ``columns`` (B, S, n_columns), with weights (B, S)."""
+        """Ranges of supports at ``columns`` (B, S, n_columns), with weights (B, S)."""
         present = (weight > 0)[..., None]
         low = columns.masked_fill(~present, math.inf).amin(1)
         high = columns.masked_fill(~present, -math.inf).amax(1)
@@ -76,7 +76,7 @@ class InputRange(NamedTuple):
         return (columns - self.low[:, None]) / self.span[:, None]
 
     def take(self, index):
-        """Those of some tasks."""
+        """The ranges of some tasks."""
         return InputRange(*(part[index] for part in self))
 
 
@@ -99,7 +99,7 @@ def evidence_of_aperiodic(input_range, residual, weight):
 def log_evidence(kernels, input_range, residual, weight, n_rates=1):
     """Log marginal likelihood (B, G) of supports under kernels (B, G).
 
-    ``n_rates`` consecutive kernels differ in their rate alone, and share a Cholesky
+    ``n_rates`` consecutive kernels differ only in their rate, and share a Cholesky
     factor. The variance is integrated out: a normal distribution whose variance is
     inverse gamma is Student's t (Murphy 2012, Machine learning, eq. 4.167).
     """
@@ -126,7 +126,7 @@ def log_evidence(kernels, input_range, residual, weight, n_rates=1):
 
 
 def periodic_kernels(searched, relevance, input_range, residual, weight):
-    """The periodic kernels that explain supports best.
+    """The periodic kernels with the most evidence.
 
     The best of a coarse grid of frequencies and columns is refined.
 
@@ -135,7 +135,7 @@ def periodic_kernels(searched, relevance, input_range, residual, weight):
     searched : tensor of bool, shape (B,)
         Tasks to search for them.
     relevance : tensor of shape (B, n_features)
-        Of columns that a function may be periodic in.
+        Relevance of the columns that a function may be periodic in.
     input_range : InputRange
     residual, weight : tensor of shape (B, S)
 
@@ -144,7 +144,7 @@ def periodic_kernels(searched, relevance, input_range, residual, weight):
     kernels : KernelSpec of shape (B, G)
     evidence : tensor of shape (B, G)
         Log probability, given that the function is periodic, of the support and the
-        kernel; minus infinity of tasks that are not searched.
+        kernel; minus infinity for tasks that are not searched.
     """
     n_columns = min(MAX_COLUMNS, relevance.shape[1])
     frequency = np.arange(1, MAX_FREQUENCY + FREQUENCY_STEP / 2, FREQUENCY_STEP)
@@ -173,20 +173,20 @@ def periodic_kernels(searched, relevance, input_range, residual, weight):
         finer.frequency[one] += coarse.frequency[0, best]
         finer.column[one] = coarse.column[0, best]
         found[one] = log_evidence(finer.take(one), *of_task)
-    # a uniform prior: these share what two steps of the coarse grid have
+    # uniform prior: these share the probability of two steps of the coarse grid
     share = 2 * len(PERIODIC_LENGTHS) / length.shape[1]
     return finer, found + math.log(share / found.shape[1])
 
 
 def _highest_frequency(input_range, weight):
-    """Frequencies (1, n_columns) that one support can tell from lower ones.
+    """Highest frequencies (1, n_columns) that a support distinguishes from lower ones.
 
-    Where rows lie at random these are very high; where they lie regularly, half as high
-    as there are steps (Nyquist).
+    For rows at random positions they are very high; for rows on a grid they are half
+    the number of steps (Nyquist).
     """
     columns = input_range.phases(input_range.columns)[0, weight[0] > 0]
     steps = columns.sort(0).values.diff(dim=0)
-    steps = steps.masked_fill(steps < 1e-6, math.inf)  # rows at the same place
+    steps = steps.masked_fill(steps < 1e-6, math.inf)  # rows at the same position
     return 0.5 / F.pad(steps, (0, 0, 0, 1), value=math.inf).amin(0, keepdim=True)
 
 
@@ -217,7 +217,7 @@ def correlation(kernels, input_range, columns, others=None):
 
 
 def _chord(kernels, a, b):
-    """Distances (B, G, N, M) on the circle that a column is wound around.
+    """Distances (B, G, N, M) on the circle that a column is mapped to.
 
     MacKay (1998), Introduction to Gaussian processes, eq. 47.
     """

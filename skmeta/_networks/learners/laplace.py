@@ -16,19 +16,19 @@ N_NEWTON_STEPS = 50
 N_HALVINGS = 30
 TOLERANCE = 1e-8
 MIN_PROBABILITY = 1e-12
-"""Below it a root has no slope that could be used."""
+"""Lower bound of probabilities under a square root, whose gradient is infinite at 0."""
 
 
 class Posterior(NamedTuple):
     """Gaussian approximation of the latent functions at the support rows.
 
-    ``alpha`` (B, C, S) the prior's precision times the latents' departure from their
-    mean; ``precision`` (B, C, S, S) E of algorithm 3.3; ``factor`` (B, S, S) the
+    ``alpha`` (B, C, S) the prior precision times the deviation of the latents from
+    their mean; ``precision`` (B, C, S, S) E of algorithm 3.3; ``factor`` (B, S, S) the
     Cholesky factor of its sum over classes; ``log_evidence`` (B,).
 
-    Of two classes only the difference of their latents matters, a GP of
-    twice the covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of equation
-    3.24 for it, and there is no ``factor``.
+    For two classes only the difference of the latents matters, a GP with twice the
+    covariance: ``precision`` (B, 1, S, S) is then (K + W^-1)^-1 of equation 3.24 for
+    it, and there is no ``factor``.
     """
 
     alpha: torch.Tensor
@@ -49,7 +49,7 @@ def laplace(K, mean, y, weight):
     mean : tensor of shape (B, S, C)
     y : tensor of int, shape (B, S)
     weight : tensor of shape (B, S)
-        0 hides a row; w counts it w times.
+        0 masks a row; a row of weight w counts as w rows.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def predict_logits(posterior, k, variance, mean):
     """Logits of the averaged class probabilities at query rows.
 
     The average of the softmax over the latents' Gaussian is approximated by MacKay's
-    factor, on the latents less their mean over classes, where alone it matters: with
+    factor, on the latents minus their mean over classes, since only these matter: with
     s2 the variance of such a centred latent, it is divided by
     sqrt(1 + pi / 8 * 2 C / (C - 1) * s2). For two classes this is the well-known
     sigma(mu / sqrt(1 + pi / 8 * var)) of their difference, and permuting the classes
@@ -102,7 +102,7 @@ def predict_logits(posterior, k, variance, mean):
 
 
 def _centred_variance(posterior, k, variance):
-    """Of latents less their mean over classes, (B, C, Q), or (B, 1, Q) if all alike."""
+    """Variance of latents minus their mean over classes, (B, C, Q) or (B, 1, Q)."""
     kt = k.transpose(1, 2)[:, None]  # (B, 1, S, Q)
     ek = posterior.precision @ kt  # (B, C, S, Q)
     explained = (kt * ek).sum(2)
@@ -116,7 +116,7 @@ def _centred_variance(posterior, k, variance):
 
 
 def _objective(alpha, f, mean, one_hot, weight):
-    """Log joint density of targets and latents, but for the latents' normaliser."""
+    """Log joint density of targets and latents, without the latents' normaliser."""
     log_likelihood = ((one_hot * f).sum(1) - f.logsumexp(1)) * weight
     return log_likelihood.sum(1) - 0.5 * (alpha * (f - mean)).sum((1, 2))
 
@@ -142,7 +142,7 @@ def _to_mode(K, mean, target, weight, newton, objective):
 
 
 def _climb(K, mean, target, weight, newton, objective):
-    """Newton's method, its step halved in each task until its objective rises."""
+    """Newton's method with step halving in each task until its objective increases."""
     alpha, f = torch.zeros_like(mean), mean
     best = objective(alpha, f, mean, target, weight)
     for _ in range(N_NEWTON_STEPS):

@@ -1,7 +1,7 @@
 """A multilayer perceptron as base learner, trained on the support by gradient steps.
 
-All its parameters start where a read-out of the task's encoding puts them and then
-take a few steps of gradient descent on the support, with learned rates (Finn et al.
+All its parameters are initialised by a linear function of the task's encoding, followed
+by a few steps of gradient descent on the support, with learned rates (Finn et al.
 2017, MAML, eq. 1; Li et al. 2017, Meta-SGD; Rusu et al. 2019, LEO).
 """
 
@@ -18,21 +18,21 @@ from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE
 from .predictive import Categorical, Components, Gaussian
 
 MAX_GRADIENT = 10.0
-"""Norm of one task's gradient above which its step is shortened."""
+"""Norm above which the gradient of a task is clipped."""
 
 
-class Adapted(NamedTuple):
+class AdaptedMLP(NamedTuple):
     """A network for each task, and its support rows at its last layer."""
 
     encoding: TaskEncoding
     gate: torch.Tensor  # (B, n_features) what each feature is multiplied by
     parameters: torch.Tensor  # (B, P)
     support_features: torch.Tensor  # (B, S, n_hidden)
-    support_error: torch.Tensor  # (B, S) size of the loss's slope, times the weight
+    support_error: torch.Tensor  # (B, S) absolute gradient of the loss times weight
 
 
 class MultilayerPerceptron(BaseLearner):
-    """Perceptron with two hidden layers, its parameters flat in one vector a task.
+    """Perceptron with two hidden layers and one parameter vector per task.
 
     Parameters
     ----------
@@ -40,7 +40,8 @@ class MultilayerPerceptron(BaseLearner):
     embed_dim, column_dim : int
         Sizes of the task's encoding.
     classification : bool
-        Softmax over the outputs; else one mean, and one noise a task.
+        If True, a softmax over the outputs; otherwise a mean, and a noise variance for
+        each task.
     n_hidden : int
     n_steps : int
         Gradient steps on the support.
@@ -74,11 +75,11 @@ class MultilayerPerceptron(BaseLearner):
         self.register_buffer("n_steps", torch.tensor(n_steps))
 
     def set_adaptation(self, n_steps):
-        """Set how the support trains: the number of gradient steps."""
+        """Set the number of gradient steps on the support."""
         self.n_steps.fill_(n_steps)
 
     def targets(self, rows, y):
-        """What the task encoder reads of each row's target."""
+        """Inputs of the task encoder: residuals of the targets."""
         return (residual_labels if self.classification else residual_targets)(rows, y)
 
     def adapt(self, support, y, encoding):
@@ -115,7 +116,7 @@ class MultilayerPerceptron(BaseLearner):
             error = (output[..., 0] - y).abs()
         if not higher_order:
             parameters, hidden = parameters.detach(), hidden.detach()
-        return Adapted(encoding, gate, parameters, hidden, support.weight * error)
+        return AdaptedMLP(encoding, gate, parameters, hidden, support.weight * error)
 
     def predict(self, adapted, query):
         """`Gaussian` or `Categorical` prediction of the query rows."""
@@ -133,7 +134,7 @@ class MultilayerPerceptron(BaseLearner):
 
     @property
     def n_base_features(self):
-        """How many units the last hidden layer has."""
+        """Number of units of the last hidden layer."""
         return self.shapes[3][0]
 
     def features(self, adapted, rows):
@@ -141,7 +142,7 @@ class MultilayerPerceptron(BaseLearner):
         return self._forward(adapted.parameters, adapted.gate, rows)[1]
 
     def support_weights(self, adapted, query):
-        """How far a step on each support row's error moves each query, (B, Q, S).
+        """Change of each query output by a step on each support row, (B, Q, S).
 
         Through the last layer: the product of the hidden layers' similarity and the
         row's error (the neural tangent kernel's last block).
@@ -164,10 +165,10 @@ class MultilayerPerceptron(BaseLearner):
         return parameters[:, -1:].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE).exp()
 
     def _noise_slope(self, parameters, loss, share):
-        """Slope (B, P) of the negative log likelihood, along the noise alone.
+        """Gradient (B, P) of the negative log likelihood with respect to the noise.
 
-        The noise follows the errors but does not scale their steps, which would
-        otherwise grow without bound as the fit gets better.
+        The noise is fitted to the errors but does not scale their gradients, which
+        would otherwise grow without bound as the errors decrease.
         """
         noise = self._noise(parameters)
         slope = 0.5 * share[:, None] - loss[:, None] / noise

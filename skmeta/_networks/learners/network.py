@@ -1,4 +1,4 @@
-"""What is meta-trained: a task encoder, and the base learner that it conditions."""
+"""The meta-trained network: a task encoder and the base learner that it conditions."""
 
 from typing import NamedTuple
 
@@ -13,15 +13,15 @@ from .gp_prior import RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
 RBF_DROPOUT = 0.1
-"""Share of the tasks of a step whose GPs are left without their RBF part.
+"""Share of the tasks of a step without the RBF part of their GPs.
 
-Regression only: labels never determine a function, so that in classification it adds
-nothing.
+Regression only: labels never determine a function, so that in classification it has no
+effect.
 """
 
 
 class Architecture(NamedTuple):
-    """What tells the networks of one meta-learner from those of another.
+    """The parts of a network that differ between meta-learners.
 
     ``encoder`` the class of its task encoder; ``relations`` the class that relates a
     task to those in memory, or None; ``row_decoder`` the class of the learner that
@@ -46,7 +46,7 @@ class MetaNetwork(nn.Module):
     Parameters
     ----------
     encoder : module
-        ``encoder(rows, target)`` gives a `TaskEncoding`.
+        ``encoder(rows, target)`` returns a `TaskEncoding`.
     learner : module
         A base learner.
     """
@@ -56,18 +56,18 @@ class MetaNetwork(nn.Module):
         self.encoder, self.learner = encoder, learner
 
     def meta_trained_part(self):
-        """The network that is meta-trained, without what is put around it later."""
+        """The meta-trained network, without later wrappers of its learner."""
         learner = self.learner
         while isinstance(learner, LearnerWrapper) and not learner.is_meta_trained:
             learner = learner.base
         return MetaNetwork(self.encoder, learner)
 
     def with_memory(self, memory):
-        """The same network with other tasks remembered; all else is shared."""
+        """The same network with another memory; all else is shared."""
         return MetaNetwork(self.encoder, self.learner.with_memory(memory))
 
     def core(self):
-        """The base learner, without what is around it."""
+        """The innermost base learner."""
         return unwrap(self.learner)[0]
 
     def adapt(self, support, y):
@@ -85,7 +85,7 @@ class MetaNetwork(nn.Module):
 
 
 def make_network(config, n_features, targets, has_pooled):
-    """Build a network whose base learner its encoder does not move yet.
+    """Build a network whose encoder does not affect its base learner before training.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def make_network(config, n_features, targets, has_pooled):
 
 
 def make_unconditioned_gp(config, n_features, targets, has_pooled):
-    """Build the GP that all tasks share, which reads no encoding of a task.
+    """Build the GP that all tasks share, which is not conditioned on an encoding.
 
     Parameters are those of `make_network`.
     """

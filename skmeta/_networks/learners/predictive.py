@@ -1,9 +1,9 @@
 """Predictions, and predictive distributions that are mixtures of normal ones.
 
-`predict` of every learner and network gives a `Gaussian` (regression) or a
-`Categorical` (classification). The whole distribution of a regression learner is a list
-of `Components`: a GP gives one; a learner that relates a task to others gives one with
-a mean for each related task, which share a covariance, and one for the base learner.
+`predict` of every learner and network returns a `Gaussian` (regression) or a
+`Categorical` (classification). The predictive distribution of a regression learner is a
+list of `Components`: one for a GP; a learner with relations returns one with a mean for
+each related task, which share a covariance, and one for the base learner.
 """
 
 from typing import NamedTuple
@@ -35,14 +35,14 @@ class Categorical(NamedTuple):
     logits: torch.Tensor
 
     def location(self):
-        """Logits (n_rows, n_classes) less their mean, of an array of one task."""
+        """Logits (n_rows, n_classes) minus their mean, of an array of one task."""
         highest = self.logits.max(1, keepdims=True)
         logits = np.maximum(self.logits, highest - MAX_LOGIT)
         return logits - logits.mean(1, keepdims=True)
 
 
 class Components(NamedTuple):
-    """Normal components of a mixture that differ in their mean alone.
+    """Normal components of a mixture that differ only in their mean.
 
     ``log_share`` (B, M); ``mean`` (B, M, Q); ``spread`` the variance (B, Q), or the
     covariance (B, Q, Q), of the query rows' targets, noise included.
@@ -105,7 +105,7 @@ def log_density(log_share, mean, sd, y):
 
 
 def draw(components, n_samples, rng):
-    """Draw the targets of all rows of one task together.
+    """Draw from the joint distribution of the targets of one task.
 
     Parameters
     ----------

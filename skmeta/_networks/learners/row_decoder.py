@@ -1,10 +1,10 @@
-"""Stage 3 of the Transformer: each query row's prediction is decoded.
+"""Stage 3 of the Transformer: a decoder corrects the prediction of each query row.
 
-A query row, with what the base learner predicts of it, attends to the encoded support,
-and what it finds there corrects the prediction: the mean by some standard deviations,
-and the deviation by a factor; or the logits. A decoder that was not trained corrects
-nothing, so that training starts at the base learner. A corrected GP is a GP:
-draws from it stay coherent over rows.
+A query row, together with the prediction of the base learner, attends to the encoded
+support. The output shifts the mean by a number of standard deviations and multiplies
+the standard deviation by a factor; in classification it shifts the logits. Corrections
+are zero before training, which thus starts at the base learner. A corrected GP is a GP:
+samples from it are coherent over rows.
 """
 
 from typing import Any, NamedTuple
@@ -18,11 +18,12 @@ from .predictive import Categorical, Gaussian
 from .wrapper import LearnerWrapper
 
 MAX_CORRECTION = 3.0
-"""Of a mean in standard deviations, of a logarithm of one, and of a logit."""
+"""Bound on corrections of a mean (in standard deviations), of a log standard deviation
+and of a logit."""
 
 
 class Decoded(NamedTuple):
-    """A base learner adapted to B tasks, and what query rows attend to."""
+    """A base learner adapted to B tasks, and keys and values for query rows."""
 
     encoding: TaskEncoding
     base: Any
@@ -30,10 +31,10 @@ class Decoded(NamedTuple):
 
 
 class RowDecoder(nn.Module):
-    """Transformer decoder of query rows, which attend to the support alone.
+    """Transformer decoder of query rows, which attend only to the support.
 
     Rows do not attend to one another (Nguyen and Grover 2022, Transformer neural
-    processes, sec. 3, the diagonal variant): a prediction depends on its own row alone.
+    processes, sec. 3, the diagonal variant): a prediction depends only on its own row.
     """
 
     def __init__(self, n_inputs, n_outputs, embed_dim, n_heads, n_layers):
@@ -65,16 +66,17 @@ class RowDecoder(nn.Module):
 
 
 class RowDecodingLearner(LearnerWrapper):
-    """A base learner whose prediction of each row a decoder corrects.
+    """A base learner with predictions that are corrected by a decoder.
 
     Parameters
     ----------
     base : module
         A base learner.
     n_inputs : int
-        Columns of a row and of its offset.
+        Number of columns of a row and of its offset.
     n_base_outputs : int
-        Of the base learner for a row: a mean and a deviation, or logits.
+        Number of outputs of the base learner for a row: mean and log standard
+        deviation, or logits.
     embed_dim, n_heads, n_layers : int
     """
 
@@ -87,7 +89,7 @@ class RowDecodingLearner(LearnerWrapper):
         )
 
     def adapt(self, support, y, encoding):
-        """Adapt the base learner, and keep what query rows attend to."""
+        """Adapt the base learner, and compute keys and values for query rows."""
         base = self.base.adapt(support, y, encoding)
         return Decoded(encoding, base, self.decoder.keys_values(encoding.tokens))
 

@@ -1,16 +1,16 @@
 """Any scikit-learn estimator as a base learner.
 
-It is trained on the rows of the task, and on rows of related meta-training tasks that
-are weighted by their relation. Beside the columns it sees the meta-learned features,
-and the prediction of the GP for each row, which is out of fold for the task's own rows.
-In regression its target is the residual of the GP. By the weight of "no related task"
-it is also given rows whose target is the GP's prediction. The final prediction is the
-average of the GP and the estimator, so that the GP prevails where there is little to
-learn from. The pooled estimator was fitted to the rows of related tasks, so that their
-residuals are smaller than those of the task's own rows.
+It is trained on the rows of the task, and on rows of related meta-training tasks,
+weighted by their relations. Its inputs are the columns, the meta-learned features and
+the prediction of the GP for each row, which is out-of-fold for the rows of the task. In
+regression its target is the residual of the GP. With the weight of "no related task"
+it is also trained on rows whose target is the prediction of the GP. The final
+prediction is the average of the GP and the estimator, so that the GP dominates if there
+are few rows. The pooled estimator was fitted to the rows of related tasks, so that
+their residuals are smaller than those of the rows of the task.
 
-Where tasks have disjoint label spaces no rows are shared: the estimator is trained on
-meta-learned features of the task's rows, and averaged with the class learner.
+With task-specific labels no rows are shared: the estimator is trained on meta-learned
+features of the rows of the task, and averaged with the N-way learner.
 """
 
 import numpy as np
@@ -26,10 +26,11 @@ from .predictive import Categorical, Gaussian
 from .wrapper import unwrap
 
 MAX_RELATED_TASKS = 16
-"""Tasks whose rows are shared, at most."""
+"""Maximum number of related tasks whose rows are used."""
 
 MAX_ROWS = 64
-"""Rows of each related task, and rows with the GP's prediction as target, at most."""
+"""Maximum number of rows of each related task, and of rows with the prediction of the
+GP as target."""
 
 MAX_FOLDS, FOLD_ROWS_AT_ONCE = 20, 2048
 MIN_WEIGHT = 1e-4
@@ -41,27 +42,15 @@ class EstimatorLearner:
     Parameters
     ----------
     learner : BaseLearner
-        It does all but predict.
+        The base learner.
     model : estimator
         Fitted by `train_estimator`.
     extra_inputs : {"gp", "features"} or None
-        As `extra_inputs_of` has it.
+        See `extra_inputs_of`.
     """
 
     def __init__(self, learner, model, extra_inputs):
         self.learner, self.model, self.extra_inputs = learner, model, extra_inputs
-
-    def features(self, adapted, rows):
-        """Features of the base learner."""
-        return self.learner.features(adapted, rows)
-
-    def support_weights(self, adapted, query):
-        """Weights of the base learner on the support rows."""
-        return self.learner.support_weights(adapted, query)
-
-    def contributions(self, adapted, query):
-        """What each related task adds to the prediction of the base learner."""
-        return self.learner.contributions(adapted, query)
 
     def predict(self, adapted, query):
         """`Gaussian` or `Categorical` prediction of the query rows of one task."""
@@ -96,16 +85,17 @@ class EstimatorLearner:
         return _task_inputs(self.learner, adapted, query, self.extra_inputs)
 
     def _correction(self, inputs, mean):
-        """What the estimator adds to the mean (1, Q) of the base learner."""
+        """Correction by the estimator of the mean (1, Q) of the base learner."""
         learned = mean.new_tensor(self.model.predict(inputs))[None]
         return learned - mean if self.extra_inputs is None else learned / 2
 
 
 def extra_inputs_of(state):
-    """What an estimator sees of the network of a `MetaState`.
+    """Inputs of an estimator that come from the network of a `MetaState`.
 
-    "gp": meta-learned features and the GP's prediction, beside the columns;
-    "features": meta-learned features in place of the columns; None: the columns alone.
+    "gp": meta-learned features and the prediction of the GP, in addition to the
+    columns; "features": meta-learned features in place of the columns; None: only the
+    columns.
     """
     if state.tasks:
         return "gp"
@@ -121,8 +111,8 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     estimator : estimator
         Not changed.
     state : MetaState
-        On the device of ``adapted``. Rows of its ``tasks`` are shared; where there are
-        none the estimator learns from the rows of the task alone.
+        On the device of ``adapted``. Rows of related ``tasks`` are used; without tasks,
+        only the rows of the task.
     adapted : Related or AdaptedNWay
         Adaptation of its network to the rows.
     X : ndarray of shape (n_rows, ...)
@@ -134,7 +124,7 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
     Returns
     -------
     model : estimator
-        Fitted to the inputs that `EstimatorLearner` gives it.
+        Fitted to the inputs of `EstimatorLearner`.
     """
     rng = check_random_state(seed)
     rows, encoded = state.support(X, weight), state.encoded(y)
@@ -150,7 +140,8 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
             inputs = _inputs(learner, adapted, rows, prediction)
             parts.append((inputs, _residual(prediction, target), weight))
     inputs, target, weight = (np.concatenate(p) for p in zip(*parts, strict=True))
-    # In float32 a scale leaves no trace: a last digit decides between splits of trees.
+    # float32 makes results independent of the scale of targets, since rounding errors
+    # of float64 could decide between equal splits of trees
     if encoded.is_floating_point():
         target = target.astype(np.float32)
     classes = None if encoded.is_floating_point() else np.unique(target)
@@ -159,7 +150,7 @@ def train_estimator(estimator, state, adapted, X, y, weight, seed):
         if has_fit_parameter(model, "sample_weight"):
             return fitted(model, inputs, target, classes, sample_weight=weight)
         if not state.tasks:
-            weight = weight / weight.mean()  # each row about once
+            weight = weight / weight.mean()  # each row is drawn about once
         drawn = resampled(weight, rng)
         return fitted(model, inputs[drawn], target[drawn], classes)
 
@@ -209,7 +200,7 @@ def _rows_of(collections, index, n, rng):
 def _out_of_fold(network, rows, y):
     """Prediction of each row by the network adapted to the other folds.
 
-    Of large supports, few folds are computed at once.
+    For large supports, few folds are computed at once.
     """
     n = y.shape[1]
     n_folds = min(n, MAX_FOLDS)
@@ -227,7 +218,7 @@ def _out_of_fold(network, rows, y):
 
 
 def _residual(prediction, target):
-    """What an estimator learns of rows: in regression the residual of the target."""
+    """Target of the estimator: in regression the residual of the target."""
     if isinstance(prediction, Gaussian):
         return target - prediction.mean[0].cpu().numpy()
     return target

@@ -4,7 +4,7 @@ from .base import BaseLearner
 
 
 class LearnerWrapper(BaseLearner):
-    """A learner that wraps another, ``base``, and delegates to it what it inherits.
+    """A learner that wraps another, ``base``, to which inherited methods delegate.
 
     Its adaptation has that of the wrapped learner as ``base``. The Gaussian-process
     prior, its evidence and samples are those of the learner that `unwrap` finds.
@@ -16,7 +16,7 @@ class LearnerWrapper(BaseLearner):
     Attributes
     ----------
     is_meta_trained : bool
-        Whether it is meta-trained together with ``base``; others wrap it afterwards.
+        Whether it is meta-trained together with ``base``, or added afterwards.
     """
 
     is_meta_trained = False

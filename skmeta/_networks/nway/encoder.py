@@ -30,8 +30,8 @@ class NWayEncoding(NamedTuple):
 class EncodingDropout(Dropout):
     """Drops the whole encoding of some tasks during training.
 
-    Otherwise the features need not learn what an encoding can explain of a task. Half
-    of the tasks therefore depend on the features alone (a branch dropped at random, as
+    Otherwise the features would not be trained for what the encoding explains. Half of
+    the tasks therefore depend only on the features (a branch dropped at random, as
     in Huang et al. 2016, Deep networks with stochastic depth, sec. 3).
     """
 

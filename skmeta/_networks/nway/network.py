@@ -1,4 +1,4 @@
-"""The N-way network as estimators adapt it and predict with it."""
+"""The network for N-way classification."""
 
 from torch import nn
 
@@ -20,14 +20,14 @@ def make_nway_learner(config, n_columns, n_features, self_attention=True):
 
 
 class NWayNetwork(nn.Module):
-    """What is meta-trained if labels are task-specific."""
+    """The meta-trained network if labels are task-specific."""
 
     def __init__(self, learner):
         super().__init__()
         self.learner = learner
 
     def with_memory(self, memory):
-        """The same network: embeddings of tasks are kept by the `MetaState` alone."""
+        """The same network: only the `MetaState` has the embeddings of tasks."""
         return self
 
     def adapt(self, support, y):
@@ -36,7 +36,7 @@ class NWayNetwork(nn.Module):
 
     def forward(self, x_support, offset_support, weight_support, y_support,
                 x_query, offset_query):  # fmt: skip
-        """Adapt to the support of each task and give the logits of its query rows."""
+        """Adapt to the support of each task and return the logits of its query rows."""
         support = Rows(x_support, offset_support, weight_support)
         query = Rows(x_query, offset_query, x_query.new_ones(x_query.shape[:2]))
         return self.learner.predict(self.adapt(support, y_support), query)

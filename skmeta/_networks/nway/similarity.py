@@ -1,7 +1,7 @@
 """Relations between tasks with task-specific labels: similarity of task embeddings.
 
-The labels of other tasks say nothing about the classes of a new one, so other tasks do
-not enter its predictions. The relation of a task with the embedding e to the
+The labels of other tasks carry no information about the classes of a new one, so other
+tasks do not enter its predictions. The relation of a task with the embedding e to the
 meta-training task j with the embedding e_j is
 
     p_j = exp(s_j) / (exp(s_0) + sum_k exp(s_k)),    s_j = -|e - e_j|^2 / (2 h^2),  (1)
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 MAX_WAY, MAX_SHOTS = 16, 4
-"""Classes of a task, and rows of each, that its stored embedding is made from."""
+"""Maximum number of classes of a task, and of rows of each, for its embedding."""
 
 MAX_RELATED = 8
 """Tasks of non-zero relation."""
@@ -49,7 +49,7 @@ def similar_tasks(embeddings, memory):
     Returns
     -------
     relations : SimilarTasks
-        Of the most similar tasks, which take the share of all others.
+        Relations of the most similar tasks, rescaled to the total over all tasks.
     """
     memory = torch.tensor(memory).to(embeddings)
     step = -(-len(memory) // MAX_TYPICAL)

@@ -28,7 +28,7 @@ class DecodedRelations(Relations):
         nn.init.zeros_(self.read.weight)
 
     def decoder_parameters(self):
-        """What is trained after the similarity."""
+        """Parameters trained after the similarity."""
         parts = self.pseudo_tokens, self.rows, self.block, self.read
         return [p for part in parts for p in part.parameters()]
 

@@ -1,6 +1,6 @@
 """The residual of a task relative to a related one, given the support.
 
-Where the function of a task is that of a task in memory j plus a residual,
+Where the function of a task is that of task j in memory plus a residual,
 
     f = f_j + r,    r ~ GP(0, k),  k(x, x') = local(x)' local(x'),
 
@@ -23,7 +23,7 @@ DEGREES_OF_FREEDOM = 4.0
 
 
 class SupportResidual(NamedTuple):
-    """What a likelihood takes of B supports and T tasks in memory."""
+    """Inputs of a likelihood: B supports and T tasks in memory."""
 
     y: torch.Tensor  # (B, S)
     values: torch.Tensor  # (B, T, S, C) functions of the tasks at the support
@@ -73,7 +73,7 @@ class GaussianLikelihood:
         """
         n, dof = weight.sum(1), DEGREES_OF_FREEDOM
         squares = learner.squared_distance(adapted)
-        # log of the Student's t density less that of the normal one
+        # log of the Student's t density minus that of the normal one
         ratio = torch.lgamma((dof + n) / 2) - math.lgamma(dof / 2)
         ratio = ratio - n / 2 * math.log(dof / 2 - 1)
         ratio = ratio + squares / 2 - (dof + n) / 2 * (squares / (dof - 2)).log1p()
@@ -154,7 +154,7 @@ class CategoricalLikelihood:
     """Class labels, by a softmax of the latent functions."""
 
     max_related = 4  # each costs a Laplace approximation
-    max_log_weight = 0.0  # evidence that is taken row by row is overstated as it is
+    max_log_weight = 0.0  # the row-by-row evidence is overconfident already
 
     def evidence(self, support):
         """Log likelihood of a `SupportResidual` under each task, row by row, (B, T).

@@ -1,9 +1,9 @@
-"""What is kept of the meta-training tasks: an embedding, and a function, of each.
+"""The memory of the meta-training tasks: an embedding and a function of each.
 
 A task's function is kept as its weights on features that all tasks share: those of the
 GP fitted to all tasks, its linear part and random Fourier features of its RBF part
 (Rahimi and Recht 2007, Random features for large-scale kernel machines, algorithm 1).
-A task with d columns then costs some 4 (d + 100) bytes an output.
+A task with d columns takes about 4 (d + 100) bytes per output.
 """
 
 import copy
@@ -47,7 +47,7 @@ class TaskMemory(NamedTuple):
 
 
 class RowFeatures(NamedTuple):
-    """Rows of B tasks as a `RandomFeatureGP` sees them."""
+    """Features of the rows of B tasks in a `RandomFeatureGP`."""
 
     phi: torch.Tensor  # (B, N, D), inner products approximate the kernel
     linear: torch.Tensor  # (B, N, n_linear) a constant and the scaled columns

@@ -1,6 +1,6 @@
 """Stage 2: how a task relates to tasks in memory, and a prediction that uses it.
 
-The function of a new task is that of a task in memory j plus a small residual, or is
+The function of a new task is that of task j in memory plus a small residual, or is
 related to none of them:
 
     p(f) = sum_j p_j GP(f_j, k_local) + p_0 GP(base learner's prior).
@@ -30,7 +30,7 @@ MAX_CANDIDATES = 1024
 
 
 class SupportView(NamedTuple):
-    """B supports as the shared GP sees them."""
+    """Features of B supports in the shared GP."""
 
     y: torch.Tensor  # (B, S)
     features: RowFeatures  # phi and linear 0 for padding
@@ -39,7 +39,7 @@ class SupportView(NamedTuple):
 
 
 class MemoryLookup(NamedTuple):
-    """What is looked up of B supports, whatever the mixture weights: L candidates."""
+    """L candidates for each of B supports, independent of the mixture weights."""
 
     encoding: TaskEncoding
     base: Any  # the base learner, adapted
@@ -61,7 +61,7 @@ class Related(NamedTuple):
 
 
 class MixtureWeights(nn.Module):
-    """What weighs similarity, evidence and base learner, and the residual's prior.
+    """Weights of similarity, evidence and base learner, and prior of the residual.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Relations(nn.Module):
         return query.to(keys) @ keys.T
 
     def decoder_parameters(self):
-        """What is trained after the similarity: nothing without a decoder."""
+        """Parameters trained after the similarity: none without a decoder."""
         return []
 
     def decode(self, similarity, encoding, keys):
@@ -209,7 +209,7 @@ class RelatedLearner(LearnerWrapper):
         total = logits.logsumexp(1, keepdim=True)
         n = min(self.likelihood.max_related, logits.shape[1])
         logits, chosen = logits.topk(n, 1)
-        logits = logits.log_softmax(1) + total  # they take the share of the others
+        logits = logits.log_softmax(1) + total  # renormalised
         log_relation = torch.cat([logits, null[:, None]], 1).log_softmax(1)
         rows = chosen[:, :, None, None].expand(-1, -1, *found.values.shape[2:])
         residual = self.likelihood.condition(
@@ -242,7 +242,7 @@ class RelatedLearner(LearnerWrapper):
         return share * self.likelihood.response(values)
 
     def _query(self, adapted, query):
-        """What a likelihood takes of query rows."""
+        """Inputs of a likelihood for query rows."""
         features = self.gp.features(query)
         values = features.values(self.memory.functions[adapted.index])
         local = self._local(features)

@@ -1,8 +1,9 @@
 """An auxiliary loss of the embedding: classification among all classes of a task.
 
-An episode has a few classes of a task. All of them say more about each row, which is
-embedded anyway (Oreshkin et al. 2018, TADAM, sec. 3.4, auxiliary task co-training). The
-classifier knows the training classes only, and is dropped after training.
+An episode has a few classes of a task. Classification among all its classes uses more
+information about each embedded row (Oreshkin et al. 2018, TADAM, sec. 3.4, auxiliary
+task co-training). The classifier is of the training classes only, and is dropped after
+training.
 """
 
 import numpy as np

@@ -23,7 +23,7 @@ from .labels import number_classes
 
 MAX_FEATURES = 64
 MAX_ROWS = 20_000
-"""Rows that discriminants are fitted to, at most."""
+"""Maximum number of rows that discriminants are fitted to."""
 
 MIN_VARIANCE, MAX_VARIANCE = 1e-2, 1e4
 """Bounds on the variance between classes, relative to that within."""
@@ -78,7 +78,7 @@ def moments(X, code, task):
 
 
 def _centre(X, code):
-    """Means (n_groups, n_columns) of groups of rows, and rows less their mean."""
+    """Means (n_groups, n_columns) of groups of rows, and rows minus their mean."""
     means = np.zeros((code.max() + 1, X.shape[1]))
     np.add.at(means, code, X)
     means /= np.bincount(code)[:, None]

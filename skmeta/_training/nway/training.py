@@ -41,13 +41,13 @@ class Initialization(NamedTuple):
     discriminants: Discriminants | None = None
 
     def columns(self, rows):
-        """Columns (n_rows, n_columns) of rows as the learner takes them."""
+        """Columns (n_rows, n_columns) of rows, inputs of the learner."""
         if self.embedding is not None:
             rows = self.embedding.transform(rows)
         return self.features.transform(rows).clip(-CLIP, CLIP)
 
     def sampler(self, tasks, config):
-        """The `NWaySampler` of tasks, with rows as the network takes them."""
+        """The `NWaySampler` of tasks, with rows as inputs of the network."""
         if self.embedding is None:
             rows = torch.from_numpy(self.columns(tasks.X))
         else:
@@ -162,7 +162,7 @@ def fit(network, split, init, config, rng):
     calibrate(network.to(device), validation, device)
     failure, untrained = None, copy.deepcopy(network.state_dict())
     criterion = QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
-    some = validation[::2]  # all of them would take a tenth of the time
+    some = validation[::2]  # all would take 10% of the training time
     try:
         history = fit_network(network, batches, some, config, criterion)
     except NonFiniteLossError as error:
