@@ -177,7 +177,7 @@ class MetaFitted:
 
 @pytest.fixture(autouse=True)
 def _short_doctests(request):
-    """Examples in docstrings train as briefly: what they print does not depend on it."""
+    """Examples in docstrings train briefly: nothing that they print depends on it."""
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return
