@@ -22,33 +22,35 @@ from _shared import REGRESSORS, SHOTS, collections_parser, draw_episodes, load, 
 
 from skmeta._networks.encoders.task_encoder import AttentionPooling
 from skmeta._networks.learners import row_decoder
+from skmeta._networks.learners.base import BaseLearner, residual_targets
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
+from skmeta._networks.learners.predictive import Components, Gaussian
 from skmeta._networks.relations.relations import Relations
 from skmeta._training import initialization as start
 from skmeta._training import meta_training
 
 
-class NoLearner(torch.nn.Module):
+class NoLearner(BaseLearner):
     """A base learner that knows no more than the pooled estimator, and one variance."""
-
-    adaptation_grid, alone = ((),), ()
 
     def __init__(self):
         super().__init__()
         self.log_variance = torch.nn.Parameter(torch.zeros(()))
 
-    def set_adaptation(self):
-        """There is nothing to set."""
-
     def targets(self, rows, y):
-        return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
+        return residual_targets(rows, y)
 
     def adapt(self, support, y, encoding):
         return None
 
     def predict(self, adapted, query):
         mean = query.offset[..., 0]
-        return mean, self.log_variance.exp().expand(mean.shape)
+        return Gaussian(mean, self.log_variance.exp().expand(mean.shape))
+
+    def components(self, adapted, query, joint=False):
+        mean, variance = self.predict(adapted, query)
+        spread = torch.diag_embed(variance) if joint else variance
+        return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
 
 
 def decoder_alone(base, **sizes):
@@ -108,7 +110,7 @@ def without(idle=(), prior_tasks=None, mixed_model_init=True, interpolate_to_ini
     def make_idle_network(*args):
         network = make_network(*args)
         for name in idle:
-            for parameter in getattr(network.learner.prior, name).parameters():
+            for parameter in getattr(network.core().prior, name).parameters():
                 parameter.requires_grad_(False).zero_()
         return network
 

@@ -8,8 +8,8 @@ GPU, after `fit` and after `partial_fit`: printed is the largest difference of a
 number, for regression in standard deviations of the targets. Then it is meta-fitted on
 the GPU and predicts there and, pickled, on the CPU. Last are meta-training steps a
 second and milliseconds of one `fit` and `predict`, on each. KIND is one of regression,
-shared (classification), own and drawings (N-way classification), and compile:
-meta-training on the GPU with and without `torch.compile`. One thread on the CPU.
+shared (classification), own and drawings (N-way classification). One thread on the
+CPU.
 """
 
 import pickle
@@ -26,7 +26,7 @@ from skmeta import AttentionMetaRegressor, TaskCollection
 from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 
-KINDS = ("regression", "shared", "own", "drawings", "compile")
+KINDS = ("regression", "shared", "own", "drawings")
 HEADER = (
     "difference | of one learned there | steps a second, CPU | GPU | "
     "ms to fit and predict, CPU | GPU"
@@ -52,7 +52,7 @@ def learners(kind, max_epochs):
         "pooled_estimator": None, "task_attention": False, "max_epochs": max_epochs,
         "random_state": 0,
     }  # fmt: skip
-    if kind in ("regression", "compile"):
+    if kind == "regression":
         tasks = make_linear_tasks(30, 40, 5, within=0.5, random_state=0)
         for name, system in REGRESSORS.items():
             yield name, system(**few), tasks
@@ -117,18 +117,6 @@ def compare(results, kind, name, learner, tasks, device):
     )  # fmt: skip
 
 
-def compare_compiled(results, kind, name, learner, tasks, device):
-    rates = [
-        meta_fitted(clone(learner).set_params(compile=compile), device, tasks)[1]
-        for compile in (False, True)
-    ]
-    results.add(
-        "| {} | {:.0f} | {:.0f} |".format(name, *rates),
-        kind=kind, learner=name, steps_per_second=rates[0],
-        compiled_steps_per_second=rates[1],
-    )  # fmt: skip
-
-
 def main():
     parser = argument_parser(__doc__)
     parser.add_argument("kinds", nargs="*", default=KINDS)
@@ -141,13 +129,10 @@ def main():
     results.heading(f"torch {torch.__version__}, {options.max_epochs} epochs")
     with single_thread():
         for kind in options.kinds:
-            cells, run = HEADER, compare
-            if kind == "compile":
-                cells, run = "steps a second, without | with", compare_compiled
-            results.print(f"| {kind} | {cells} |")
+            results.print(f"| {kind} | {HEADER} |")
             for name, learner, tasks in learners(kind, options.max_epochs):
                 if options.only in (None, name):
-                    run(results, kind, name, learner, tasks, options.device)
+                    compare(results, kind, name, learner, tasks, options.device)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,13 @@ import numpy as np
 import torch
 from _results import argument_parser, open_results
 
-import skmeta._training.meta_training as meta_training
 from skmeta import AttentionMetaRegressor, TransformerMetaRegressor
-from skmeta._networks.learners.network import make_network
-from skmeta._training.loop import EpisodeBatches, QueryLoss, train
-from skmeta._training.split import MetaSplit
+from skmeta._training.config import REGRESSION
+from skmeta._training.initialization import initialize
+from skmeta._training.loop import EpisodeBatches, QueryLoss, fit_network
+from skmeta._training.meta_training import EpisodeStream, build_network
+from skmeta._training.preprocessing import fit_preprocessing
+from skmeta._training.split import split_tasks
 from skmeta._utils.threads import single_thread
 from skmeta.datasets import make_linear_tasks
 
@@ -66,17 +68,15 @@ class EncoderDecoder(torch.nn.Module):
 
 
 def prepare(tasks, system=AttentionMetaRegressor):
-    """Start, network and stream of one meta-training at the default sizes."""
-    learner = system(pooled_estimator=None, random_state=0)
-    settings = learner.get_params()
-    rng = np.random.default_rng(0)
-    sources = MetaSplit.split(tasks, None, 0.2, rng)
-    start = meta_training.select_initialization(None, "gp", sources, None, (0, 25), 0)
-    network = make_network(
-        settings, learner._system, tasks.n_features, start.targets, False, 0
-    )
-    stream = meta_training.EpisodeStream(sources, start, 32, 0.0, rng)
-    return network, EpisodeBatches(stream, N_STEPS, 32, (0, 25), rng)
+    """Settings, network and batches of one meta-training at the default sizes."""
+    learner = system(pooled_estimator=None, max_epochs=1, device="cpu", random_state=0)
+    config, rng = learner._config(REGRESSION), np.random.default_rng(0)
+    _, split = fit_preprocessing(split_tasks(tasks, None, config, rng), config, None)
+    init = initialize(split, config)
+    stream = EpisodeStream(split, init, config.n_query, rng)
+    stream.prior_share = 0.0  # rows of the tasks alone
+    batches = EpisodeBatches(stream, N_STEPS, config.batch_size, config.n_support, rng)
+    return config, build_network(init, config, None), batches
 
 
 def hand_written(network, items):
@@ -114,14 +114,14 @@ def timed(run):
 
 def compare_with_plain(results, n_features):
     tasks = make_linear_tasks(300, 40, n_features, random_state=0)
-    network, batches = prepare(tasks, TransformerMetaRegressor)
+    config, network, batches = prepare(tasks, TransformerMetaRegressor)
     items = [batches[i] for i in range(N_STEPS)]
     plain = [EncoderDecoder(n_features, n_layers=n) for n in (2, 3)]
     times = [[], [], []]
     for _ in range(3):
         for one, of_one in zip(plain, times[1:], strict=True):
             of_one.append(timed(lambda one=one: hand_written(one, items)))
-        times[0].append(timed(lambda: looped(network, items, batches)))
+        times[0].append(timed(lambda: looped(network, items, batches, config)))
     ours, *others = np.median(times, 1)
     ratios = [other / ours for other in others]
     cells = [
@@ -141,15 +141,12 @@ def n_parameters(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def looped(network, items, batches):
-    train(
-        network, Drawn(items), [validation_items(batches)], max_epochs=1, patience=5,
-        lr=1e-3, callbacks=None, fit_tasks=None, device=torch.device("cpu"), verbose=0,
-    )  # fmt: skip
+def looped(network, items, batches, config):
+    fit_network(network, Drawn(items), [validation_items(batches)], config)
 
 
 def loop_cost(results):
-    network, batches = prepare(make_linear_tasks(300, 40, 10, random_state=0))
+    config, network, batches = prepare(make_linear_tasks(300, 40, 10, random_state=0))
     draw = timed(lambda: [batches[i] for i in range(N_STEPS)])
     items = [batches[i] for i in range(N_STEPS)]
     state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -158,7 +155,7 @@ def loop_cost(results):
         network.load_state_dict(state)
         times["hand"].append(timed(lambda: hand_written(network, items)))
         network.load_state_dict(state)
-        times["skorch"].append(timed(lambda: looped(network, items, batches)))
+        times["skorch"].append(timed(lambda: looped(network, items, batches, config)))
     skorch, hand = (np.median(times[name]) for name in ("skorch", "hand"))
     drawing, loop = draw / (draw + hand), skorch / hand
     results.add(

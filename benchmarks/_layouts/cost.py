@@ -114,15 +114,6 @@ def devices():
     return Table(rows, texts(formats))
 
 
-def compiled():
-    formats = {
-        "steps a second": "{steps_per_second:.0f}",
-        "with `compile=True`": "{compiled_steps_per_second:.0f}",
-    }
-    where = {"file": "devices-max-epochs-12", "kind": "compile"}
-    return Table(each("learner", SYSTEMS), texts(formats), where)
-
-
 COST = {
     "transformer_cost": transformer_cost(),
     "classes_cost": classes_cost(),
@@ -131,5 +122,4 @@ COST = {
     "parallel": parallel(),
     "sizes": sizes(),
     "devices": devices(),
-    "compile": compiled(),
 }
