@@ -49,7 +49,7 @@ replaced wherever these parts follow each other in the name of a weight.
 NO_MEMORY = TaskMemory(torch.empty(0), torch.empty(0))
 
 PROCESS = {"embed_dim": 1, "column_dim": 1}
-"""What files say of the GP that all tasks share: the sizes of no encoding."""
+"""Sizes in files of the encoding of the GP that all tasks share: it has none."""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""

@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from .._episodes.batch import Rows
 from .._networks.learners.gp_prior import no_encoding
 from .._networks.learners.losses import row_losses
+from .best_parameters import BestParameters
 
 N_STEPS = 100
 LINEAR_RATE, LOG_RATE = 0.03, 0.1
@@ -59,8 +60,9 @@ def fit_prior(
     groups = _hyperparameters(learner, linear_spread)
     parameters = [p for group, _, _ in groups for p in group]
     spreads = [spread for group, _, spread in groups for _ in group]
-    first = best = [p.detach().clone() for p in parameters]
-    lowest = np.inf if evaluate is None else min(np.inf, evaluate())  # NaN is worst
+    best = BestParameters(parameters)
+    if evaluate is not None:
+        best.update(evaluate())
     rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
     optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
     for step in range(1, n_steps + 1):
@@ -68,21 +70,17 @@ def fit_prior(
             group["lr"] = lr * (1 - 0.9 * step / n_steps)
         rows, y = draw()
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        moved = zip(parameters, first, spreads, strict=True)
+        moved = zip(parameters, best.first, spreads, strict=True)
         penalty = sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in moved)
         loss = penalty * len(y) / n_tasks - learner.log_evidence(adapted).sum()
         optimizer.zero_grad()
         (loss / rows.weight.sum()).backward()
         optimizer.step()
         if evaluate is not None and step % EVAL_EVERY == 0:
-            loss = evaluate()
-            if loss < lowest:
-                lowest, best = loss, [p.detach().clone() for p in parameters]
+            best.update(evaluate())
     if evaluate is not None:
-        with torch.no_grad():
-            for p, q in zip(parameters, best, strict=True):
-                p.copy_(q)
-    return lowest
+        best.restore()
+    return best.loss
 
 
 def fit_prior_to_task(learner, rows, y):

@@ -315,7 +315,7 @@ def relevant_gain(score):
 
 
 def finding(gain, low, high, score):
-    """What an interval says of a gain over a rival's score."""
+    """The finding that an interval of a gain over a rival's score supports."""
     relevant = relevant_gain(score)
     if low > 0 and gain >= relevant:
         return "gain"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from skmeta import TransformerMetaRegressor
 from skmeta._networks.encoders.task_encoder import TransformerEncoder
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._networks.learners.kernel_averaging import KernelAveragingLearner
@@ -107,3 +108,17 @@ def test_cautious_choices_take_strong_evidence(n_tasks, chosen, monkeypatch):
     network.learner.robust_grid = ()
     select_adaptation(network, [Episode()], n_tasks, "cpu")
     assert network.learner.loss == 0.5
+
+
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.usefixtures("quick_training")
+def test_kernels_are_averaged_where_that_is_asked_for(asked, tiny, meta_fitted):
+    estimator = TransformerMetaRegressor(
+        pooled_estimator=None, kernel_averaging=asked, **tiny
+    ).meta_fit(meta_fitted.tasks("regressor"))
+    learner = estimator.meta_state_.network.learner.base
+    assert isinstance(learner, KernelAveragingLearner) == asked
+
+
+def test_kernels_are_not_averaged_by_default():
+    assert TransformerMetaRegressor().kernel_averaging is False
