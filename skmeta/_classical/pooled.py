@@ -69,6 +69,11 @@ class PooledPredictor:
         return _outputs(self.estimator, X, self.classes)
 
 
+def pooled_outputs(pooled, X):
+    """Outputs of several `PooledPredictor`, (n_rows, n_pooled * n_outputs)."""
+    return np.concatenate([one.predict(X) for one in pooled], axis=1)
+
+
 def fit_pooled(
     estimator,
     tasks,
@@ -162,10 +167,25 @@ def fit_pooled(
         validation = fold_of_row == fold
         rows = _counted_rows(~validation, weight, rng)
         model = fitted(estimator, tasks.X[rows], y[rows], classes)
-        out_of_fold[validation] = _outputs(model, tasks.X[validation], classes)
+        level = _level(y[rows], classes)
+        out_of_fold[validation] = _outputs(model, tasks.X[validation], classes) - level
     rows = _counted_rows(slice(None), weight, rng)
+    out_of_fold += _level(y[rows], classes)
     estimator = fitted(estimator, tasks.X[rows], y[rows], classes)
     return PooledPredictor(estimator, task_type, classes, out_of_fold)
+
+
+def _level(y, classes):
+    """Mean of targets, or centred log frequencies of classes, (n_outputs,).
+
+    The mean of all other tasks is the lower, the higher the targets of a task are. If
+    each out-of-fold prediction were around the mean of its own fold, predictions and
+    targets would have this negative correlation between tasks.
+    """
+    if classes is None:
+        return np.array([y.mean()])
+    logs = np.log((y[:, np.newaxis] == classes).sum(axis=0) + 1.0)
+    return logs - logs.mean()
 
 
 def _counted_rows(chosen, weight, rng):

@@ -3,6 +3,7 @@
 The one place where ragged tasks become padded tensors.
 """
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -83,8 +84,8 @@ class Episodes:
     tasks : TaskCollection
     features : FeatureScaler
     targets : TargetScaler or ClassCodec
-    offset : ndarray of shape (n_rows, n_outputs) or None
-        Prediction of the pooled estimator for each row of ``tasks``.
+    offset : ndarray of shape (n_rows, n_pooled * n_outputs) or None
+        Predictions of the pooled estimators for each row of ``tasks``.
     """
 
     def __init__(self, tasks, features, targets, offset=None):
@@ -104,6 +105,22 @@ class Episodes:
         if self.offset is not None:
             joined.offset = np.concatenate([self.offset, other.offset])
         return joined
+
+    def take(self, indices):
+        """Episodes of some of the tasks, ``indices`` (n_tasks,) in order."""
+        some = Episodes(self.tasks[indices], self.features, self.targets)
+        if self.offset is not None:
+            starts, ends = self.tasks.offsets[indices], self.tasks.offsets[indices + 1]
+            some.offset = self.offset[np.concatenate([*map(np.arange, starts, ends)])]
+        return some
+
+    def with_pooled(self, used):
+        """Episodes with some of the pooled estimators, given by their indices."""
+        some = copy.copy(self)
+        n_outputs = self.targets.n_outputs
+        parts = self.offset.reshape(len(self.offset), -1, n_outputs)[:, used]
+        some.offset = parts.reshape(len(self.offset), -1) if used else None
+        return some
 
     def draw(self, indices, n_support, n_query, rng):
         """Draw one episode from each task ``indices`` (n_tasks,).
@@ -141,8 +158,3 @@ class Episodes:
         weight = present.astype(np.float32)
         return tuple(map(torch.from_numpy, (x, offset, weight, y)))
 
-
-def prepared(tasks, start):
-    """Episodes of tasks that the pooled estimator was not fitted to."""
-    offset = None if start.pooled is None else start.pooled.predict(tasks.X)
-    return Episodes(tasks, start.features, start.targets, offset)

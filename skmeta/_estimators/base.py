@@ -116,6 +116,7 @@ class MetaLearner(
         self.task_names_ = state.task_names
         self.task_embeddings_ = state.task_embeddings
         self.task_attention_ = state.task_attention
+        self.base_learners_ = state.base_learners
 
     def _attributes_of(self, state):
         """Attributes of an estimator meta-fitted to ``state`` and not adapted."""
@@ -199,6 +200,8 @@ class MetaLearner(
             self.base_learner_ = adapted.model
         self._publish_targets(state.targets)
         self.device_ = resolve_device(self.device)
+        self.base_learners_ = state.base_learners
+        self.base_learner_weights_ = adapted.expert_share()
         self.task_embedding_ = adapted.task_embedding
         total, n = relevance.sum(), len(relevance)
         self.feature_attention_ = relevance / total if total > 0 else np.full(n, 1 / n)

@@ -37,7 +37,7 @@ class MetaClassifier(ClassifierMixin, QueryLearner):
 
     def __init__(
         self,
-        base_learner="gp",
+        base_learner="auto",
         pooled_estimator="auto",
         *,
         shared_classes="auto",

@@ -4,24 +4,24 @@ from sklearn.base import is_classifier
 
 PARAMETERS = """Parameters
     ----------
-    base_learner : {"gp", "linear", "mlp"} or estimator, default="gp"
+    base_learner : {"auto", "gp", "linear", "mlp"} or estimator, default="auto"
         Base learner that is adapted to one task: a Gaussian process (GP) with a
         meta-learned prior, its linear part only (a mixed-effects model), a multilayer
-        perceptron, or any scikit-learn estimator. An estimator is cloned and trained by
+        perceptron, or any scikit-learn estimator. "auto" is a stack of GPs and mixed
+        models, whose predictions are averaged by weights that depend on the task. An
+        estimator is cloned and trained by
         `fit` on the rows of the task and on rows of related tasks, weighted by their
         relations (``sample_weight``, or resampling). Its inputs are the standardised
         columns, meta-learned features and the prediction of the GP for each row; the
         predictions of the GP and of the estimator are averaged.
     pooled_estimator : None, "auto" or estimator, default="auto"
         Scikit-learn estimator fitted to the rows of all meta-training tasks; the base
-        learner models its residuals. "auto" selects among no pooled estimator, a
-        polynomial ridge regression, gradient boosting and the average of these two by
-        the loss on tasks that they were not fitted to.
+        learner models its residuals. "auto" stacks GPs without a pooled estimator, on a
+        polynomial ridge regression and on gradient boosting.
     {of_classes}task_attention : {"auto", True, False}, default="auto"
-        Re-train after dropping uninformative meta-training tasks, if there are any.
-        "auto" does so only if most tasks are informative, and keeps the result only if
-        it has the lower query loss on validation tasks. False weights all tasks
-        equally.
+        Learn without uninformative meta-training tasks, if there are any. "auto" does
+        so only if most validation tasks are informative, and if it lowers the query
+        loss on these. False weights all tasks equally.
     embedding : torch module, class of one, or callable that makes one, default=None
         Maps float32 rows (n_rows, ...), of any shape that the tasks have, to vectors
         (n_rows, n_columns), which replace them in all later steps. A class or a
@@ -86,6 +86,12 @@ ATTRIBUTES = """meta_state_ : MetaState
         Embeddings of the meta-training tasks.
     task_attention_ : ndarray of shape (n_meta_tasks,)
         Weight of each meta-training task in training, with mean 1.
+    base_learners_ : list of str
+        Names of the experts that the base learner is a stack of; of a base learner
+        that is none, its name. Experts with weights below 0.02 in all validation
+        episodes are left out.
+    base_learner_weights_ : ndarray of shape (n_base_learners,)
+        Weights of these in predictions for the task adapted to; they sum to 1.
     task_embedding_ : ndarray of shape (m,)
         Embedding of the task adapted to.
     feature_attention_ : ndarray of shape (n_features,)

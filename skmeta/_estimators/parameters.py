@@ -74,7 +74,7 @@ class Parameters(MetaFitted):
 
     def __init__(
         self,
-        base_learner="gp",
+        base_learner="auto",
         pooled_estimator="auto",
         *,
         task_attention="auto",

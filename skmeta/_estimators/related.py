@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from .._episodes.batch import Rows
-from .._episodes.sampler import prepared
+
 from .._networks.nway.similarity import (
     draw_memory_rows,
     embed_tasks,
@@ -15,6 +15,7 @@ from .._networks.nway.similarity import (
 from .._networks.relations.memory import N_MEMORY_ROWS, TaskMemory, memory_of
 from .._preprocessing.task_mapping import map_features
 from .._training.config import NWAY
+from .._training.initialization import prepared
 from ..tasks import TaskDistribution, check_tasks
 from ..tasks._argument_checks import takes_tasks
 from ..tasks._column_names import check_learned

@@ -89,7 +89,7 @@ class TransformerMetaRegressor(RelatedRegressor):
 
     def __init__(
         self,
-        base_learner="gp",
+        base_learner="auto",
         pooled_estimator="auto",
         *,
         kernel_averaging=False,

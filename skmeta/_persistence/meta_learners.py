@@ -29,7 +29,7 @@ ONLY_META_FIT = ("callbacks", "augmentation")
 FORMER_PARAMETERS = ("compile",)
 """Parameters in earlier files that no longer exist, and that changed no prediction."""
 
-SHOWN = ("task_embedding_", "feature_attention_")
+SHOWN = ("task_embedding_", "feature_attention_", "base_learner_weights_")
 """Attributes of an adaptation that are not computed again when it is read."""
 
 COLUMNS = ("n_features_in_", "feature_names_in_")
@@ -38,7 +38,7 @@ OUTPUT, OUTPUTS = "_sklearn_output_config", ("default", "pandas", "polars")
 
 ATTRIBUTES = {
     *SHOWN, *COLUMNS, OUTPUT, "meta_state_", "base_learner_", "_support",
-    "history_", "task_names_", "task_embeddings_", "task_attention_", "classes_",
+    "history_", "base_learners_", "task_names_", "task_embeddings_", "task_attention_", "classes_",
     "device_", "_state", "_adapted",
 }  # fmt: skip
 """Those that a meta-learner sets; a file has them, or what they are computed from."""
@@ -179,6 +179,8 @@ def _read_state(reader, node, estimator):
     parameters["embedding"] = estimator.embedding
     check_unchanged(estimator, printed(parameters))
     state |= {"problem": _problem(state["targets"]), "parameters": parameters}
+    if not isinstance(state["pooled"], tuple):  # 0.1.0 had at most one
+        state["pooled"] = () if state["pooled"] is None else (state["pooled"],)
     check_fields(MetaState, state)
     seeded = copy.copy(estimator).set_params(random_state=0)  # draws from no generator
     config = seeded._config(state["problem"])
@@ -240,10 +242,15 @@ def _read_adaptation(reader, node, estimator, state):
     if (weight < 0).any():
         raise SavedFileError("its support has weights below zero")
     assert_all_finite(X, allow_nan=True)
-    sizes = [(state.parameters["embed_dim"],), (_n_features(state),)]
+    shown.setdefault("base_learner_weights_", np.ones(1))  # 0.1.0 had one
+    sizes = [
+        (state.parameters["embed_dim"],), (_n_features(state),),
+        (len(state.base_learners),),
+    ]  # fmt: skip
     if [shown[n].shape for n in SHOWN] != sizes:
         raise SavedFileError(f"its {SHOWN} are not of the shapes {sizes}")
     vars(estimator).update({n: shown[n] for n in SHOWN})
+    estimator.base_learners_ = state.base_learners
     model = reader.value(node["model"])
     if model is not None:
         estimator.base_learner_ = model

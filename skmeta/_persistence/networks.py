@@ -10,11 +10,12 @@ import math
 import torch
 
 from .._networks.encoders.embedding import make_embedding
+from .._networks.learners.gp_prior import Expert
 from .._networks.learners.kernel_averaging import KernelAveragingLearner
 from .._networks.learners.network import (
     MetaNetwork,
     make_network,
-    make_unconditioned_gp,
+    make_unconditioned_gps,
 )
 from .._networks.learners.wrapper import LearnerWrapper
 from .._networks.nway.network import NWayNetwork, make_nway_learner
@@ -62,6 +63,8 @@ def write_network(writer, network, name):
     """JSON of a network, whose weights a `Writer` keeps."""
     node = {"around": [], "weights": write_weights(writer, network, name)}
     learner = network.learner
+    if isinstance(network, MetaNetwork):
+        node["experts"] = [list(one) for one in network.core().experts]
     while isinstance(learner, LearnerWrapper):
         if not learner.is_meta_trained:
             node["around"].insert(0, WRAPPERS[type(learner)])
@@ -69,6 +72,7 @@ def write_network(writer, network, name):
             node["memory"] = writer.named(learner.memory._asdict(), f"{name}/memory")
         if isinstance(learner, RelatedLearner):
             node["process"] = PROCESS
+            node["process_experts"] = [list(one) for one in learner.gp.learner.experts]
         learner = learner.base
     if isinstance(network, NWayNetwork):
         node["n_class_features"] = learner.n_base_features
@@ -112,20 +116,41 @@ def current_name(key):
 
 def _shared_network(node, config, state):
     """A network for regression, or for classes that all tasks share."""
-    targets = state["targets"]
-    sizes = len(state["features"].mean), targets, state["pooled"] is not None
-    network = make_network(config, *sizes)
+    targets, n_pooled = state["targets"], len(state["pooled"])
+    n_features, former = len(state["features"].mean), _former_experts(config, n_pooled)
+    experts = _experts(node.get("experts", former), n_pooled)
+    network = make_network(config, n_features, targets, n_pooled, experts)
     learner = network.learner
     for name in node["around"]:
         if name == WRAPPERS[KernelAveragingLearner]:
             learner = KernelAveragingLearner(learner)
             continue
         _check_wrapper(name, RelatedLearner)
-        gp = RandomFeatureGP(make_unconditioned_gp(config, *sizes), seed=0)
+        experts = _experts(node.get("process_experts", former), n_pooled)
+        gp = RandomFeatureGP(
+            make_unconditioned_gps(experts, n_features, targets, n_pooled, seed=0), 0
+        )
         kind = config.architecture.relations or Relations
         parts = gp, kind(network.encoder.embed_dim), NO_MEMORY
         learner = RelatedLearner(learner, *parts, isinstance(targets, ClassCodec))
     return MetaNetwork(network.encoder, learner)
+
+
+def _former_experts(config, n_pooled):
+    """The one expert of files of 0.1.0."""
+    linear = config.base_learner == "linear"
+    return [["linear" if linear else "gp", 0 if n_pooled else None, linear]]
+
+
+def _experts(entries, n_pooled):
+    """A list of `Expert`, from what a file says of each."""
+    experts = [Expert(*entry) for entry in entries]
+    for one in experts:
+        kinds = type(one.name), type(one.linear)
+        pooled = one.pooled is None or one.pooled in range(n_pooled)
+        if kinds != (str, bool) or not pooled:
+            raise SavedFileError(f"it has an expert {tuple(one)}, which cannot be")
+    return experts
 
 
 def _nway_network(node, config, state):
@@ -199,15 +224,17 @@ def _load_weights(reader, names, module, what):
 
     ``names`` of the arrays are by the keys of its ``state_dict``.
     """
-    weights = {}
+    weights, own = {}, module.state_dict()
     for key, name in names.items():
         infinite = key.endswith("dof")  # of Student-t noise that is Gaussian
         weights[key] = torch.from_numpy(reader.take(name, finite=not infinite))
+        if key in own and (1, *weights[key].shape) == own[key].shape:
+            weights[key] = weights[key][None]  # 0.1.0 had no dimension of experts
         if infinite and not weights[key] > 0:
             raise SavedFileError(f"the array {name!r} is not positive")
     found, wanted = (
         {(key, tuple(t.shape), str(t.dtype)) for key, t in some.items()}
-        for some in (weights, module.state_dict())
+        for some in (weights, own)
     )
     if found != wanted:
         raise SavedFileError(

@@ -42,10 +42,15 @@ def _alternatives(annotation):
     return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
 
 
+def _types_in(annotation):
+    """The annotation, and those that it is made of."""
+    return [annotation, *(kind for a in get_args(annotation) for kind in _types_in(a))]
+
+
 def _records_in(annotations):
     """Dataclasses and named tuples in annotations, and in those of their fields."""
     found = set()
-    for kind in (kind for some in annotations for kind in _alternatives(some)):
+    for kind in (kind for some in annotations for kind in _types_in(some)):
         if is_dataclass(kind) or (isinstance(kind, type) and "_fields" in vars(kind)):
             found |= {kind} | _records_in(field_types(kind).values())
     return found
@@ -87,6 +92,9 @@ def check_fields(kind, values):
         if not isinstance(value, accepted):
             wanted = " or ".join(one.__name__ for one in accepted)
             raise SavedFileError(f"{what} is a {type(value).__name__}, not a {wanted}")
+        element, *more = get_args(field_types(kind)[name]) or (object,)
+        if more == [...] and not all(isinstance(one, element) for one in value):
+            raise SavedFileError(f"{what} holds what is not a {element.__name__}")
         if isinstance(value, float) and not math.isfinite(value):
             raise SavedFileError(f"{what} is {value}, not finite")
         if name == "scale" and not np.all(value > 0):

@@ -41,6 +41,10 @@ class Adapted:
         """The task embedding, (embed_dim,)."""
         return self.adaptation.encoding.task[0].cpu().numpy()
 
+    def expert_share(self):
+        """Weight of each expert, (n_experts,)."""
+        return self.learner.expert_share(self.adaptation)[0].double().cpu().numpy()
+
     def relevance(self):
         """How much the prediction depends on each feature, (n_features,)."""
         with self.state.running():

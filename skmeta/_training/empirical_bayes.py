@@ -11,12 +11,10 @@ from scipy.optimize import minimize
 
 from .._episodes.batch import Rows
 from .._networks.learners.gp_prior import no_encoding
-from .._networks.learners.losses import row_losses
-from .best_parameters import BestParameters
 
 N_STEPS = 100
 LINEAR_RATE, LOG_RATE = 0.03, 0.1
-LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
+LINEAR_SPREAD, LOG_SPREAD = 0.1, 0.5
 """Learning rates, and standard deviations of the normal priors, for the parameters of
 the linear part and for the logarithms of the other hyperparameters."""
 
@@ -26,43 +24,29 @@ EPS = 1e-6
 MAX_SPREADS = 5.0
 """Maximum change of a hyperparameter on one task, in prior standard deviations."""
 
-EVAL_EVERY = 25
 
-
-def fit_prior(
-    learner, draw, n_tasks, evaluate=None, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD
-):
+def fit_prior(learner, draw, n_tasks, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD):
     """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
-    Each has a normal prior around its initial value.
+    Each has a normal prior around its initial value. Those of each expert are fitted
+    on their own.
 
     Parameters
     ----------
-    learner : module
-        A Gaussian-process base learner, changed in place. Its other parameters no
-        longer require gradients.
+    learner : GaussianProcessLearner
+        Changed in place. Its other parameters no longer require gradients.
     draw : callable
         ``draw()`` returns rows (`Rows`) and targets of a batch of tasks.
     n_tasks : int
         Number of tasks that batches are drawn from.
-    evaluate : callable, optional
-        ``evaluate()`` returns the loss on validation tasks. The state with the lowest
-        loss, possibly the initial one, is kept.
     n_steps : int
     linear_spread : float
         Standard deviation of the normal priors of the parameters of the linear part.
-
-    Returns
-    -------
-    loss : float
-        The lowest loss of ``evaluate``; infinite without it.
     """
     groups = _hyperparameters(learner, linear_spread)
     parameters = [p for group, _, _ in groups for p in group]
+    first = [p.detach().clone() for p in parameters]
     spreads = [spread for group, _, spread in groups for _ in group]
-    best = BestParameters(parameters)
-    if evaluate is not None:
-        best.update(evaluate())
     rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
     optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
     for step in range(1, n_steps + 1):
@@ -70,17 +54,13 @@ def fit_prior(
             group["lr"] = lr * (1 - 0.9 * step / n_steps)
         rows, y = draw()
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        moved = zip(parameters, best.first, spreads, strict=True)
+        moved = zip(parameters, first, spreads, strict=True)
         penalty = sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in moved)
-        loss = penalty * len(y) / n_tasks - learner.log_evidence(adapted).sum()
+        evidence = learner.expert_evidence(adapted).sum()
+        loss = penalty * len(y) / n_tasks - evidence
         optimizer.zero_grad()
         (loss / rows.weight.sum()).backward()
         optimizer.step()
-        if evaluate is not None and step % EVAL_EVERY == 0:
-            best.update(evaluate())
-    if evaluate is not None:
-        best.restore()
-    return best.loss
 
 
 def fit_prior_to_task(learner, rows, y):
@@ -112,7 +92,7 @@ def fit_prior_to_task(learner, rows, y):
     def loss_and_gradient(step):
         move(step)
         adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        loss = -learner.log_evidence(adapted).sum()
+        loss = -learner.expert_evidence(adapted).sum()
         gradients = torch.autograd.grad(
             loss, parameters, allow_unused=True, materialize_grads=True
         )
@@ -153,23 +133,3 @@ def draw_from_prior(learner, batch, n_tasks, generator):
         y_support=torch.cat([y[:, :n_support], batch.y_support[n_tasks:]]),
         y_query=torch.cat([y[:, n_support:], batch.y_query[n_tasks:]]),
     )
-
-
-@torch.no_grad()
-def unconditioned_loss(learner, batches):
-    """Query loss of an unconditioned learner on validation episodes."""
-    total = n = 0.0
-    for batch in batches:
-        rows = batch.support()
-        adapted = learner.adapt(rows, batch.y_support, no_encoding(learner, rows))
-        prediction = learner.predict(adapted, batch.query())
-        losses = row_losses(prediction, batch.y_query) * batch.weight_query
-        total, n = total + float(losses.sum()), n + float(batch.weight_query.sum())
-    return total / n
-
-
-@torch.no_grad()
-def mean_evidence_loss(learner, rows, y):
-    """Negative log marginal likelihood of tasks, per row."""
-    adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-    return -float(learner.log_evidence(adapted).sum() / rows.weight.sum())

@@ -35,11 +35,15 @@ MIN_WEIGHT = 1e-12
 
 
 class QueryLoss(torch.nn.Module):
-    """Mean negative log likelihood of the query rows of a batch, errors bounded."""
+    """Mean negative log likelihood of the query rows of a batch, errors bounded.
+
+    Of several predictions, a list, it is the sum of theirs.
+    """
 
     def forward(self, prediction, target):
         y, weight = target
-        return self.mean(row_losses(prediction, y, BOUND), weight)
+        each = prediction if isinstance(prediction, list) else [prediction]
+        return sum(self.mean(row_losses(one, y, BOUND), weight) for one in each)
 
     @staticmethod
     def mean(losses, weight):

@@ -1,19 +1,20 @@
 """Meta-training: from tasks to a `MetaState`."""
 
 import copy
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from .._episodes.sampler import log_uniform_sizes, prepared
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import unwrap
 from ..exceptions import NonFiniteLossError
 from ..tasks import TaskDistribution
 from .config import NWAY
 from .empirical_bayes import draw_from_prior
-from .initialization import Initialization, initialize
+from .expert_weights import fit_expert_weights, score_experts, used_experts
+from .initialization import Initialization, initialize, prepared
 from .kernel_shares import fit_kernel_shares
 from .loop import EpisodeBatches, fit_network
 from .nway.training import meta_train_nway
@@ -21,7 +22,7 @@ from .preprocessing import fit_preprocessing
 from .relations import build_memory_and_relations
 from .split import split_tasks
 from .state import MetaState
-from .task_selection import attention_weights, informativeness_scores, task_losses
+from .task_selection import select_tasks
 from .validation import interpolate_to_init, validation_batches, validation_losses
 
 EVAL_EVERY = 4
@@ -69,12 +70,11 @@ def meta_train(tasks, validation_tasks, config, previous=None):
         return meta_train_nway(split, preprocessing, config, previous, rng)
     if config.monitor is not None:
         config.monitor.rows = raw_validation
-    trained = train_network(split, preprocessing, config, previous)
+    init = initialize(split, config, previous)
     attention = np.ones(len(split.memory_tasks))
-    if config.task_attention and trained.failure is None:
-        trained, split, attention = retrain_on_selected(
-            trained, split, preprocessing, config
-        )
+    if config.task_attention and previous is None:
+        init, split, attention = select_tasks(init, split, config)
+    trained = train_network(init, split, preprocessing, config, previous)
     network, names, keys = build_memory_and_relations(trained, split, config, previous)
     state = make_state(
         network,
@@ -108,15 +108,14 @@ def make_state(network, init, preprocessing, config, **learned):
     )
 
 
-def train_network(split, preprocessing, config, previous=None):
-    """Initialize a network, train it, and select how it adapts.
+def train_network(init, split, preprocessing, config, previous=None):
+    """Train a network from its initialization, and select how it adapts.
 
     Returns
     -------
     trained : Trained
     """
     rng = np.random.default_rng(config.seed)
-    init = initialize(split, config, previous)
     network = build_network(init, config, previous)
     batches = EpisodeBatches(
         EpisodeStream(split, init, config.n_query, rng),
@@ -129,14 +128,16 @@ def train_network(split, preprocessing, config, previous=None):
         config.monitor.state_of = lambda network: make_state(
             network.cpu(), init, preprocessing, config
         )
-    failure, untrained = None, copy.deepcopy(network.state_dict())
-    try:
-        history = fit_network(network, batches, validation, config)
-    except NonFiniteLossError as error:
-        failure, history = error, error.history
-    n_val, device = len(init.val_episodes), config.device
-    interpolate_to_init(network, untrained, validation, n_val, device)
-    select_adaptation(network, validation, n_val, device)
+    n_val, device, failure = len(init.val_episodes), config.device, None
+    with conditioned_experts(network):
+        untrained = copy.deepcopy(network.state_dict())
+        try:
+            history = fit_network(network, batches, validation, config)
+        except NonFiniteLossError as error:
+            failure, history = error, error.history
+        interpolate_to_init(network, untrained, validation, n_val, device)
+    select_adaptation(network, validation[::2], n_val, device)
+    select_experts(network, validation, n_val, device)
     if config.kernel_averaging:
         network = fit_kernel_shares(
             network.eval(), init.fitting_episodes, validation[::EVAL_EVERY],
@@ -151,20 +152,33 @@ def build_network(init, config, previous):
         network = copy.deepcopy(previous.network.meta_trained_part())
         return network.float().requires_grad_(True)
     network = make_network(
-        config, len(init.features.mean), init.targets, init.pooled is not None
-    )
-    _share_prior(init.learner, network.learner)
+        config, len(init.features.mean), init.targets, len(init.pooled),
+        init.learner.experts,
+    )  # fmt: skip
+    core, _ = unwrap(network.learner)
+    if core.has_prior:
+        core.copy_shared(init.learner)
     return network
 
 
-def _share_prior(fitted, learner):
-    """Copy the hyperparameters of a fitted learner, if ``learner`` has a prior."""
-    learner, _ = unwrap(learner)
-    if learner.has_prior:
-        mine, theirs = learner.prior.shared_parameters(), fitted.prior
-        with torch.no_grad():
-            for p, q in zip(mine, theirs.shared_parameters(), strict=True):
-                p.copy_(q)
+@contextmanager
+def conditioned_experts(network):
+    """Context in which a network has only the experts that meta-training conditions.
+
+    These are the nonlinear ones, if there are any: mixed models gain nothing from it,
+    and remain as they are fitted to all tasks.
+    """
+    core = network.core()
+    chosen = [e for e, one in enumerate(core.experts) if not one.linear]
+    if len(chosen) in (0, len(core.experts)):
+        yield
+        return
+    conditioned = core.select(chosen)
+    network.replace_core(conditioned)
+    yield
+    core.to(next(conditioned.parameters()).device)
+    core.copy_experts(conditioned, chosen)
+    network.replace_core(core)
 
 
 class EpisodeStream:
@@ -231,69 +245,11 @@ def select_adaptation(network, validation, n_tasks, device):
     learner.set_adaptation(*selected)
 
 
-def retrain_on_selected(trained, split, preprocessing, config):
-    """Train again after dropping uninformative tasks, if there are any.
-
-    Tasks are weighted by the probability that their targets depend on their features.
-    With ``task_attention="auto"`` this is tried only if most tasks are informative,
-    since otherwise new tasks will be uninformative as well, and the result is kept only
-    if its query loss on validation tasks is lower by two standard errors.
-
-    Returns
-    -------
-    trained : Trained
-        The result that is kept.
-    split : MetaSplit
-        The tasks that it was trained on.
-    attention : ndarray of shape (n_tasks,)
-        Weight of each of ``memory_tasks``, with mean 1; all ones if the first training
-        is kept.
-    """
-    kept = trained, split, np.ones(len(split.memory_tasks))
-    if not split.in_memory:
-        return kept
-    rng, largest = np.random.default_rng(config.seed), config.n_support[1]
-    scores = [
-        informativeness_scores(
-            trained.network.meta_trained_part(), episodes, largest, config.n_query, rng
-        )
-        for episodes in (trained.init.fitting_episodes, trained.init.val_episodes)
-    ]
-    weights = attention_weights(np.concatenate(scores))
-    train_weights, val_weights = np.split(weights, [len(scores[0])])
-    if weights.min() >= 0.5 or (train_weights >= 0.5).sum() < 2:
-        return kept
-    automatic = config.task_attention == "auto"
-    if val_weights.max() < 0.5 or (automatic and weights.mean() < 0.5):
-        return kept
-    selected = split.weighted(train_weights, val_weights)
-    again = train_network(selected, preprocessing, config)
-    if automatic:
-        first, second = (
-            _validation_task_losses(one, selected.val_tasks, config)
-            for one in (trained, again)
-        )
-        gain = first - second
-        if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-            return kept
-    attention = np.empty(len(split.memory_tasks))
-    attention[split.fitting_index] = train_weights
-    inside = split.val_index >= 0
-    attention[split.val_index[inside]] = val_weights[inside]
-    return again, selected, attention / attention.mean()
-
-
-def _validation_task_losses(trained, tasks, config):
-    """Query loss of each task, over the same episodes for every network."""
-    episodes, rng = prepared(tasks, trained.init), np.random.default_rng(0)
-    index = np.arange(len(tasks))
-    largest = config.n_support[1]
-    sizes = log_uniform_sizes(0, largest, np.linspace(0, 1, 8, endpoint=False))
-    losses = [
-        task_losses(
-            trained.network.meta_trained_part(),
-            episodes.draw(index, size, config.n_query, rng),
-        )
-        for size in sizes
-    ]
-    return np.mean(losses, axis=0) + np.log(trained.init.targets.unit)
+def select_experts(network, validation, n_tasks, device):
+    """Fit the weights of the experts to validation episodes, and drop unused ones."""
+    core = network.core()
+    if not core.has_prior or core.expert_weights is None:
+        return
+    scores = score_experts(core, network.encode, [b.to(device) for b in validation])
+    fit_expert_weights(core, scores, n_tasks)
+    network.replace_core(core.select(used_experts(core, scores)))

@@ -7,7 +7,7 @@ the meta-training tasks; and the mixture weights, on episodes of validation task
 import numpy as np
 import torch
 
-from .._episodes.sampler import log_uniform_sizes, prepared
+from .._episodes.sampler import log_uniform_sizes
 from .._networks.learners.network import MetaNetwork
 from .._networks.relations.memory import (
     MEMORY_CHUNK,
@@ -18,6 +18,7 @@ from .._networks.relations.memory import (
 from .._networks.relations.relations import RelatedLearner, Relations
 from .._utils.random import seeded
 from .config import REGRESSION
+from .initialization import prepared
 from .mixture_weights import adapt_episodes, fit_weights_of
 from .similarity import fit_similarity
 

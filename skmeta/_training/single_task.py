@@ -47,12 +47,12 @@ def train_on_single_task(X, y, weight, classes, config):
     else:
         targets = ClassCodec(classes)
     n_columns = len(features.mean)
-    network = make_network(config, n_columns, targets, has_pooled=False)
+    network = make_network(config, n_columns, targets)
     network.double()  # float64 is cheap for one task
     learner = network.learner
     learner.set_adaptation(*learner.single_task_setting)
     state = MetaState(
-        config.problem, network, config.structure, features, targets, None, missing,
+        config.problem, network, config.structure, features, targets, (), missing,
         embedding, row_shape,
     )  # fmt: skip
     if classes is not None and network.core().has_prior:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from .._classical.pooled import PooledPredictor
+from .._classical.pooled import PooledPredictor, pooled_outputs
 from .._episodes.batch import Rows
+from .._networks.learners.factory import base_learner_name
 from .._networks.learners.sklearn_estimator import train_estimator
 from .._preprocessing.column_reduction import ReducedScaler
 from .._preprocessing.missing_values import MissingValues
@@ -37,7 +38,7 @@ class MetaState:
     features : FeatureScaler or ReducedScaler
     targets : TargetScaler, ClassCodec or None
         None if labels are task-specific.
-    pooled : PooledPredictor or None
+    pooled : tuple of PooledPredictor
     missing : MissingValues
         Replaces missing values.
     embedding : Embedding or None
@@ -63,7 +64,7 @@ class MetaState:
     parameters: dict[str, Any]
     features: FeatureScaler | ReducedScaler
     targets: TargetScaler | ClassCodec | None
-    pooled: PooledPredictor | None
+    pooled: tuple[PooledPredictor, ...]
     missing: MissingValues = field(repr=False)
     embedding: torch.nn.Module | None = field(default=None, repr=False)
     row_shape: tuple = ()
@@ -94,6 +95,14 @@ class MetaState:
             if array is not None:
                 array.flags.writeable = False
         vars(self)["_on_devices"] = {}
+
+    @property
+    def base_learners(self):
+        """Names of the experts of the base learner, or of the base learner itself."""
+        experts = () if self.problem == NWAY else self.network.core().experts
+        if experts:
+            return [one.name for one in experts]
+        return [base_learner_name(self.parameters["base_learner"])]
 
     def having(self, **changes):
         """A copy with other values of some fields, without freezing it again."""
@@ -221,11 +230,11 @@ class MetaState:
     def embedded_rows(self, X, weight=None):
         """`Rows` of the columns ``X`` (n_rows, n_columns) of one task."""
         x = self.features.transform(X, np.float64)
-        if self.pooled is None or len(X) == 0:
+        if self.pooled:
+            offset = self.targets.transform_offset(pooled_outputs(self.pooled, X))
+        else:
             n_outputs = 0 if self.targets is None else self.targets.n_outputs
             offset = np.zeros((len(X), n_outputs))
-        else:
-            offset = self.targets.transform_offset(self.pooled.predict(X))
         weight = np.ones(len(X)) if weight is None else np.asarray(weight)
         return Rows(*(self._tensor(a[None]) for a in (x, offset, weight)))
 

@@ -20,7 +20,7 @@ from .._episodes.batch import Rows
 from .._episodes.sampler import Episodes
 from .._networks.learners import gp_classification, gp_regression
 from .._networks.learners.factory import make_base_learner
-from .._networks.learners.gp_prior import no_encoding
+from .._networks.learners.gp_prior import Expert, no_encoding
 from .._networks.learners.laplace import Posterior
 from .._training.empirical_bayes import fit_prior
 
@@ -56,10 +56,10 @@ class SharedKernel:
     @classmethod
     def of(cls, prior):
         """The covariance function of a `GaussianProcessPrior`."""
-        constant, *linear = prior.factor.detach().diagonal().double() ** 2
+        constant, *linear = prior.factor[0].detach().diagonal().double() ** 2
         smooth, noise, length_scale = (
-            p.detach().double().exp()
-            for p in (prior.signal[0], prior.noise[0], prior.length_scale)
+            p[0].detach().double().exp()
+            for p in (prior.signal[:, 0], prior.noise[:, 0], prior.length_scale)
         )
         linear = torch.stack(linear) if linear else length_scale[:0]
         return cls(constant, smooth, noise, linear, length_scale)
@@ -70,7 +70,7 @@ class SharedKernel:
         learner = _make_learner(len(self.linear), n_classes).double()
         prior = learner.prior
         variances = torch.cat([self.constant[None], self.linear])
-        prior.factor.copy_(variances.sqrt().diag())
+        prior.factor.copy_(variances.sqrt().diag()[None])
         prior.signal.fill_(self.smooth.log())
         prior.noise.fill_(self.noise.log())
         prior.length_scale.copy_(self.length_scale.log())
@@ -124,6 +124,7 @@ class GaussianProcessPosterior:
         adapted = gp_regression.AdaptedGP(
             *_seen(learner, support), support.weight, noise=None,
             factor=self.cholesky[None], residual=y[None], alpha=self.weights[None],
+            log_share=y.new_zeros(1, 1),
         )  # fmt: skip
         mean, variance = learner.predict(adapted, _rows(X))
         return self.scale * mean[0].numpy(), self.scale**2 * variance[0].numpy()
@@ -175,9 +176,10 @@ class LatentPosterior:
     def predict(self, X, mean):
         """Logits (n_rows, n_classes) of the averaged class probabilities at rows."""
         learner, query = self.kernel.learner(mean.shape[1]), _rows(X, mean)
-        support = Rows(self.X, query.offset.new_zeros(1), self.weight)
+        offset = query.offset.new_zeros(*self.weight.shape, mean.shape[1])
+        support, none = Rows(self.X, offset, self.weight), query.offset.new_zeros(1, 1)
         adapted = gp_classification.AdaptedLatentGP(
-            *_seen(learner, support), self.weight, self.posterior
+            *_seen(learner, support), self.weight, self.posterior, none, none
         )
         return learner.predict(adapted, query).logits[0].numpy()
 
@@ -205,7 +207,7 @@ def fit_shared_gp(tasks, scaler, targets, offset, n_classes=None, random_state=N
     episodes = Episodes(tasks, scaler, targets, offset)
     learner = _make_learner(len(scaler.mean), n_classes)
     prior = learner.prior
-    prior.factor.register_hook(lambda gradient: gradient.diagonal().diag())
+    prior.factor.register_hook(lambda gradient: gradient[0].diagonal().diag()[None])
     for p in prior.coefficients.parameters():
         p.register_hook(torch.zeros_like)
 
@@ -219,8 +221,9 @@ def fit_shared_gp(tasks, scaler, targets, offset, n_classes=None, random_state=N
 
 def _make_learner(n_features, n_classes=None):
     learner = make_base_learner(
-        "gp", classification=n_classes is not None, seed=0, n_features=n_features,
-        n_offset=0, n_outputs=n_classes or 1, embed_dim=1, column_dim=1,
+        [Expert()], classification=n_classes is not None, seed=0,
+        n_features=n_features, n_pooled=0, n_outputs=n_classes or 1, embed_dim=1,
+        column_dim=1,
     )  # fmt: skip
     with torch.no_grad():
         learner.prior.basis.fill_(NO_FEATURES)
@@ -240,4 +243,5 @@ def _seen(learner, rows):
     """Encoding, hyperparameters and design of rows, as an adaptation has them."""
     encoding = no_encoding(learner, rows)
     theta = learner.prior.hyperparameters(encoding)
+    rows = learner.prior.expand(rows)
     return encoding, theta, learner.prior.design(rows, encoding, theta)

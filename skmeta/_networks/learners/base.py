@@ -5,6 +5,7 @@ A base learner is a torch module over a batch of B tasks, conditioned on their e
 of all methods for query rows.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -32,6 +33,8 @@ class BaseLearner(nn.Module):
         Whether `KernelAveragingLearner` can wrap it.
     n_base_features : int
         Number of `features` of a row.
+    experts : tuple of Expert
+        What its experts are, if it has a Gaussian-process prior.
     memory : TaskMemory or None
         The memory, if the learner relates tasks to those in memory.
     """
@@ -43,6 +46,7 @@ class BaseLearner(nn.Module):
     supports_kernel_averaging = False
     n_base_features = 0
     memory = None
+    experts = ()
 
     def set_adaptation(self):
         """Set how the support trains the learner, a row of ``adaptation_grid``."""
@@ -71,6 +75,10 @@ class BaseLearner(nn.Module):
         """`Gaussian` or `Categorical` prediction of the query rows."""
         raise NotImplementedError
 
+    def training_predictions(self, adapted, query):
+        """Predictions in meta-training, a list; the loss is the sum of their losses."""
+        return [self.predict(adapted, query)]
+
     def components(self, adapted, query, joint=False):
         """Predictive distribution of query rows, a list of `Components`.
 
@@ -91,6 +99,10 @@ class BaseLearner(nn.Module):
         """How much the prediction depends on each column, (B, n_columns)."""
         raise NotImplementedError
 
+    def expert_share(self, adapted):
+        """Weights (B, E) of the experts in the prediction."""
+        return torch.ones(len(adapted.encoding.task), 1)
+
     def row_weight(self, adapted, support):
         """Weights (B, S) that the support rows had in the adaptation."""
         return support.weight
@@ -105,11 +117,12 @@ class BaseLearner(nn.Module):
 
 
 def residual_targets(rows, y):
-    """Targets (B, N, 1) minus the offset, 0 for padding."""
-    return ((y - rows.offset[..., 0]) * (rows.weight > 0))[..., None]
+    """Targets (B, N, 1) minus the mean of the pooled predictions, 0 for padding."""
+    return ((y - rows.offset.mean(-1)) * (rows.weight > 0))[..., None]
 
 
-def residual_labels(rows, y):
+def residual_labels(rows, y, n_classes):
     """One-hot labels (B, N, n_classes) minus pooled probabilities, 0 for padding."""
-    one_hot = F.one_hot(y, rows.offset.shape[-1]).to(rows.offset)
-    return (one_hot - rows.offset.softmax(-1)) * (rows.weight > 0)[..., None]
+    one_hot = F.one_hot(y, n_classes).to(rows.offset)
+    pooled = rows.offset.unflatten(-1, (-1, n_classes)).mean(-2).softmax(-1)
+    return (one_hot - pooled) * (rows.weight > 0)[..., None]

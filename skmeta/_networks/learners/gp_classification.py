@@ -13,13 +13,15 @@ from .predictive import Categorical
 
 
 class AdaptedLatentGP(NamedTuple):
-    """Latent GPs conditioned on the support of each task."""
+    """E times the latent GPs of B tasks, conditioned on their supports."""
 
-    encoding: TaskEncoding
+    encoding: TaskEncoding  # of B tasks
     theta: Hyperparameters
     design: Design
-    weight: torch.Tensor  # (B, S)
+    weight: torch.Tensor  # (E * B, S)
     posterior: Posterior
+    evidence: torch.Tensor  # (B, E) of the experts
+    log_share: torch.Tensor  # (B, E) log weights of the experts
 
 
 class GaussianProcessClassification(GaussianProcessLearner):
@@ -36,10 +38,11 @@ class GaussianProcessClassification(GaussianProcessLearner):
 
     def targets(self, rows, y):
         """Inputs of the task encoder: labels minus pooled probabilities."""
-        return residual_labels(rows, y)
+        return residual_labels(rows, y, self.prior.n_outputs)
 
     def adapt(self, support, y, encoding):
         """Condition on the support, with labels ``y`` (B, S) of int."""
+        support, y = self.prior.expand(support), y.repeat(self.prior.n_experts, 1)
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(support, encoding, theta)
         weight = support.weight.double()
@@ -47,25 +50,42 @@ class GaussianProcessClassification(GaussianProcessLearner):
         K = self.prior.kernel(design, design, theta)
         K = K * present[:, :, None] * present[:, None, :]
         posterior = laplace(K, design.mean, y, weight)
-        return AdaptedLatentGP(encoding, theta, design, weight, posterior)
+        evidence = self._by_expert(posterior.log_evidence)
+        share = self._log_share(weight, evidence)
+        return AdaptedLatentGP(
+            encoding, theta, design, weight, posterior, evidence, share
+        )
 
     def predict(self, adapted, query):
         """Logits of the classes at the query rows, (B, Q, n_classes)."""
+        logits = self.expert_predictions(adapted, query)
+        if self.prior.n_experts == 1:
+            return Categorical(logits[:, 0])
+        log_p = logits.log_softmax(-1) + adapted.log_share[..., None, None]
+        return Categorical(log_p.logsumexp(1))
+
+    def training_predictions(self, adapted, query):
+        """`Categorical` prediction of each expert, a list."""
+        return [*map(Categorical, self.expert_predictions(adapted, query).unbind(1))]
+
+    def expert_predictions(self, adapted, query):
+        """Logits (B, E, Q, n_classes) of each expert."""
         design = self._design(adapted, query)
         k = self._cross_covariance(adapted, design)
         variance = self.prior.variance(design, adapted.theta)
         logits = predict_logits(adapted.posterior, k, variance, design.mean)
-        return Categorical(logits)
+        return self._by_expert(logits)
 
     def support_weights(self, adapted, query):
         """Absolute weights of the support in the linearised posterior, (B, Q, S)."""
         k = self._cross_covariance(adapted, self._design(adapted, query))
         k = k.transpose(1, 2)[:, None]
-        return (adapted.posterior.precision @ k).abs().sum(1).transpose(1, 2)
+        weights = (adapted.posterior.precision @ k).abs().sum(1).transpose(1, 2)
+        return self._averaged(weights, adapted)
 
-    def log_evidence(self, adapted):
-        """Approximate log marginal likelihood of each task's support, (B,)."""
-        return adapted.posterior.log_evidence
+    def expert_evidence(self, adapted):
+        """Approximate log marginal likelihood under each expert, (B, E)."""
+        return adapted.evidence
 
     def sample(self, rows, encoding, generator):
         """Draw labels (B, N) of ``rows`` from the prior."""

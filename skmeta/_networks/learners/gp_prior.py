@@ -12,6 +12,7 @@ task, zero before meta-training, shifts its logarithm. The encoding also modulat
 ``phi`` and ``mean``, a small network. Feature attention is over the columns of ``x``.
 """
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..._episodes.batch import Rows
 from ..._utils.random import Dropout
 from ..encoders.task_encoder import TaskEncoding, bounded
 
@@ -62,56 +64,111 @@ class RBFDropout(Dropout):
         return log_variance.masked_fill(kept == 0, LEFT_OUT)
 
 
-class GaussianProcessPrior(nn.Module):
-    """Mean and kernel of each task, from its encoding."""
+class Expert(NamedTuple):
+    """What one expert of a stack of Gaussian processes is.
 
-    def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
-                 n_hidden=32, n_basis=16, linear_only=False):  # fmt: skip
+    ``name`` as users see it; ``pooled`` the index of the pooled estimator whose
+    prediction is its offset, or None; ``linear`` whether only the linear part of the
+    kernel is used, so that it is a mixed model.
+    """
+
+    name: str = "gp"
+    pooled: int | None = None
+    linear: bool = False
+
+
+class ExpertLinear(nn.Module):
+    """A linear layer for each of E experts.
+
+    Parameters
+    ----------
+    n_experts, n_inputs, n_outputs : int
+    bias, zero : bool
+        ``zero`` initialises it at zero.
+    """
+
+    def __init__(self, n_experts, n_inputs, n_outputs, bias=True, zero=False):
         super().__init__()
-        n = n_features + n_offset
-        self.linear_only, self.uses_offset = linear_only, n_offset > 0
-        self.factor = nn.Parameter(torch.diag(torch.full((1 + n,), 0.02).sqrt()))
-        with torch.no_grad():
-            self.factor[0, 0] = 0.2**0.5
-        self.signal = nn.Parameter(torch.tensor([math.log(0.2)]))
-        self.length_scale = nn.Parameter(
-            torch.full((n,), math.log(1.5 * max(1, n) ** 0.5))
-        )
-        self.noise = nn.Parameter(torch.tensor([math.log(0.5)]))
-        self.basis = nn.Parameter(torch.tensor([-4.0]))
-        self.rbf_dropout = nn.Identity()
-        self.coefficients = nn.Linear(n, n_outputs)
-        self.shift = nn.Linear(embed_dim, 4 + 2 * n)
-        self.column_shift = nn.Linear(column_dim, 2, bias=False)
-        self.hidden1 = nn.Linear(n, n_hidden)
-        self.hidden2 = nn.Linear(n_hidden, n_hidden)
-        self.modulation = nn.Linear(embed_dim, 4 * n_hidden)
-        self.to_basis = nn.Linear(n_hidden, n_basis)
-        self.to_mean = nn.Linear(n_hidden, n_outputs)
-        for layer in (
-            self.coefficients,
-            self.shift,
-            self.column_shift,
-            self.modulation,
-            self.to_mean,
-        ):
-            for parameter in layer.parameters():
+        layers = [nn.Linear(n_inputs, n_outputs, bias=bias) for _ in range(n_experts)]
+        self.weight = nn.Parameter(torch.stack([one.weight for one in layers]).detach())
+        self.bias = None
+        if bias:
+            self.bias = nn.Parameter(torch.stack([one.bias for one in layers]).detach())
+        if zero:
+            for parameter in self.parameters():
                 nn.init.zeros_(parameter)
+
+    def forward(self, x):
+        """Outputs (E * B, ..., n_outputs) of inputs (E * B, ..., n_inputs)."""
+        flat = x.reshape(len(self.weight), -1, x.shape[-1])
+        if self.bias is None:
+            out = flat @ self.weight.mT
+        else:
+            out = torch.baddbmm(self.bias[:, None], flat, self.weight.mT)
+        return out.view(*x.shape[:-1], out.shape[-1])
+
+
+class GaussianProcessPrior(nn.Module):
+    """Mean and kernel of each task under each of E experts, from its encoding.
+
+    The experts are a dimension of the batch: of B tasks, all methods but
+    `hyperparameters` and `expand` take and return tensors of E * B, the tasks of the
+    first expert first.
+
+    Parameters
+    ----------
+    n_features : int
+    n_pooled : int
+        Number of pooled estimators.
+    n_outputs : int
+    embed_dim, column_dim : int
+        Sizes of the encoding of a task.
+    experts : sequence of Expert
+    """
+
+    def __init__(self, n_features, n_pooled, n_outputs, embed_dim, column_dim,
+                 experts=(Expert(),), n_hidden=32, n_basis=16):  # fmt: skip
+        super().__init__()
+        self.experts, self.n_outputs = tuple(experts), n_outputs
+        self.linear_only = all(one.linear for one in experts)
+        self.uses_offset = n_pooled > 0
+        E, n = len(experts), n_features + n_outputs * self.uses_offset
+        factor = torch.diag(torch.tensor([0.2] + [0.02] * n).sqrt())
+        self.factor = nn.Parameter(factor.repeat(E, 1, 1))
+        self.signal = nn.Parameter(torch.full((E, 1), math.log(0.2)))
+        length_scale = math.log(1.5 * max(1, n) ** 0.5)
+        self.length_scale = nn.Parameter(torch.full((E, n), length_scale))
+        self.noise = nn.Parameter(torch.full((E, 1), math.log(0.5)))
+        self.basis = nn.Parameter(torch.full((E, 1), -4.0))
+        self.rbf_dropout = nn.Identity()
+        self.coefficients = ExpertLinear(E, n, n_outputs, zero=True)
+        self.shift = ExpertLinear(E, embed_dim, 4 + 2 * n, zero=True)
+        self.column_shift = ExpertLinear(E, column_dim, 2, bias=False, zero=True)
+        self.hidden1 = ExpertLinear(E, n, n_hidden)
+        self.hidden2 = ExpertLinear(E, n_hidden, n_hidden)
+        self.modulation = ExpertLinear(E, embed_dim, 4 * n_hidden, zero=True)
+        self.to_basis = ExpertLinear(E, n_hidden, n_basis)
+        self.to_mean = ExpertLinear(E, n_hidden, n_outputs, zero=True)
+
+    @property
+    def n_experts(self):
+        """Number of experts."""
+        return len(self.experts)
 
     @property
     def encoding_sizes(self):
         """Sizes of the task and column embeddings that condition it."""
-        return self.shift.in_features, self.column_shift.in_features
+        return self.shift.weight.shape[2], self.column_shift.weight.shape[2]
 
     @property
     def n_linear(self):
         """Number of features of the linear part of a `Design`; they come first."""
-        return self.factor.shape[0]
+        return self.factor.shape[1]
 
     @property
     def n_base_features(self):
         """Number of features of a `Design`."""
-        n_basis = 0 if self.linear_only else self.to_basis.out_features
+        n_basis = 0 if self.linear_only else self.to_basis.weight.shape[1]
         return self.n_linear + n_basis
 
     def linear_parameters(self):
@@ -126,19 +183,52 @@ class GaussianProcessPrior(nn.Module):
         """Parameters that all tasks share: hyperparameters and the linear mean."""
         return self.linear_parameters() + self.log_parameters()
 
+    def select(self, chosen):
+        """A copy with some of the experts, given by their indices."""
+        copied = copy.deepcopy(self)
+        copied.experts = tuple(self.experts[e] for e in chosen)
+        copied.linear_only = all(one.linear for one in copied.experts)
+        for parameter in copied.parameters():
+            parameter.data = parameter.data[list(chosen)]
+        return copied
+
+    def expand(self, rows):
+        """`Rows` of E * B tasks, each with the offset of its expert.
+
+        Parameters
+        ----------
+        rows : Rows of B tasks
+            With the offsets of all pooled estimators, (B, N, n_pooled * n_outputs).
+        """
+        E, parts = self.n_experts, rows.offset.unflatten(2, (-1, self.n_outputs))
+        none = torch.zeros_like(parts[:, :, 0])
+        offset = torch.cat(
+            [
+                none if one.pooled is None else parts[:, :, one.pooled]
+                for one in self.experts
+            ]
+        )
+        return Rows(rows.x.repeat(E, 1, 1), offset, rows.weight.repeat(E, 1))
+
     def hyperparameters(self, encoding):
-        """`Hyperparameters` of each task, from its encoding."""
-        shift = self.shift(encoding.task)
+        """`Hyperparameters` of E * B tasks, from the encodings of B tasks."""
+        E, B = self.n_experts, len(encoding.task)
+        shift = self.shift(encoding.task.repeat(E, 1))
         scalars, columns = shift[:, :4], shift[:, 4:].unflatten(1, (2, -1))
-        own = self.column_shift(encoding.columns).transpose(1, 2)
+        own = self.column_shift(encoding.columns.repeat(E, 1, 1)).transpose(1, 2)
         columns = columns + F.pad(own, (0, columns.shape[2] - own.shape[2]))
-        linear = torch.cat([scalars[:, :1], columns[:, 0]], 1)
+        signal, length_scale, basis, noise = (
+            p.repeat_interleave(B, 0)
+            for p in (self.signal, self.length_scale, self.basis, self.noise)
+        )
+        signal = self.rbf_dropout(signal + scalars[:, 1:2])
+        basis = basis + scalars[:, 2:3]
         return Hyperparameters(
-            linear,
-            self.rbf_dropout(self.signal + scalars[:, 1:2]),
-            self.length_scale + columns[:, 1],
-            self.basis + scalars[:, 2:3],
-            (self.noise + scalars[:, 3:4]).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE),
+            torch.cat([scalars[:, :1], columns[:, 0]], 1),
+            self._unless_linear(signal, LEFT_OUT),
+            length_scale + columns[:, 1],
+            self._unless_linear(basis, LEFT_OUT),
+            (noise + scalars[:, 3:4]).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE),
             -columns[:, 1],
         )
 
@@ -147,19 +237,20 @@ class GaussianProcessPrior(nn.Module):
 
         Returns
         -------
-        basis : tensor of shape (n_tasks, n_rows, n_basis)
+        basis : tensor of shape (E * B, n_rows, n_basis)
             ``phi``, before scaling by its variance; no columns in a linear model.
-        mean : tensor of shape (n_tasks, n_rows, n_outputs)
+        mean : tensor of shape (E * B, n_rows, n_outputs)
         """
         u = self.columns(rows)
         mean = rows.offset + self.coefficients(u)
         if self.linear_only:
             return u[..., :0], mean
         u = self.columns(rows._replace(x=bounded(rows.x)))
-        a1, b1, a2, b2 = self.modulation(encoding.task)[:, None].chunk(4, -1)
+        modulation = self.modulation(encoding.task.repeat(self.n_experts, 1))
+        a1, b1, a2, b2 = modulation[:, None].chunk(4, -1)
         h = F.gelu(self.hidden1(u * theta.gate.exp()[:, None]) * (1 + a1) + b1)
         h = F.gelu(self.hidden2(h) * (1 + a2) + b2)
-        return self.to_basis(h), mean + self.to_mean(h)
+        return self.to_basis(h), mean + self._unless_linear(self.to_mean(h), 0.0)
 
     def design(self, rows, encoding, theta, network=None):
         """`Design` of rows; ``network`` is the output of `network`, if known."""
@@ -169,13 +260,26 @@ class GaussianProcessPrior(nn.Module):
         u = self.columns(rows)
         z = F.pad(u, (1, 0), value=1.0) * (0.5 * theta.linear).exp()[:, None]
         basis = basis * (0.5 * theta.basis).exp()[:, None]
-        features = torch.cat([z @ self.factor, basis], -1)
+        features = torch.cat([self._times(z, self.factor), basis], -1)
         columns = u * (-theta.length_scale).exp()[:, None]
         return Design(*(t.double() for t in (columns, z, features, mean)))
 
     def columns(self, rows):
-        """Input columns, (n_tasks, n_rows, n_columns)."""
+        """Input columns, (E * B, n_rows, n_columns)."""
         return torch.cat([rows.x, rows.offset], -1) if self.uses_offset else rows.x
+
+    def _times(self, rows, matrices):
+        """Product of rows (E * B, N, n) and the matrix (E, n, m) of each expert."""
+        flat = rows.reshape(self.n_experts, -1, rows.shape[2]) @ matrices
+        return flat.view(*rows.shape[:2], -1)
+
+    def _unless_linear(self, values, otherwise):
+        """``values`` (E * B, ...) of nonlinear experts, another value for linear."""
+        if self.linear_only or not any(one.linear for one in self.experts):
+            return values
+        linear = torch.tensor([one.linear for one in self.experts])
+        linear = linear.to(values.device).repeat_interleave(len(values) // len(linear))
+        return values.masked_fill(linear.view(-1, *[1] * (values.ndim - 1)), otherwise)
 
     def kernel(self, a, b, theta):
         """Covariance of two designs, (n_tasks, n_a, n_b)."""
@@ -202,8 +306,8 @@ class GaussianProcessPrior(nn.Module):
         n_rows).
         """
         z = design.linear
-        covariance = (self.factor @ self.factor.T).double()
-        outer = torch.einsum("bsj,btj->bjst", z, z @ covariance)
+        covariance = (self.factor @ self.factor.mT).double()
+        outer = torch.einsum("bsj,btj->bjst", z, self._times(z, covariance))
         linear = 0.5 * (outer + outer.transpose(2, 3))
         if self.linear_only:
             idle = linear.new_zeros(1).expand(
@@ -219,12 +323,14 @@ class GaussianProcessPrior(nn.Module):
         return torch.cat([linear, rbf, scales, basis], 1)
 
     def relevance(self, theta):
-        """Dependence of each task's function on each column, (n_tasks, n_columns).
+        """Dependence of each task's function on each column, (E * B, n_columns).
 
         The expected squared slope along a (standardised) column of the linear and RBF
         parts.
         """
-        slopes = (self.factor**2).sum(1)[1:] * theta.linear[:, 1:].exp()
+        n_tasks = len(theta.linear) // self.n_experts
+        slopes = (self.factor**2).sum(2)[:, 1:].repeat_interleave(n_tasks, 0)
+        slopes = slopes * theta.linear[:, 1:].exp()
         if self.linear_only:
             return slopes
         return slopes + (theta.signal - 2 * theta.length_scale).exp()

@@ -10,7 +10,7 @@ from .base import residual_targets
 from .gp_algebra import log_density, masked_covariance, representatives
 from .gp_learner import GaussianProcessLearner
 from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE, Design, Hyperparameters
-from .predictive import Components, Gaussian
+from .predictive import Components, Gaussian, mixture_moments
 from .robust_noise import student_t_weight
 
 N_TRAINING_STEPS = 4
@@ -22,20 +22,22 @@ conditioned on all rows."""
 
 
 class AdaptedGP(NamedTuple):
-    """A GP conditioned on the support of each task."""
+    """E GPs conditioned on the support of each of B tasks."""
 
-    encoding: TaskEncoding
+    encoding: TaskEncoding  # of B tasks
     theta: Hyperparameters
     design: Design
-    weight: torch.Tensor  # (B, S)
-    noise: torch.Tensor  # (B, 1) variance, jitter included
-    factor: torch.Tensor  # (B, S, S) Cholesky factor of the targets' covariance
-    residual: torch.Tensor  # (B, S) targets minus their prior mean
-    alpha: torch.Tensor  # (B, S) inverse covariance times residual
+    weight: torch.Tensor  # (E * B, S)
+    noise: torch.Tensor  # (E * B, 1) variance, jitter included
+    factor: torch.Tensor  # (E * B, S, S) Cholesky factor of the targets' covariance
+    residual: torch.Tensor  # (E * B, S) targets minus their prior mean
+    alpha: torch.Tensor  # (E * B, S) inverse covariance times residual
+    evidence: torch.Tensor | None = None  # (B, E) before training on the support
+    log_share: torch.Tensor | None = None  # (B, E) log weights of the experts
 
 
 class GaussianProcessRegression(GaussianProcessLearner):
-    """Posterior of a task's GP given its support.
+    """Posterior of a task's GPs given its support.
 
     Parameters
     ----------
@@ -88,6 +90,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         -------
         adapted : AdaptedGP
         """
+        support, y = self.prior.expand(support), y.repeat(self.prior.n_experts, 1)
         theta = self.prior.hyperparameters(encoding)
         network = self.prior.network(support, encoding, theta)
         if not self.training and self.dof.isfinite():
@@ -97,11 +100,16 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
             weight = student_t_weight(condition, support, self.dof)
             support = support._replace(weight=weight)
+        adapted = self._condition(support, y, encoding, theta, network)
+        evidence = self.expert_evidence(adapted)
         if not self.training and self.hyperprior_sd > 0:
-            theta = self._train(support, y, encoding, theta)
-        return self._condition(support, y, encoding, theta, network)
+            theta = self._train(support, y, adapted)
+            adapted = self._condition(support, y, encoding, theta, network)
+        share = self._log_share(support.weight, evidence)
+        return adapted._replace(evidence=evidence, log_share=share)
 
     def _condition(self, support, y, encoding, theta, network=None):
+        """Condition E * B tasks, whose rows are `expand`ed, on their supports."""
         design = self.prior.design(support, encoding, theta, network)
         weight = support.weight.double()
         K = self.prior.kernel(design, design, theta)
@@ -115,9 +123,17 @@ class GaussianProcessRegression(GaussianProcessLearner):
         )
 
     def predict(self, adapted, query):
-        """Posterior of the query rows' targets."""
-        _, mean, variance = self._posterior(adapted, query)
-        return Gaussian(mean, variance)
+        """Posterior of the query rows' targets: mean and variance of the mixture."""
+        means, variances = self.expert_predictions(adapted, query)
+        if self.prior.n_experts == 1:
+            return Gaussian(means[:, 0], variances[:, 0])
+        return mixture_moments(adapted.log_share, means, variances)
+
+    def training_predictions(self, adapted, query):
+        """`Gaussian` prediction of each expert, a list."""
+        means, variances = self.expert_predictions(adapted, query)
+        pairs = zip(means.unbind(1), variances.unbind(1), strict=True)
+        return [Gaussian(*pair) for pair in pairs]
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
@@ -128,7 +144,15 @@ class GaussianProcessRegression(GaussianProcessLearner):
             spread = spread - v.transpose(1, 2) @ v
             noise = adapted.theta.noise.double().exp()
             spread = spread + torch.diag_embed(noise.expand(mean.shape))
-        return [Components(mean.new_zeros(len(mean), 1), mean[:, None], spread)]
+        means, spreads = self._by_expert(mean), self._by_expert(spread)
+        return [
+            Components(adapted.log_share[:, [e]], means[:, [e]], spreads[:, e])
+            for e in range(self.prior.n_experts)
+        ]
+
+    def expert_predictions(self, adapted, query):
+        """Means and variances (B, E, Q) of each expert, noise included."""
+        return tuple(map(self._by_expert, self._posterior(adapted, query)[1:]))
 
     def _posterior(self, adapted, query):
         theta, design = adapted.theta, self._design(adapted, query)
@@ -146,11 +170,15 @@ class GaussianProcessRegression(GaussianProcessLearner):
         """Absolute weights of the support in the posterior mean, (B, Q, S)."""
         k = self._cross_covariance(adapted, self._design(adapted, query))
         k = k.transpose(1, 2)
-        return torch.cholesky_solve(k, adapted.factor).transpose(1, 2).abs()
+        weights = torch.cholesky_solve(k, adapted.factor).transpose(1, 2).abs()
+        return self._averaged(weights, adapted)
 
-    def log_evidence(self, adapted):
-        """Log marginal likelihood of each task's support, (B,)."""
-        squares = self.squared_distance(adapted)
+    def expert_evidence(self, adapted):
+        """Log marginal likelihood of each task's support under each expert, (B, E)."""
+        return self._by_expert(self._evidence(adapted))
+
+    def _evidence(self, adapted):
+        squares = self._squares(adapted)
         return log_density(squares, adapted.factor, adapted.weight, adapted.noise)
 
     def laplace_evidence(self, adapted):
@@ -167,10 +195,17 @@ class GaussianProcessRegression(GaussianProcessLearner):
         _, information = self._score(adapted)
         identity = torch.eye(information.shape[1]).to(information)
         _, occam = torch.linalg.slogdet(identity + variance * information)
-        return self.log_evidence(adapted) - 0.5 * (moved / variance + occam)
+        evidence = self._evidence(adapted) - 0.5 * (moved / variance + occam)
+        return (self._by_expert(evidence) + self._prior_share(adapted)).logsumexp(1)
 
     def prior_distance(self, support, y, encoding, weight):
-        """Distance of each support from the prior mean, before training on it.
+        """Distance of each support from the nearest prior mean, before training on it.
+
+        Parameters
+        ----------
+        support, y, encoding : as of `adapt`
+        weight : tensor of shape (E * B, S)
+            Of the support rows.
 
         Returns
         -------
@@ -178,12 +213,16 @@ class GaussianProcessRegression(GaussianProcessLearner):
         n_rows : tensor of shape (B,)
         """
         theta = self.prior.hyperparameters(encoding)
-        support = support._replace(weight=weight.to(support.weight))
-        adapted = self._condition(support, y, encoding, theta)
-        return self.squared_distance(adapted), weight.sum(1)
+        rows = self.prior.expand(support)._replace(weight=weight.to(support.weight))
+        y = y.repeat(self.prior.n_experts, 1)
+        adapted = self._condition(rows, y, encoding, theta)
+        return self.squared_distances(adapted).amin(1), weight[: len(support.x)].sum(1)
 
-    def squared_distance(self, adapted):
-        """Squared Mahalanobis distance of each support from the prior mean, (B,)."""
+    def squared_distances(self, adapted):
+        """Squared Mahalanobis distance of each support from each prior mean, (B, E)."""
+        return self._by_expert(self._squares(adapted))
+
+    def _squares(self, adapted):
         return (adapted.residual * adapted.alpha).sum(1)
 
     def sample(self, rows, encoding, generator):
@@ -194,20 +233,29 @@ class GaussianProcessRegression(GaussianProcessLearner):
         return draw[..., 0].float() * (rows.weight > 0)
 
     @torch.no_grad()
-    def _train(self, support, y, encoding, theta):
+    def _train(self, support, y, adapted):
         """Train hyperparameters on the support, initialised by the encoding.
 
         Maximises the log marginal likelihood minus ``|theta - theta_0|^2 / (2
         hyperprior_sd^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
         information; steps that would lower the objective of a task are not taken.
+
+        Parameters
+        ----------
+        support : Rows of E * B tasks
+        y : tensor of shape (E * B, S)
+        adapted : AdaptedGP
+            Conditioned on the support with the hyperparameters of the encoding.
         """
+        theta, encoding = adapted.theta, adapted.encoding
         support, y = representatives(support, y, MAX_TRAINING_ROWS)
         network = self.prior.network(support, encoding, theta)
-        adapted = self._condition(support, y, encoding, theta, network)
+        if support.x.shape[1] != adapted.weight.shape[1]:
+            adapted = self._condition(support, y, encoding, theta, network)
         precision = 1.0 / self.hyperprior_sd.double() ** 2
         start = at = _flat(theta)
         damping = torch.full_like(at[:, :1], 1e-3)
-        best = self.log_evidence(adapted)
+        best = self._evidence(adapted)
         for _ in range(N_TRAINING_STEPS):
             score, information = self._score(adapted)
             score = score - precision * (at - start)
@@ -218,7 +266,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
             moved = _unflat(trial, theta)
             candidate = self._condition(support, y, encoding, moved, network)
             penalty = 0.5 * precision * ((trial - start) ** 2).sum(1)
-            value = self.log_evidence(candidate) - penalty
+            value = self._evidence(candidate) - penalty
             better = value > best
             best = torch.where(better, value, best)
             at = torch.where(better[:, None], trial, at)

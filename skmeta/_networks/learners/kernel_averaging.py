@@ -123,15 +123,16 @@ class KernelAveragingLearner(LearnerWrapper):
     def evidence_of_kernels(self, adapted, support):
         """Log marginal likelihood (B, n_kernels) of the aperiodic kernels."""
         _, gp = unwrap(self.base, adapted)
-        input_range = InputRange.of(self._columns(support), gp.weight)
-        return evidence_of_aperiodic(input_range, gp.residual, gp.weight)
+        weight, residual = _of_first(gp)
+        input_range = InputRange.of(self._columns(support), weight)
+        return evidence_of_aperiodic(input_range, residual, weight)
 
     @torch.no_grad()
     def adapt(self, support, y, encoding):
         """Adapt the base learner, and compute the weights of other kernels."""
         base = self.base.adapt(support, y, encoding)
         core, gp = unwrap(self.base, base)
-        rows = _small_supports(gp.weight, gp.residual, self._columns(support))
+        rows = _small_supports(*_of_first(gp), self._columns(support))
         if rows is None:
             return AdaptedKernels(encoding, base, None)
         weight, residual, columns = rows
@@ -190,13 +191,15 @@ class KernelAveragingLearner(LearnerWrapper):
     def _columns(self, rows):
         """Rows (B, N, n_columns) in units of the shared length scales."""
         prior = unwrap(self.base)[0].prior
-        return (prior.columns(rows) * (-prior.length_scale).exp()).double()
+        columns = prior.columns(prior.expand(rows))[: len(rows.x)]
+        return (columns * (-prior.length_scale[0]).exp()).double()
 
     def _posterior(self, adapted, query):
         """(Columns, whitened covariances), means and variances (B, M, Q)."""
         core, gp = unwrap(self.base, adapted.base)
         averaged, columns = adapted.alternatives, self._columns(query)
-        _, mean = core.prior.network(query, gp.encoding, gp.theta)
+        _, mean = core.prior.network(core.prior.expand(query), gp.encoding, gp.theta)
+        mean = mean[: len(query.x)]
         k = correlation(averaged.kernels, averaged.input_range, columns)
         k = k * (averaged.weight > 0)[:, None, None, :]
         residual = (k @ averaged.alpha[..., None])[..., 0]
@@ -206,6 +209,12 @@ class KernelAveragingLearner(LearnerWrapper):
         )
         own = (1 - (v**2).sum(2)).clamp(min=1e-9) + averaged.kernels.noise[..., None]
         return (columns, v), means, averaged.scale[..., None] * own
+
+
+def _of_first(gp):
+    """Weights and residuals (B, S) of the supports under the first expert."""
+    n_tasks = len(gp.encoding.task)
+    return gp.weight[:n_tasks], gp.residual[:n_tasks]
 
 
 def _small_supports(weight, residual, columns):

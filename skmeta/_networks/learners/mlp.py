@@ -36,7 +36,7 @@ class MultilayerPerceptron(BaseLearner):
 
     Parameters
     ----------
-    n_features, n_offset, n_outputs : int
+    n_features, n_pooled, n_outputs : int
     embed_dim, column_dim : int
         Sizes of the task's encoding.
     classification : bool
@@ -50,11 +50,11 @@ class MultilayerPerceptron(BaseLearner):
     adaptation_grid = (3,), (10,), (30,)
     single_task_setting = (300,)
 
-    def __init__(self, n_features, n_offset, n_outputs, embed_dim, column_dim,
+    def __init__(self, n_features, n_pooled, n_outputs, embed_dim, column_dim,
                  classification, n_hidden=40, n_steps=3):  # fmt: skip
         super().__init__()
-        self.classification, self.uses_offset = classification, n_offset > 0
-        n = n_features + n_offset
+        self.classification, self.uses_offset = classification, n_pooled > 0
+        n = n_features + n_outputs * self.uses_offset
         self.shapes = [
             (n, n_hidden), (n_hidden,),
             (n_hidden, n_hidden), (n_hidden,),
@@ -80,7 +80,9 @@ class MultilayerPerceptron(BaseLearner):
 
     def targets(self, rows, y):
         """Inputs of the task encoder: residuals of the targets."""
-        return (residual_labels if self.classification else residual_targets)(rows, y)
+        if self.classification:
+            return residual_labels(rows, y, self.shapes[-2][0])
+        return residual_targets(rows, y)
 
     def adapt(self, support, y, encoding):
         """Take the gradient steps; see `BaseLearner.adapt`."""

@@ -8,8 +8,8 @@ from ..._episodes.batch import Rows
 from ..._preprocessing.scaling import ClassCodec
 from ..._utils.random import seeded
 from ..encoders.task_encoder import COLUMN_DIM
-from .factory import base_learner_name, make_base_learner
-from .gp_prior import RBFDropout
+from .factory import make_base_learner
+from .gp_prior import Expert, RBFDropout
 from .wrapper import LearnerWrapper, unwrap
 
 RBF_DROPOUT = 0.1
@@ -70,21 +70,40 @@ class MetaNetwork(nn.Module):
         """The innermost base learner."""
         return unwrap(self.learner)[0]
 
+    def replace_core(self, core):
+        """Replace the innermost base learner, in place."""
+        if not isinstance(self.learner, LearnerWrapper):
+            self.learner = core
+            return
+        wrapper = self.learner
+        while isinstance(wrapper.base, LearnerWrapper):
+            wrapper = wrapper.base
+        wrapper.base = core
+
+    def encode(self, support, y):
+        """Encode the support of each task, a `TaskEncoding`."""
+        return self.encoder(support, self.learner.targets(support, y))
+
     def adapt(self, support, y):
         """Encode the support of each task and train the base learner on it."""
-        encoding = self.encoder(support, self.learner.targets(support, y))
-        return self.learner.adapt(support, y, encoding)
+        return self.learner.adapt(support, y, self.encode(support, y))
 
     def forward(self, x_support, offset_support, weight_support, y_support,
                 x_query, offset_query):  # fmt: skip
-        """Adapt to the support of each task and predict its query rows."""
+        """Adapt to the support of each task and predict its query rows.
+
+        During training, the result is that of `BaseLearner.training_predictions`.
+        """
         support = Rows(x_support, offset_support, weight_support)
         weight = x_query.new_ones(x_query.shape[:2])
         query = Rows(x_query, offset_query, weight)
-        return self.learner.predict(self.adapt(support, y_support), query)
+        adapted = self.adapt(support, y_support)
+        if self.learner.training:
+            return self.learner.training_predictions(adapted, query)
+        return self.learner.predict(adapted, query)
 
 
-def make_network(config, n_features, targets, has_pooled):
+def make_network(config, n_features, targets, n_pooled=0, experts=None):
     """Build a network whose encoder does not affect its base learner before training.
 
     Parameters
@@ -92,28 +111,36 @@ def make_network(config, n_features, targets, has_pooled):
     config : MetaConfig
     n_features : int
     targets : TargetScaler or ClassCodec
-    has_pooled : bool
+    n_pooled : int
+        Number of pooled estimators.
+    experts : sequence of Expert, optional
+        By default one without pooled estimator. Not used if the base learner is an MLP.
     """
     seed, architecture = config.seed, config.architecture
     n_outputs = targets.n_outputs
     classification = isinstance(targets, ClassCodec)
+    n_offset = n_outputs * max(1, n_pooled)
     sizes = {"embed_dim": config.embed_dim, "column_dim": COLUMN_DIM}
     layers = {"n_heads": config.n_heads, "n_layers": config.n_layers}
     with seeded(seed):
         encoder = architecture.encoder(
             n_features=n_features,
-            n_offset=n_outputs,
+            n_offset=n_offset,
             n_targets=n_outputs,
             seed=seed,
             **layers,
             **sizes,
         )
+    if config.base_learner == "mlp":
+        experts = "mlp"
+    elif experts is None:
+        experts = [Expert(linear=config.base_learner == "linear")]
     learner = make_base_learner(
-        base_learner_name(config.base_learner),
+        experts,
         classification=classification,
         seed=seed,
         n_features=n_features,
-        n_offset=n_outputs if has_pooled else 0,
+        n_pooled=n_pooled,
         n_outputs=n_outputs,
         **sizes,
     )
@@ -123,7 +150,7 @@ def make_network(config, n_features, targets, has_pooled):
         with seeded(seed):
             learner = architecture.row_decoder(
                 learner,
-                n_inputs=n_features + n_outputs,
+                n_inputs=n_features + n_offset,
                 n_base_outputs=n_outputs if classification else 2,
                 embed_dim=config.embed_dim,
                 **layers,
@@ -131,18 +158,18 @@ def make_network(config, n_features, targets, has_pooled):
     return MetaNetwork(encoder, learner)
 
 
-def make_unconditioned_gp(config, n_features, targets, has_pooled):
-    """Build the GP that all tasks share, which is not conditioned on an encoding.
+def make_unconditioned_gps(experts, n_features, targets, n_pooled, seed):
+    """Build the GPs that all tasks share, which are not conditioned on an encoding.
 
     Parameters are those of `make_network`.
     """
     return make_base_learner(
-        "linear" if config.base_learner_name == "linear" else "gp",
+        experts,
         classification=isinstance(targets, ClassCodec),
         n_features=n_features,
-        n_offset=targets.n_outputs if has_pooled else 0,
+        n_pooled=n_pooled,
         n_outputs=targets.n_outputs,
         embed_dim=1,
         column_dim=1,
-        seed=config.seed,
+        seed=seed,
     )

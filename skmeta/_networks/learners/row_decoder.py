@@ -95,7 +95,11 @@ class RowDecodingLearner(LearnerWrapper):
 
     def predict(self, adapted, query):
         """Corrected prediction of the query rows."""
-        prediction = self.base.predict(adapted.base, query)
+        return self._corrected(
+            adapted, query, self.base.predict(adapted.base, query)
+        )
+
+    def _corrected(self, adapted, query, prediction):
         correction = self._correction(adapted, query, prediction)
         if isinstance(prediction, Categorical):
             return Categorical(prediction.logits + correction)
@@ -103,16 +107,27 @@ class RowDecodingLearner(LearnerWrapper):
         shift, widening = correction.unbind(-1)
         return Gaussian(mean + shift * variance.sqrt(), variance * (2 * widening).exp())
 
+    def training_predictions(self, adapted, query):
+        """Those of the base learner, and its prediction, detached, as corrected."""
+        with torch.no_grad():
+            prediction = self.base.predict(adapted.base, query)
+        base = self.base.training_predictions(adapted.base, query)
+        return [*base, self._corrected(adapted, query, prediction)]
+
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
         prediction = self.base.predict(adapted.base, query)
         correction = self._correction(adapted, query, prediction)
         shift, widening = correction.unbind(-1)
-        shift = (shift * prediction.variance.sqrt())[:, None]
+        centre = prediction.mean[:, None]
+        moved = centre + (shift * prediction.variance.sqrt())[:, None]
         widening = widening.exp()
         factor = widening[..., None] * widening[:, None] if joint else widening**2
         return [
-            c._replace(mean=c.mean + shift, spread=c.spread * factor)
+            c._replace(
+                mean=moved + widening[:, None] * (c.mean - centre),
+                spread=c.spread * factor,
+            )
             for c in self.base.components(adapted.base, query, joint)
         ]
 

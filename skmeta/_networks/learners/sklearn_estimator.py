@@ -232,8 +232,8 @@ def _task_inputs(learner, adapted, rows, extra_inputs):
 
 def _inputs(learner, adapted, rows, prediction):
     """Columns, nonlinear meta-learned features and the base learner's prediction."""
-    n_linear = unwrap(learner)[0].prior.n_linear
-    learned = learner.features(adapted, rows)[0, :, n_linear:]
+    core, own = unwrap(learner, adapted)
+    learned = core.learned_features(own, rows)[0]
     if isinstance(prediction, Gaussian):
         base_prediction = prediction.mean[0][:, None]
     else:

@@ -56,6 +56,9 @@ class LearnerWrapper(BaseLearner):
     def relevance(self, adapted):
         return self.base.relevance(adapted.base)
 
+    def expert_share(self, adapted):
+        return self.base.expert_share(adapted.base)
+
     def row_weight(self, adapted, support):
         return self.base.row_weight(adapted.base, support)
 

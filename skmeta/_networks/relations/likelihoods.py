@@ -72,12 +72,13 @@ class GaussianLikelihood:
         is then related to none.
         """
         n, dof = weight.sum(1), DEGREES_OF_FREEDOM
-        squares = learner.squared_distance(adapted)
+        squares = learner.squared_distances(adapted)  # (B, E) for E experts
+        n = n[:, None]
         # log of the Student's t density minus that of the normal one
         ratio = torch.lgamma((dof + n) / 2) - math.lgamma(dof / 2)
         ratio = ratio - n / 2 * math.log(dof / 2 - 1)
         ratio = ratio + squares / 2 - (dof + n) / 2 * (squares / (dof - 2)).log1p()
-        return learner.log_evidence(adapted) + ratio
+        return learner.log_evidence(adapted, ratio)
 
     def condition(self, support):
         """`ResidualPosterior` given a `SupportResidual`."""

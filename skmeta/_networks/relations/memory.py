@@ -74,7 +74,7 @@ class RandomFeatureGP(nn.Module):
     Parameters
     ----------
     learner : module
-        A GP base learner whose prior was fitted to all tasks.
+        A GP base learner of one expert, whose prior was fitted to all tasks.
     seed : int
         Draws the frequencies.
 
@@ -89,7 +89,7 @@ class RandomFeatureGP(nn.Module):
     def __init__(self, learner, seed):
         super().__init__()
         self.learner = learner
-        n = learner.prior.length_scale.numel()
+        n = learner.prior.length_scale.shape[1]
         generator = torch.Generator().manual_seed(seed)
         frequencies = torch.randn(n, N_FREQUENCIES, generator=generator)
         self.register_buffer("frequencies", frequencies)
@@ -97,13 +97,13 @@ class RandomFeatureGP(nn.Module):
 
     @classmethod
     def of(cls, learner, previous, seed):
-        """The frozen GP of a copy of ``learner``.
+        """The frozen GP of a copy of the main expert of ``learner``.
 
         A learner without a prior continues from earlier meta-training; it takes a copy
         of the GP of then, ``previous``.
         """
         if learner.has_prior:
-            gp = cls(copy.deepcopy(learner), seed)
+            gp = cls(learner.select([learner.main_expert]), seed)
         else:
             gp = copy.deepcopy(previous).float()
         return gp.eval().requires_grad_(False)
@@ -118,7 +118,7 @@ class RandomFeatureGP(nn.Module):
         prior = self.learner.prior
         encoding = no_encoding(self.learner, rows)
         theta = prior.hyperparameters(encoding)
-        design = prior.design(rows, encoding, theta)
+        design = prior.design(prior.expand(rows), encoding, theta)
         linear = design.features[..., : self.n_linear]
         if prior.linear_only:
             return RowFeatures(linear, design.linear, design.mean)

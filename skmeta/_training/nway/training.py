@@ -88,7 +88,7 @@ def meta_train_nway(split, preprocessing, config, previous, rng):
         parameters=config.structure,
         features=init.features,
         targets=None,
-        pooled=None,
+        pooled=(),
         missing=preprocessing.missing,
         embedding=embedding,
         row_shape=preprocessing.row_shape,
