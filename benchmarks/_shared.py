@@ -4,11 +4,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from _results import argument_parser
+from _results import argument_parser, one_thread
+from joblib import Parallel, delayed
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from skmeta import (
     AttentionMetaClassifier,
@@ -70,6 +73,106 @@ def draw_episodes(tasks, positions, seed):
                 p = np.random.RandomState(state).permutation(len(task))
                 s, q = p[:k], p[k : k + MAX_QUERY]
                 yield k, int(i), task.X[s], task.y[s], task.X[q], task.y[q]
+
+
+def log_loss(p, y, classes):
+    """Mean log loss of class probabilities (n_rows, n_classes)."""
+    chosen = p[np.arange(len(y)), np.searchsorted(classes, y)]
+    return -np.log(np.clip(chosen, 1e-6, 1)).mean()
+
+
+def losses_of_rival(estimator, episodes, regression):
+    """Yield K, task and loss of each episode, which a rival is fitted to in turn."""
+    for k, task, X, y, X_query, y_query in episodes:
+        estimator.fit(X, y)
+        if regression:
+            loss = np.mean((estimator.predict(X_query) - y_query) ** 2)
+        else:
+            p = estimator.predict_proba(X_query)
+            loss = log_loss(p, y_query, estimator.classes_)
+        yield {"K": k, "task": task, "loss": loss}
+
+
+def losses_of_ours(estimator, episodes, regression):
+    """Yield K, task, loss and reliability of each episode of a meta-learner."""
+    adapted = [(X, y, X_query) for _, _, X, y, X_query, _ in episodes]
+    if regression:
+        predictions = estimator.predict_episodes(adapted, return_std=True)
+    else:
+        predictions = estimator.predict_episodes(adapted, return_proba=True)
+    for (k, task, *_, y), prediction in zip(episodes, predictions, strict=True):
+        row = {"K": k, "task": task}
+        if regression:
+            mean, std = prediction
+            row["loss"] = np.mean((mean - y) ** 2)
+            row["covered"] = np.mean(np.abs(mean - y) <= 1.6449 * std)
+        else:
+            row["loss"] = log_loss(prediction, y, estimator.classes_)
+            p = prediction[:, 1]
+            row["p"], row["hit"] = p.tolist(), (y == estimator.classes_[1]).tolist()
+        yield row
+
+
+def losses_of_mean(mean, episodes):
+    """Yield K, task and squared loss of each episode of a constant prediction."""
+    for k, task, *_, y in episodes:
+        yield {"K": k, "task": task, "loss": np.mean((mean - y) ** 2)}
+
+
+def add_run_options(parser):
+    """Options of benchmarks whose runs `run_all` makes."""
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--jobs", type=int, default=1, help="methods side by side")
+    parser.add_argument(
+        "--out", type=Path, help="json lines; runs in it are not redone"
+    )
+
+
+def run_all(run, runs, columns, options, commit):
+    """Make all runs, side by side, but for those in the file ``--out``.
+
+    Parameters
+    ----------
+    run : callable
+        Returns the rows of a run as a DataFrame with ``columns``.
+    runs : list of tuple
+        Arguments of each: the path of a collection, and others.
+    columns : list of str
+        The columns that the arguments are values of, the path by its stem.
+    options : Namespace
+        With those of `add_run_options`.
+    commit : str
+        Written to the rows.
+
+    Returns
+    -------
+    frame : DataFrame
+        The rows of all runs, and of others in ``--out``.
+    """
+    frames, done = [], set()
+    if options.out and options.out.exists():
+        frames = [pd.read_json(options.out, lines=True)]
+        done = set(frames[0].groupby(columns).groups)
+    missing = [r for r in runs if (r[0].stem, *r[1:]) not in done]
+    side_by_side = Parallel(options.jobs, return_as="generator_unordered")
+    calls = (delayed(_run_on_one_thread)(run, r) for r in missing)
+    for frame in tqdm(side_by_side(calls), total=len(missing)):
+        frame["commit"] = commit
+        frames.append(frame)
+        if options.out:
+            frame.to_json(options.out, orient="records", lines=True, mode="a")
+    return pd.concat(frames, ignore_index=True)
+
+
+def _run_on_one_thread(run, arguments):
+    one_thread()
+    return run(*arguments)
+
+
+def commits(rows, results):
+    """The commits of rows that an earlier run left in ``--out``."""
+    found = sorted(set(rows.get("commit", pd.Series([None])).fillna("unknown")))
+    return {} if found == [results.run["commit"]] else {"commit": ", ".join(found)}
 
 
 def split_fifths(tasks, seed):

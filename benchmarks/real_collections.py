@@ -20,7 +20,6 @@ splits. Episodes' scores are kept in the file ``--out``, so that a run can be re
 
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -29,15 +28,19 @@ from _shared import (
     CLASSIFIERS,
     REGRESSORS,
     SHOTS,
+    add_run_options,
     collections_parser,
+    commits,
     draw_episodes,
     load,
+    losses_of_mean,
+    losses_of_ours,
+    losses_of_rival,
+    run_all,
     split,
 )
-from joblib import Parallel, delayed
 from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-from tqdm import tqdm
 
 from skmeta import TaskCollection
 from skmeta.baselines import (
@@ -94,26 +97,13 @@ def rivals(regression):
     }
 
 
-def log_loss(p, y, classes):
-    chosen = p[np.arange(len(y)), np.searchsorted(classes, y)]
-    return -np.log(np.clip(chosen, 1e-6, 1)).mean()
-
-
 def run_rival(name, estimator, train, validation, episodes, regression):
-    see = Polynomial(train.X) if name.endswith("poly") else None
-    if see is not None:
+    if name.endswith("poly"):
+        see = Polynomial(train.X)
         train, validation = see.tasks(train), see.tasks(validation)
+        episodes = [(*e[:2], see(e[2]), e[3], see(e[4]), e[5]) for e in episodes]
     estimator.meta_fit(train, validation_tasks=validation)
-    for k, task, X, y, X_query, y_query in episodes:
-        if see is not None:
-            X, X_query = see(X), see(X_query)
-        estimator.fit(X, y)
-        if regression:
-            loss = np.mean((estimator.predict(X_query) - y_query) ** 2)
-        else:
-            p = estimator.predict_proba(X_query)
-            loss = log_loss(p, y_query, estimator.classes_)
-        yield {"method": name, "K": k, "task": task, "loss": loss}
+    return losses_of_rival(estimator, episodes, regression)
 
 
 def run_ours(system, train, validation, episodes, regression, seed):
@@ -122,22 +112,8 @@ def run_ours(system, train, validation, episodes, regression, seed):
     start = time.process_time()
     estimator.meta_fit(train, validation_tasks=validation)
     seconds = time.process_time() - start
-    adapted = [(X, y, X_query) for _, _, X, y, X_query, _ in episodes]
-    if regression:
-        predictions = estimator.predict_episodes(adapted, return_std=True)
-    else:
-        predictions = estimator.predict_episodes(adapted, return_proba=True)
-    for (k, task, *_, y), prediction in zip(episodes, predictions, strict=True):
-        row = {"method": system, "K": k, "task": task, "seconds": seconds}
-        if regression:
-            mean, std = prediction
-            row["loss"] = np.mean((mean - y) ** 2)
-            row["covered"] = np.mean(np.abs(mean - y) <= 1.6449 * std)
-        else:
-            row["loss"] = log_loss(prediction, y, estimator.classes_)
-            p = prediction[:, 1]
-            row["p"], row["hit"] = p.tolist(), (y == estimator.classes_[1]).tolist()
-        yield row
+    for row in losses_of_ours(estimator, episodes, regression):
+        yield row | {"seconds": seconds}
 
 
 def run(path, seed, method):
@@ -150,15 +126,11 @@ def run(path, seed, method):
     if method in REGRESSORS:
         rows = run_ours(method, *known, seed)
     elif method == "mean":
-        mean = train.y.mean()
-        rows = (
-            {"method": "mean", "K": k, "task": i, "loss": np.mean((mean - y) ** 2)}
-            for k, i, *_, y in episodes
-        )
+        rows = losses_of_mean(train.y.mean(), episodes)
     else:
         rows = run_rival(method, rivals(regression)[method], *known)
     frame = pd.DataFrame(list(rows))
-    frame["collection"], frame["seed"] = path.stem, seed
+    frame["collection"], frame["seed"], frame["method"] = path.stem, seed, method
     frame["regression"] = regression
     return frame
 
@@ -227,55 +199,32 @@ def reliability(ours, regression):
     return {"calibration_min": min(errors), "calibration_max": max(errors)}
 
 
-def commits(ours, results):
-    """The commits of rows that an earlier run left in ``--out``."""
-    found = sorted(set(ours.get("commit", pd.Series([None])).fillna("unknown")))
-    return {} if found == [results.run["commit"]] else {"commit": ", ".join(found)}
-
-
 def main():
     parser = collections_parser(__doc__)
     parser.add_argument(
         "--systems", nargs="+", choices=REGRESSORS, default=["attention"]
     )
-    parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--jobs", type=int, default=1, help="methods side by side")
-    parser.add_argument(
-        "--out", type=Path, help="json lines; runs in it are not redone"
-    )
+    add_run_options(parser)
     options, results = open_results(
         parser, key=("collection", "system"), free=("names", "systems", "jobs"),
         cores="jobs",
     )  # fmt: skip
     names = options.names or sorted(p.stem for p in options.data.glob("*.npz"))
     results.heading(f"settings: defaults, {options.jobs} methods side by side")
-    frames = []
-    if options.out and options.out.exists():
-        frames = [pd.read_json(options.out, lines=True)]
-    done = {
-        run
-        for f in frames
-        for run in f.groupby(["collection", "seed", "method"]).groups
-    }
-    seeds, paths = options.seeds.split(","), [options.data / f"{n}.npz" for n in names]
+    paths = [options.data / f"{name}.npz" for name in names]
     runs = [
         (path, int(seed), method)
-        for seed in seeds
+        for seed in options.seeds.split(",")
         for path in paths
         for method in methods_of(path, options.systems)
-        if (path.stem, int(seed), method) not in done
     ]
-    side_by_side = Parallel(options.jobs, return_as="generator_unordered")
-    for frame in tqdm(side_by_side(delayed(run)(*r) for r in runs), total=len(runs)):
-        frame["commit"] = results.run["commit"]
-        frames.append(frame)
-        if options.out:
-            frame.to_json(options.out, orient="records", lines=True, mode="a")
+    columns = ["collection", "seed", "method"]
+    frame = run_all(run, runs, columns, options, results.run["commit"])
     results.print(
         f"| | {' | '.join(f'K = {k}' for k in SHOTS)} | coverage of 90% intervals, or "
         "calibration error | seconds | splits |"
     )
-    report(pd.concat(frames, ignore_index=True), results)
+    report(frame, results)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """Scores of regression, and of the collections of shared classes."""
 
+import re
+from statistics import mean
+
 from .parts import SYSTEMS, Part, Table, each, figures, texts
 
 K = (3, 5, 10, 20)
@@ -8,6 +11,12 @@ NUMBERS = (
     "hsb",
 )  # fmt: skip
 CLASSES = ("train_choice", "verbagg", "migraine", "ome")
+FEW_NUMBERS = ("vietnam", "suzuki", "nox", "gapminder", "baseball")
+FEW_CLASSES = ("train_choice", "verbagg")
+FEW = [
+    Part(f"{size} tasks" if size == 3 else str(size), {"size": size})
+    for size in (3, 5, 10, 20, 50)
+]
 ONE_SPLIT = "real_collections-seeds-0"
 
 
@@ -135,12 +144,51 @@ def any_estimator():
     return Table(each("estimator", names), columns, {"file": "any_estimator"}, text)
 
 
-def few_tasks():
-    text = "{r2:.3f}, {difference:+.3f} ± {difference_se:.3f}"
-    columns = each("size", {3: "3 tasks", 10: "10", 30: "30", 100: "100"})
-    columns += [Part("all, up to 200", {"size": 200}, text + " ({n_tasks})")]
-    rows = each("collection", ("vietnam", "nox", "suzuki"))
-    return Table(rows, columns, {"file": "few_tasks"}, text)
+def few_tasks(names):
+    """Scores at K = 5 from each number of tasks."""
+    score = "{score_5:.3f}, {to_best_baseline_5:+.3f}"
+    text = [score + ", {to_picked_baseline_5:+.3f}", score]
+    rows = [
+        Part(f"{name}, {label}", {"collection": name, "system": system})
+        for name in names
+        for system, label in SYSTEMS.items()
+    ]
+    return Table(rows, FEW, {"file": "few_tasks"}, text)
+
+
+def few_tasks_means():
+    """Differences to baselines, over collections and K."""
+    rows = [
+        Part(
+            f"{measure}, {label}, to the {kind} baseline",
+            {"system": system},
+            mean_and_worst(names, f"to_{kind}_baseline", worst),
+        )
+        for measure, names, worst in (
+            ("R2", FEW_NUMBERS, min),
+            ("log loss", FEW_CLASSES, max),
+        )
+        for kind in ("best", "picked")
+        for system, label in SYSTEMS.items()
+    ]
+    return Table(rows, FEW, {"file": "few_tasks"})
+
+
+def mean_and_worst(names, column, worst):
+    """The text of a cell: mean and worst over collections and K of a column."""
+
+    def text(find):
+        found = [find(collection=name) for name in names]
+        if None in found:
+            return ""
+        cells = [record.get(f"{column}_{k}") for record in found for k in K[:3]]
+        cells = [cell for cell in cells if cell is not None]
+        if not cells:
+            return ""
+        shown = f"{mean(cells):+.3f}, worst {worst(cells):+.3f}"
+        return re.sub(r"(?<=[+-])0(?=\.)", "", shown)
+
+    return text
 
 
 def sinusoids():
@@ -177,20 +225,42 @@ def neural_processes():
     return Table(each("kernel", kernels), texts(formats), where, corner="kernel")
 
 
-def attention():
-    shuffled = {"file": "task_attention", "tasks": "40% shuffled"}
-    faster = {"file": "task_attention", "tasks": "30% of three times the frequency"}
+def task_attention(system):
+    """Errors with task attention, and what it is, of each simulated collection."""
+    families = {
+        "linear": "linear", "sinusoids": "sinusoids", "binary": "two classes",
+    }  # fmt: skip
+    cases = {
+        "permuted-0": "no task permuted",
+        **{f"permuted-{share}": f"{share}% permuted" for share in (10, 40, 60)},
+        "hard": "30% hard",
+        "noisy": "30% noisy",
+    }
+    rows = [
+        Part(f"{family}, {case}", {"family": family_key, "case": case_key})
+        for family_key, family in families.items()
+        for case_key, case in cases.items()
+    ]
+    formats = {
+        "error": "{error:.3f}",
+        "relative to the other tasks alone": (
+            "{ratio_clean:.3f} ({ratio_clean_max:.3f})"
+        ),
+        "to no task attention": "{ratio_without:.3f} ({ratio_without_max:.3f})",
+        "on hard or noisy tasks": "{ratio_without_odd_test:.3f}",
+        "AUC": "{auc:.3f}",
+        "mean attention, the other tasks'": [
+            "{attention_odd:.2f}, {attention_others:.2f}",
+            "{attention_others:.2f}",
+        ],
+        "seeds with attention": "{n_attended} of {n_seeds}",
+    }
+    return Table(rows, texts(formats), {"file": "task_attention", "system": system})
+
+
+def feature_attention():
     features = {"file": "feature_attention"}
     return figures(
-        ("40% of 400 tasks shuffled: AUC of `task_attention_`", shuffled, "{auc:.3f}"),
-        ("MSE with task attention", shuffled, "{mse:.4f}"),
-        ("MSE from the clean tasks alone", shuffled, "{mse_clean_tasks:.4f}"),
-        ("MSE without task attention", shuffled, "{mse_without_attention:.4f}"),
-        (
-            "30% of three times the frequency: their attention relative to the others'",
-            faster,
-            "{attention_ratio:.3f}",
-        ),
         (
             "two of ten features matter: share of tasks where these have the largest "
             "attention, from 20 rows",
@@ -239,9 +309,12 @@ REGRESSION = {
     "clusters": clusters(),
     "relations": relations(),
     "any_estimator": any_estimator(),
-    "few_tasks": few_tasks(),
+    "few_tasks": few_tasks(FEW_NUMBERS),
+    "few_tasks_classes": few_tasks(FEW_CLASSES),
+    "few_tasks_means": few_tasks_means(),
     "sinusoids": sinusoids(),
     "neural_processes": neural_processes(),
-    "attention": attention(),
+    "task_attention": task_attention("attention"),
+    "feature_attention": feature_attention(),
     "missing_values": missing_values(),
 }
