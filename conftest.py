@@ -28,9 +28,9 @@ from skmeta import (
 )
 from skmeta._episodes.batch import Rows
 from skmeta._networks.encoders.task_encoder import TaskEncoding
-from skmeta._networks.learners.gp_prior import GaussianProcessPrior
+from skmeta._networks.learners.gp_prior import Expert, GaussianProcessPrior
 from skmeta._persistence.files import digest
-from skmeta._training.empirical_bayes import EVAL_EVERY, fit_prior
+from skmeta._training.empirical_bayes import fit_prior
 from skmeta._training.validation import validation_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.tables import read_tasks
@@ -93,8 +93,8 @@ def trained_small():
         for module in ("initialization", "meta_training"):
             name = f"skmeta._training.{module}.validation_batches"
             patch.setattr(name, few_batches)
-        few_steps = partial(fit_prior, n_steps=EVAL_EVERY)
-        patch.setattr("skmeta._training.initialization.fit_prior", few_steps)
+        few_steps = partial(fit_prior, n_steps=10)
+        patch.setattr("skmeta._training.experts.fit_prior", few_steps)
         for name, value in {
             "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
             "similarity.N_STEPS": 2, "relations.N_TRIAL_STEPS": 1,
@@ -229,13 +229,14 @@ def randomise(module, seed, scale=0.3):
 def random_prior(
     n_features=3, n_offset=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0
 ):
+    expert = Expert("gp", 0 if n_offset else None, linear_only)
     prior = GaussianProcessPrior(
-        n_features, n_offset, n_outputs, embed_dim=4, column_dim=3, n_hidden=5,
-        n_basis=3, linear_only=linear_only,
+        n_features, n_offset // n_outputs, n_outputs, embed_dim=4, column_dim=3,
+        experts=[expert], n_hidden=5, n_basis=3,
     )  # fmt: skip
     randomise(prior, seed)
     with torch.no_grad():
-        prior.factor.copy_(torch.eye(len(prior.factor)) + prior.factor.tril())
+        prior.factor.copy_(torch.eye(prior.n_linear) + prior.factor.tril())
         prior.noise += log_noise
     return prior.requires_grad_(False)
 
@@ -304,7 +305,7 @@ def formula(prior, encoding, task):
     Returns ``mean(rows)`` (n, n_outputs), ``kernel(a, b)`` (n_a, n_b), the covariance
     of the coefficients of z, and the noise variance.
     """
-    p = {name: t.detach().double().numpy() for name, t in prior.named_parameters()}
+    p = {name: t.detach().double().numpy()[0] for name, t in prior.named_parameters()}
     task_vector = encoding.task[task].numpy()
     column_vectors = encoding.columns[task].numpy()
     n_columns = len(p["length_scale"])

@@ -157,4 +157,3 @@ class Episodes:
             offset[~present] = 0
         weight = present.astype(np.float32)
         return tuple(map(torch.from_numpy, (x, offset, weight, y)))
-

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from .._episodes.batch import Rows
-
 from .._networks.nway.similarity import (
     draw_memory_rows,
     embed_tasks,

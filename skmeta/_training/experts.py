@@ -85,7 +85,9 @@ def experts_of(config, pooled_names):
     if config.base_learner == "auto":
         for covariance in (FULL, DIAGONAL):
             name = f"linear, {covariance} covariance"
-            found.append((Expert(named(name, sources[0]), sources[0], True), covariance))
+            found.append(
+                (Expert(named(name, sources[0]), sources[0], True), covariance)
+            )
         if len(sources) > 1:
             name = named("linear", sources[-1])
             found.append((Expert(name, sources[-1], True), DIAGONAL))

@@ -78,7 +78,8 @@ class Initialization:
         )
         learner.copy_shared(self.learner)
         episodes = (
-            some.with_pooled(used) for some in (self.fitting_episodes, self.val_episodes)
+            some.with_pooled(used)
+            for some in (self.fitting_episodes, self.val_episodes)
         )
         pooled = tuple(self.pooled[i] for i in used)
         return Initialization(*episodes, self.features, self.targets, pooled, learner)
@@ -118,7 +119,9 @@ def initialize(split, config, previous=None):
     )
     names, estimators = _pooled_estimators(split, config)
     target_offset = offset_of(tasks.y) if classes is None else 0.0
-    pooled, outputs = _fit_pooled(estimators, tasks, classes, config.seed, target_offset)
+    pooled, outputs = _fit_pooled(
+        estimators, tasks, classes, config.seed, target_offset
+    )
     if classes is None:
         n = max(1, len(pooled))
         mean = outputs if outputs is None else outputs.mean(1, keepdims=True)

@@ -2,7 +2,7 @@
 
 from ..._utils.random import seeded
 from .gp_classification import GaussianProcessClassification
-from .gp_prior import Expert, GaussianProcessPrior
+from .gp_prior import GaussianProcessPrior
 from .gp_regression import GaussianProcessRegression
 from .mlp import MultilayerPerceptron
 

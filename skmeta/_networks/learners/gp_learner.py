@@ -3,7 +3,6 @@
 import copy
 
 import torch
-from torch import nn
 
 from .base import BaseLearner
 from .expert_weights import ExpertWeights
@@ -133,7 +132,8 @@ class GaussianProcessLearner(BaseLearner):
 
     def _prior_share(self, adapted):
         """Log weights (B, E) of the experts without a support."""
-        return self._log_share(adapted.weight[:, :0], adapted.log_share * 0)
+        nothing = adapted.weight[:, :0]
+        return self._log_share(nothing, self._by_expert(nothing.sum(1)))
 
     def _log_share(self, weight, evidence):
         """Log weights (B, E) of the experts; ``weight`` (E * B, S) of the support."""

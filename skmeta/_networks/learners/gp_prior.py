@@ -100,7 +100,8 @@ class ExpertLinear(nn.Module):
 
     def forward(self, x):
         """Outputs (E * B, ..., n_outputs) of inputs (E * B, ..., n_inputs)."""
-        flat = x.reshape(len(self.weight), -1, x.shape[-1])
+        n_experts, n_rows = len(self.weight), x.shape[:-1].numel()
+        flat = x.reshape(n_experts, n_rows // n_experts, x.shape[-1])
         if self.bias is None:
             out = flat @ self.weight.mT
         else:
@@ -270,8 +271,9 @@ class GaussianProcessPrior(nn.Module):
 
     def _times(self, rows, matrices):
         """Product of rows (E * B, N, n) and the matrix (E, n, m) of each expert."""
-        flat = rows.reshape(self.n_experts, -1, rows.shape[2]) @ matrices
-        return flat.view(*rows.shape[:2], -1)
+        n_experts, (n_tasks, n_rows, n) = len(matrices), rows.shape
+        flat = rows.reshape(n_experts, n_tasks * n_rows // n_experts, n) @ matrices
+        return flat.view(n_tasks, n_rows, matrices.shape[2])
 
     def _unless_linear(self, values, otherwise):
         """``values`` (E * B, ...) of nonlinear experts, another value for linear."""

@@ -95,9 +95,7 @@ class RowDecodingLearner(LearnerWrapper):
 
     def predict(self, adapted, query):
         """Corrected prediction of the query rows."""
-        return self._corrected(
-            adapted, query, self.base.predict(adapted.base, query)
-        )
+        return self._corrected(adapted, query, self.base.predict(adapted.base, query))
 
     def _corrected(self, adapted, query, prediction):
         correction = self._correction(adapted, query, prediction)
