@@ -38,8 +38,8 @@ OUTPUT, OUTPUTS = "_sklearn_output_config", ("default", "pandas", "polars")
 
 ATTRIBUTES = {
     *SHOWN, *COLUMNS, OUTPUT, "meta_state_", "base_learner_", "_support",
-    "history_", "base_learners_", "task_names_", "task_embeddings_", "task_attention_", "classes_",
-    "device_", "_state", "_adapted",
+    "history_", "base_learners_", "task_names_", "task_embeddings_", "task_attention_",
+    "classes_", "device_", "_state", "_adapted",
 }  # fmt: skip
 """Those that a meta-learner sets; a file has them, or what they are computed from."""
 

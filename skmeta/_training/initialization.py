@@ -123,7 +123,6 @@ def initialize(split, config, previous=None):
         estimators, tasks, classes, config.seed, target_offset
     )
     if classes is None:
-        n = max(1, len(pooled))
         mean = outputs if outputs is None else outputs.mean(1, keepdims=True)
         targets = TargetScaler.fit(tasks.y, mean, tasks.row_weights())
     else:

@@ -77,6 +77,9 @@ class Expert(NamedTuple):
     linear: bool = False
 
 
+GP = Expert()
+
+
 class ExpertLinear(nn.Module):
     """A linear layer for each of E experts.
 
@@ -128,7 +131,7 @@ class GaussianProcessPrior(nn.Module):
     """
 
     def __init__(self, n_features, n_pooled, n_outputs, embed_dim, column_dim,
-                 experts=(Expert(),), n_hidden=32, n_basis=16):  # fmt: skip
+                 experts=(GP,), n_hidden=32, n_basis=16):  # fmt: skip
         super().__init__()
         self.experts, self.n_outputs = tuple(experts), n_outputs
         self.linear_only = all(one.linear for one in experts)
