@@ -61,7 +61,7 @@ PARAMETERS = """Parameters
     validation_fraction : float, default=0.2
         Fraction of the tasks used as validation tasks, unless `meta_fit` is given
         ``validation_tasks``.
-    patience : int, default=15
+    patience : int, default=10
         Number of epochs without a lower loss on validation tasks after which
         meta-training stops.
     callbacks : list of skorch callbacks, default=None

@@ -91,7 +91,7 @@ class Parameters(MetaFitted):
         batch_size=32,
         lr=1e-3,
         validation_fraction=0.2,
-        patience=15,
+        patience=10,
         callbacks=None,
         device="auto",
         random_state=None,

@@ -9,8 +9,9 @@ from .._networks.learners.predictive import Categorical, mixture_moments
 from .loop import BOUND
 
 PENALTY = 0.1
-"""Penalty of the squared logits, over the square of the number of tasks: with few tasks
-the weights stay near those of a plain mean."""
+"""Penalty of squared changes of the logits. It is divided by the square of the number
+of tasks at the initialisation, so that with few tasks the weights stay near equal ones;
+by the number of tasks after training, which was stopped by the same tasks' loss."""
 
 SLOPE_SD = 0.5
 """Standard deviation of the prior of a slope, relative to that of a logit."""
@@ -51,8 +52,8 @@ def score_experts(learner, encode, batches):
     return scores
 
 
-def fit_expert_weights(learner, scores, n_tasks):
-    """Fit the weights of the experts to their scores in episodes of ``n_tasks`` tasks.
+def fit_expert_weights(learner, scores, penalty):
+    """Fit the weights of the experts to their scores in episodes.
 
     Minimises the query loss of the mixture, with a normal prior around the present
     values.
@@ -62,7 +63,8 @@ def fit_expert_weights(learner, scores, n_tasks):
     learner : GaussianProcessLearner
         Changed in place.
     scores : list of ExpertScores
-    n_tasks : int
+    penalty : float
+        Of squared changes of the logits.
     """
     weights = learner.expert_weights
     first = weights.logit.double(), weights.slope.double()
@@ -80,7 +82,7 @@ def fit_expert_weights(learner, scores, n_tasks):
             total, n_rows = total + losses.sum(), n_rows + one.weight.sum()
         squares = ((logit - first[0]) ** 2).sum()
         squares = squares + ((slope - first[1]) ** 2).sum() / SLOPE_SD**2
-        loss = total / n_rows + PENALTY / n_tasks**2 * squares
+        loss = total / n_rows + penalty * squares
         loss.backward()
         return loss
 

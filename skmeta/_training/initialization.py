@@ -29,11 +29,18 @@ from .._preprocessing.scaling import (
     offset_of,
 )
 from .config import REGRESSION
-from .expert_weights import fit_expert_weights, score_experts, used_experts
+from .expert_weights import (
+    PENALTY,
+    fit_expert_weights,
+    score_experts,
+    used_experts,
+)
 from .experts import experts_of, fit_experts
 from .validation import validation_batches
 
-N_FOLDS = 5
+FOLDS, MANY_FOLDS, MAX_MANY = 3, 5, 20
+"""Number of folds of the cross-validation, and that for at most `MAX_MANY` tasks."""
+
 MIN_VALIDATION = 20
 """Number of validation tasks from which the weights of the experts are fitted to these
 alone; with fewer, also to the other tasks, by cross-validation."""
@@ -149,7 +156,7 @@ def initialize(split, config, previous=None):
                 of_rest = fit(fitting.take(rest))
                 scores += _scores(of_rest, fitting.take(fold), config, rng)
             n_tasks += len(fitting)
-        fit_expert_weights(learner, scores, n_tasks)
+        fit_expert_weights(learner, scores, PENALTY / n_tasks**2)
         learner = learner.select(used_experts(learner, scores))
     if config.base_learner == "mlp":
         learner = learner.select([learner.main_expert])
@@ -166,7 +173,8 @@ def _scores(learner, episodes, config, rng):
 
 def _folds(n_tasks, rng):
     """Tasks of each fold, and the others."""
-    fold_of_task = rng.permutation(n_tasks) % min(N_FOLDS, n_tasks)
+    n_folds = min(n_tasks, MANY_FOLDS if n_tasks <= MAX_MANY else FOLDS)
+    fold_of_task = rng.permutation(n_tasks) % n_folds
     for fold in range(fold_of_task.max() + 1):
         yield np.flatnonzero(fold_of_task == fold), np.flatnonzero(fold_of_task != fold)
 

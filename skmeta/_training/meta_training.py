@@ -13,7 +13,12 @@ from ..exceptions import NonFiniteLossError
 from ..tasks import TaskDistribution
 from .config import NWAY
 from .empirical_bayes import draw_from_prior
-from .expert_weights import fit_expert_weights, score_experts, used_experts
+from .expert_weights import (
+    PENALTY,
+    fit_expert_weights,
+    score_experts,
+    used_experts,
+)
 from .initialization import Initialization, initialize, prepared
 from .kernel_shares import fit_kernel_shares
 from .loop import EpisodeBatches, fit_network
@@ -132,7 +137,7 @@ def train_network(init, split, preprocessing, config, previous=None):
     with conditioned_experts(network):
         untrained = copy.deepcopy(network.state_dict())
         try:
-            history = fit_network(network, batches, validation, config)
+            history = fit_network(network, batches, validation[::2], config)
         except NonFiniteLossError as error:
             failure, history = error, error.history
         interpolate_to_init(network, untrained, validation, n_val, device)
@@ -251,5 +256,5 @@ def select_experts(network, validation, n_tasks, device):
     if not core.has_prior or core.expert_weights is None:
         return
     scores = score_experts(core, network.encode, [b.to(device) for b in validation])
-    fit_expert_weights(core, scores, n_tasks)
+    fit_expert_weights(core, scores, PENALTY / n_tasks)
     network.replace_core(core.select(used_experts(core, scores)))

@@ -1,8 +1,9 @@
-"""Pictures of task attention and feature attention."""
+"""Pictures of the attention to tasks, features and base learners."""
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils import check_consistent_length
+from sklearn.utils.validation import check_is_fitted
 
 from .._estimators.pipelines import known_columns
 from .._utils.drawing import MAX_LABELS, draw_bars, plain
@@ -116,6 +117,100 @@ class TaskAttentionDisplay:
         self.ax_ = self.bars_[0].axes
         self.ax_.axvline(1, **MEAN)
         self.ax_.set_xlabel("task attention (mean 1)")
+        self.figure_ = self.ax_.figure
+        return self
+
+
+class BaseLearnerDisplay:
+    """The weight of each expert of the base learner, for one task.
+
+    The experts are drawn as bars, the largest weight first. It is best made by
+    `from_estimator`.
+
+    Parameters
+    ----------
+    weights : array-like of shape (n_base_learners,)
+        Summing to 1.
+    names : array-like of shape (n_base_learners,)
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+    figure_ : matplotlib Figure
+    bars_ : matplotlib BarContainer
+    order_ : ndarray of int
+        Where the bars lie in ``weights``.
+
+    See Also
+    --------
+    FeatureAttentionDisplay : What the experts depend on.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skmeta.inspection import BaseLearnerDisplay
+    >>> display = BaseLearnerDisplay([0.1, 0.9], ["gp", "gp on boosting"]).plot()
+    >>> display.order_.tolist()
+    [1, 0]
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(self, weights, names):
+        self.weights = weights
+        self.names = names
+
+    @classmethod
+    def from_estimator(cls, estimator, *, ax=None, **style):
+        """Draw the weights for the task that a meta-learner is adapted to.
+
+        Parameters
+        ----------
+        estimator : meta-learner
+            Adapted.
+        ax : matplotlib Axes, default=None
+            To draw on; None makes a figure.
+        **style : dict
+            Passed to ``ax.barh``.
+
+        Returns
+        -------
+        display : BaseLearnerDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not adapted.
+        """
+        check_is_fitted(estimator)
+        display = cls(estimator.base_learner_weights_, estimator.base_learners_)
+        return display.plot(ax=ax, **style)
+
+    def plot(self, *, ax=None, **style):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            To draw on; None makes a figure that is large enough for the names.
+        **style : dict
+            Passed to ``ax.barh``.
+
+        Returns
+        -------
+        self : BaseLearnerDisplay
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer names than weights.
+        """
+        weights = np.asarray(self.weights, dtype=float)
+        check_consistent_length(weights, self.names)
+        self.order_ = np.argsort(-weights, kind="stable")
+        names = [self.names[i] for i in self.order_]
+        self.bars_ = draw_bars(ax, names, weights[self.order_], **style)
+        self.ax_ = self.bars_[0].axes
+        self.ax_.set_xlabel("weight in the prediction")
         self.figure_ = self.ax_.figure
         return self
 
