@@ -28,7 +28,9 @@ from skmeta import (
 )
 from skmeta._episodes.batch import Rows
 from skmeta._networks.encoders.task_encoder import TaskEncoding
+from skmeta._networks.learners.gp_classification import GaussianProcessClassification
 from skmeta._networks.learners.gp_prior import Expert, GaussianProcessPrior
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._persistence.files import digest
 from skmeta._training.empirical_bayes import fit_prior
 from skmeta._training.validation import validation_batches
@@ -51,6 +53,7 @@ TINY = {
 ESTIMATORS = {
     "regressor": AttentionMetaRegressor(pooled_estimator=Ridge()),
     "regressor-auto": AttentionMetaRegressor(),
+    "regressor-gp": AttentionMetaRegressor("gp", Ridge()),
     "regressor-none": AttentionMetaRegressor(pooled_estimator=None),
     "regressor-linear": AttentionMetaRegressor("linear", Ridge()),
     "regressor-mlp": AttentionMetaRegressor("mlp", Ridge()),
@@ -214,6 +217,14 @@ def meta_fitted(tmp_path_factory):
 
 # A process with everything at random, and its mean and kernel by their formulas.
 
+N_POOLED = 2
+STACK = (
+    Expert("gp"),
+    Expert("gp on second", 1),
+    Expert("linear on first", 0, True),
+    Expert("gp on first", 0),
+)
+
 
 def randomise(module, seed, scale=0.3):
     """Draw every parameter anew, in float64."""
@@ -227,18 +238,39 @@ def randomise(module, seed, scale=0.3):
 
 
 def random_prior(
-    n_features=3, n_offset=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0
-):
-    expert = Expert("gp", 0 if n_offset else None, linear_only)
+    n_features=3, n_offset=1, n_outputs=1, linear_only=False, log_noise=-1.0, seed=0,
+    experts=None,
+):  # fmt: skip
+    """A prior of one expert, or of those given."""
+    if experts is None:
+        experts = [Expert("gp", 0 if n_offset else None, linear_only)]
     prior = GaussianProcessPrior(
         n_features, n_offset // n_outputs, n_outputs, embed_dim=4, column_dim=3,
-        experts=[expert], n_hidden=5, n_basis=3,
+        experts=experts, n_hidden=5, n_basis=3,
     )  # fmt: skip
     randomise(prior, seed)
     with torch.no_grad():
         prior.factor.copy_(torch.eye(prior.n_linear) + prior.factor.tril())
         prior.noise += log_noise
     return prior.requires_grad_(False)
+
+
+def random_stack(n_features=3, n_outputs=1, experts=STACK, **options):
+    """A learner of several experts, some on one of two pooled estimators, weighted."""
+    n_offset = 0
+    if any(one.pooled is not None for one in experts):
+        n_offset = N_POOLED * n_outputs
+    prior = random_prior(n_features, n_offset, n_outputs, experts=experts, **options)
+    if n_outputs == 1:
+        learner = GaussianProcessRegression(prior).double()
+    else:
+        learner = GaussianProcessClassification(prior).double()
+    if len(experts) > 1:
+        rng = np.random.default_rng(3)
+        learner.expert_weights.set(
+            *(torch.from_numpy(rng.normal(size=(2, len(experts)))))
+        )
+    return learner.eval()
 
 
 def random_encoding(n_tasks=2, n_features=3, seed=1):
@@ -299,13 +331,18 @@ def _gelu(x):
     return x * 0.5 * (1 + erf(x / np.sqrt(2)))
 
 
-def formula(prior, encoding, task):
+def formula(prior, encoding, task, expert=0):
     """Mean and kernel of one task, straight from the definition of the process.
 
     Returns ``mean(rows)`` (n, n_outputs), ``kernel(a, b)`` (n_a, n_b), the covariance
-    of the coefficients of z, and the noise variance.
+    of the coefficients of z, and the noise variance, under one expert. Rows have the
+    offsets of all pooled estimators.
     """
-    p = {name: t.detach().double().numpy()[0] for name, t in prior.named_parameters()}
+    p = {
+        name: t.detach().double().numpy()[expert]
+        for name, t in prior.named_parameters()
+    }
+    pooled, is_linear = prior.experts[expert].pooled, prior.experts[expert].linear
     task_vector = encoding.task[task].numpy()
     column_vectors = encoding.columns[task].numpy()
     n_columns = len(p["length_scale"])
@@ -324,9 +361,16 @@ def formula(prior, encoding, task):
     factor = p["factor"] * np.exp(log_linear / 2)[:, None]
     covariance = factor @ factor.T
 
+    def offset(rows):
+        parts = rows.offset[task].numpy()
+        parts = parts.reshape(len(parts), -1, prior.n_outputs)
+        if n_columns == n_own:  # without pooled estimators
+            return parts[:, 0]
+        return np.zeros_like(parts[:, 0]) if pooled is None else parts[:, pooled]
+
     def inputs(rows):
         x = rows.x[task].numpy()
-        return np.hstack([x, rows.offset[task].numpy()]) if n_columns > n_own else x
+        return np.hstack([x, offset(rows)]) if n_columns > n_own else x
 
     def hidden(u):
         a1, b1, a2, b2 = np.split(
@@ -339,16 +383,16 @@ def formula(prior, encoding, task):
 
     def mean(rows):
         values = []
-        for u, start in zip(inputs(rows), rows.offset[task].numpy(), strict=True):
+        for u, start in zip(inputs(rows), offset(rows), strict=True):
             value = start + p["coefficients.weight"] @ u + p["coefficients.bias"]
-            if not prior.linear_only:
+            if not is_linear:
                 value = value + p["to_mean.weight"] @ hidden(u) + p["to_mean.bias"]
             values.append(value)
         return np.array(values)
 
     def k(u, v):
         value = np.append(1, u) @ covariance @ np.append(1, v)
-        if prior.linear_only:
+        if is_linear:
             return value
         phi_u, phi_v = (
             p["to_basis.weight"] @ hidden(w) + p["to_basis.bias"] for w in (u, v)
@@ -369,6 +413,7 @@ def gp():
     """Random processes and rows, and `formula`, which says what is right of them."""
     return SimpleNamespace(
         prior=random_prior,
+        stack=random_stack,
         encoding=random_encoding,
         rows=random_rows,
         rows_of=rows_of,

@@ -6,6 +6,7 @@ of which must have the right name, shape and type.
 """
 
 import math
+from types import NoneType
 
 import torch
 
@@ -51,6 +52,9 @@ NO_MEMORY = TaskMemory(torch.empty(0), torch.empty(0))
 
 PROCESS = {"embed_dim": 1, "column_dim": 1}
 """Sizes in files of the encoding of the GP that all tasks share: it has none."""
+
+EXPERT_TYPES = [str, int, bool], [str, NoneType, bool]
+"""Types of the fields of an `Expert` in files."""
 
 MAX_ROW = 2**27
 """Numbers in a row that an embedding takes, at most."""
@@ -144,13 +148,11 @@ def _former_experts(config, n_pooled):
 
 def _experts(entries, n_pooled):
     """A list of `Expert`, from what a file says of each."""
-    experts = [Expert(*entry) for entry in entries]
-    for one in experts:
-        kinds = type(one.name), type(one.linear)
-        pooled = one.pooled is None or one.pooled in range(n_pooled)
-        if kinds != (str, bool) or not pooled:
-            raise SavedFileError(f"it has an expert {tuple(one)}, which cannot be")
-    return experts
+    for entry in entries:
+        fine = isinstance(entry, list) and [*map(type, entry)] in EXPERT_TYPES
+        if not fine or not (entry[1] is None or 0 <= entry[1] < n_pooled):
+            raise SavedFileError(f"it has an expert {entry}, which cannot be")
+    return [Expert(*entry) for entry in entries]
 
 
 def _nway_network(node, config, state):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.special import log_softmax, logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -24,6 +25,7 @@ from skmeta._networks.learners.wrapper import LearnerWrapper, unwrap
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
 COUNTS = [2, 1, 3, 0, 1]
+N_POOLED = 2  # of stacks
 
 
 def regression(gp, **prior):
@@ -43,9 +45,9 @@ def perceptron(gp, n_outputs=1):
     return gp.randomise(learner, seed=0)
 
 
-def decoded(gp, base, n_outputs=1):
+def decoded(gp, base, n_outputs=1, n_pooled=1):
     learner = RowDecodingLearner(
-        base, N_FEATURES + n_outputs, max(2, n_outputs),
+        base, N_FEATURES + n_pooled * n_outputs, max(2, n_outputs),
         embed_dim=4, n_heads=2, n_layers=2,
     )  # fmt: skip
     gp.randomise(learner.decoder, seed=13, scale=1.0)
@@ -60,7 +62,7 @@ class EstimatorOfEachTask(BaseLearner):
         self.base = base
         rng = np.random.default_rng(0)
         self.classes = isinstance(base, GaussianProcessClassification)
-        n = N_FEATURES + 3 + (3 if self.classes else 1)
+        n = N_FEATURES + 3 * len(base.experts) + (3 if self.classes else 1)
         X, y = rng.normal(size=(12, n)), rng.normal(size=12)
         model = LogisticRegression() if self.classes else Ridge()
         self.model = model.fit(X, np.arange(12) % 3 if self.classes else y)
@@ -83,10 +85,13 @@ class EstimatorOfEachTask(BaseLearner):
 
     def components(self, adapted, query, joint=False):
         def compute(one, rows):
-            return self.learner.components(one, rows, joint)[0]
+            return self.learner.components(one, rows, joint)
 
         found = self._each(compute, adapted, query)
-        return [type(found[0])(*map(torch.cat, zip(*found, strict=True)))]
+        return [
+            type(of_each[0])(*map(torch.cat, zip(*of_each, strict=True)))
+            for of_each in zip(*found, strict=True)
+        ]
 
     def targets(self, rows, y):
         return self.base.targets(rows, y)
@@ -120,6 +125,19 @@ CASES = {
     "averaged kernels": (
         1, lambda gp: KernelAveragingLearner(regression(gp)), [(0.3,), (0.3, 4.0)]
     ),
+    "stack": (1, lambda gp: gp.stack(), [(0.0,), (1.0,), (1.0, 4.0)]),
+    "stack of 2 classes": (2, lambda gp: gp.stack(n_outputs=2), [()]),
+    "stack of 3 classes": (3, lambda gp: gp.stack(n_outputs=3), [()]),
+    "decoded stack": (
+        1, lambda gp: decoded(gp, gp.stack(), n_pooled=N_POOLED), [(0.3,)]
+    ),
+    "decoded stack of 3 classes": (
+        3, lambda gp: decoded(gp, gp.stack(n_outputs=3), 3, N_POOLED), [()]
+    ),
+    "averaged kernels of a stack": (
+        1, lambda gp: KernelAveragingLearner(gp.stack()), [(0.3, 4.0)]
+    ),
+    "estimator on a stack": (1, lambda gp: EstimatorOfEachTask(gp.stack()), [()]),
     "estimator": (1, lambda gp: EstimatorOfEachTask(regression(gp)), [()]),
     "estimator of 3 classes": (
         3, lambda gp: EstimatorOfEachTask(classification(gp)), [()]
@@ -170,14 +188,15 @@ def case(name, setting, gp, monkeypatch):
     monkeypatch.setattr(kernel_averaging, "SIGNIFICANCE", 1.0)
     monkeypatch.setattr("skmeta._networks.learners.kernel_grid.MAX_FREQUENCY", 4)
     n_outputs, make, _ = CASES[name]
+    n_offset = n_outputs * (N_POOLED if "stack" in name else 1)
     learner = make(gp).eval().requires_grad_(False)
     learner.set_adaptation(*setting)
-    rows, y = gp.rows(N_TASKS, N_ROWS, N_FEATURES, n_outputs)
+    rows, y = gp.rows(N_TASKS, N_ROWS, N_FEATURES, n_offset)
     if n_outputs > 1:
         y = torch.arange(N_ROWS).expand(N_TASKS, -1) % n_outputs
     constant = gp.encoding(N_TASKS, N_FEATURES)
     encoder = TransformerEncoder(
-        N_FEATURES, n_outputs, n_outputs, embed_dim=4, n_heads=2, n_layers=1,
+        N_FEATURES, n_offset, n_outputs, embed_dim=4, n_heads=2, n_layers=1,
         column_dim=4,
     )  # fmt: skip
     gp.randomise(encoder, seed=3).eval().requires_grad_(False)
@@ -190,7 +209,7 @@ def case(name, setting, gp, monkeypatch):
 
     return SimpleNamespace(
         learner=learner, rows=rows, y=y, encode=encode, n_outputs=n_outputs,
-        query=gp.rows(N_TASKS, N_QUERY, N_FEATURES, n_outputs, seed=5)[0],
+        query=gp.rows(N_TASKS, N_QUERY, N_FEATURES, n_offset, seed=5)[0],
     )  # fmt: skip
 
 
@@ -336,19 +355,27 @@ def test_no_row_has_an_evidence_of_1(case):
 
 
 @pytest.mark.parametrize(
-    "name", ["gp", "gp without offset", "linear", "gp with little noise"]
+    "name", ["gp", "gp without offset", "linear", "gp with little noise", "stack"]
 )
 @pytest.mark.parametrize("setting", [(0.0,)])
 def test_evidence_is_the_density_of_the_support(case, gp):
     adapted = case.learner.adapt(case.rows, case.y, case.encode(case.rows, case.y))
     evidence = case.learner.log_evidence(adapted)
+    experts, weights = case.learner.experts, case.learner.expert_weights
+    log_share = np.zeros(1)
+    if len(experts) > 1:  # of no row
+        log_share = log_softmax((weights.logit - 2.0 * weights.slope).numpy())
     for task in range(N_TASKS):
-        true = gp.formula(case.learner.prior, adapted.encoding, task)
-        K = true.kernel(case.rows, case.rows)
-        jitter = gp_algebra.JITTER * np.diag(K).mean()
-        K += (true.noise + jitter) * np.eye(N_ROWS)
-        mean = true.mean(case.rows)[:, 0]
-        expected = multivariate_normal(mean, K).logpdf(case.y[task].numpy())
+        expected = []
+        for e in range(len(experts)):
+            true = gp.formula(case.learner.prior, adapted.encoding, task, e)
+            K = true.kernel(case.rows, case.rows)
+            jitter = gp_algebra.JITTER * np.diag(K).mean()
+            K += (true.noise + jitter) * np.eye(N_ROWS)
+            mean = true.mean(case.rows)[:, 0]
+            density = multivariate_normal(mean, K)
+            expected.append(density.logpdf(case.y[task].numpy()))
+        expected = logsumexp(expected + log_share)
         assert evidence[task] == pytest.approx(expected, abs=1e-6)
 
 

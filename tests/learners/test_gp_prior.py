@@ -8,6 +8,7 @@ from skmeta._networks.learners.gp_algebra import masked_covariance, representati
 from skmeta._networks.learners.gp_prior import (
     MAX_LOG_NOISE,
     MIN_LOG_NOISE,
+    Expert,
     GaussianProcessPrior,
     Hyperparameters,
     RBFDropout,
@@ -15,11 +16,17 @@ from skmeta._networks.learners.gp_prior import (
 
 N_TASKS, N_FEATURES = 2, 3
 
+STACK = (Expert("gp"), Expert("linear on second", 1, True), Expert("gp on first", 0))
+LINEAR_STACK = [one._replace(linear=True) for one in STACK]
 PROCESSES = {
     "gp": {},
     "no-pooled": {"n_offset": 0},
     "linear": {"linear_only": True},
     "two-outputs": {"n_offset": 2, "n_outputs": 2},
+    "stack": {"n_offset": 2, "experts": STACK},
+    "stack-of-two-outputs": {"n_offset": 4, "n_outputs": 2, "experts": STACK},
+    "stack-no-pooled": {"n_offset": 0, "experts": [Expert(), Expert(linear=True)]},
+    "linear-stack": {"n_offset": 2, "experts": LINEAR_STACK},
 }
 
 
@@ -28,8 +35,13 @@ def assert_close(a, b, atol=1e-10):
 
 
 @pytest.fixture(params=PROCESSES, ids=PROCESSES)
-def prior(request, gp):
-    return gp.prior(N_FEATURES, **PROCESSES[request.param])
+def process(request):
+    return PROCESSES[request.param]
+
+
+@pytest.fixture
+def prior(process, gp):
+    return gp.prior(N_FEATURES, **process)
 
 
 @pytest.fixture
@@ -37,27 +49,49 @@ def encoding(gp):
     return gp.encoding(N_TASKS, N_FEATURES)
 
 
-def draw_rows(gp, prior, n_rows=5, seed=2):
-    n_outputs = prior.to_mean.out_features
-    return gp.rows(N_TASKS, n_rows, N_FEATURES, n_outputs, seed)[0]
+@pytest.fixture
+def draw_rows(gp, process, prior):
+    """``draw_rows(n_rows, seed)``, with offsets of all pooled estimators."""
+    n_offset = process.get("n_offset", 1) or prior.n_outputs
+
+    def draw_rows(n_rows=5, seed=2):
+        return gp.rows(N_TASKS, n_rows, N_FEATURES, n_offset, seed)[0]
+
+    return draw_rows
 
 
-def test_kernel_and_mean_are_those_of_the_definition(prior, encoding, gp):
-    a, b = draw_rows(gp, prior, 5), draw_rows(gp, prior, 4, seed=3)
+def each(prior):
+    """Expert, task, and the position of both in the batch of all experts."""
+    for expert in range(prior.n_experts):
+        for task in range(N_TASKS):
+            yield expert, task, expert * N_TASKS + task
+
+
+def atol_of(prior, expert):
+    """A linear expert has a vanishing nonlinear part where others are not linear."""
+    return 1e-6 if prior.experts[expert].linear and not prior.linear_only else 1e-10
+
+
+def test_kernel_and_mean_are_those_of_the_definition(prior, encoding, gp, draw_rows):
+    a, b = draw_rows(5), draw_rows(4, seed=3)
     theta = prior.hyperparameters(encoding)
-    design_a, design_b = (prior.design(r, encoding, theta) for r in (a, b))
+    design_a, design_b = (
+        prior.design(prior.expand(r), encoding, theta) for r in (a, b)
+    )
     kernel = prior.kernel(design_a, design_b, theta)
     variance = prior.variance(design_a, theta)
-    for task in range(N_TASKS):
-        expected = gp.formula(prior, encoding, task)
-        assert_close(design_a.mean[task], expected.mean(a))
-        assert_close(kernel[task], expected.kernel(a, b))
-        assert_close(variance[task], np.diag(expected.kernel(a, a)))
-        assert_close(theta.noise.exp()[task], [expected.noise])
+    assert len(kernel) == prior.n_experts * N_TASKS
+    for expert, task, i in each(prior):
+        atol = atol_of(prior, expert)
+        expected = gp.formula(prior, encoding, task, expert)
+        assert_close(design_a.mean[i], expected.mean(a))
+        assert_close(kernel[i], expected.kernel(a, b), atol)
+        assert_close(variance[i], np.diag(expected.kernel(a, a)), atol)
+        assert_close(theta.noise.exp()[i], [expected.noise])
 
 
-def test_kernel_is_a_covariance(prior, encoding, gp):
-    rows = draw_rows(gp, prior, 20)
+def test_kernel_is_a_covariance(prior, encoding, draw_rows):
+    rows = prior.expand(draw_rows(20))
     theta = prior.hyperparameters(encoding)
     design = prior.design(rows, encoding, theta)
     kernel = prior.kernel(design, design, theta)
@@ -133,8 +167,8 @@ def unflat(vector, theta):
     return Hyperparameters(*parts, theta.gate)
 
 
-def test_kernel_gradients_are_those_of_autograd(prior, encoding, gp):
-    rows = draw_rows(gp, prior, 4)
+def test_kernel_gradients_are_those_of_autograd(prior, encoding, draw_rows):
+    rows = prior.expand(draw_rows(4))
     theta = prior.hyperparameters(encoding)
 
     def kernel(vector):
@@ -143,37 +177,41 @@ def test_kernel_gradients_are_those_of_autograd(prior, encoding, gp):
         return prior.kernel(design, design, moved)
 
     jacobian = torch.autograd.functional.jacobian(kernel, flat(theta))
-    own = torch.stack([jacobian[t, :, :, t] for t in range(N_TASKS)])
+    own = torch.stack([jacobian[t, :, :, t] for t in range(len(jacobian))])
     expected = own.permute(0, 3, 1, 2)[:, :-1]  # the noise is no part of the kernel
     design = prior.design(rows, encoding, theta)
     assert_close(prior.kernel_gradients(design, theta), expected)
-    assert (expected.abs().amax((0, 2, 3)) > 1e-3).sum() >= 1 + N_FEATURES
+    for _, _, i in each(prior):
+        assert (expected[i].abs().amax((1, 2)) > 1e-3).sum() >= 1 + N_FEATURES
 
 
-def test_relevance_is_the_expected_squared_slope(prior, encoding, gp):
+def test_relevance_is_the_expected_squared_slope(prior, encoding, gp, draw_rows):
     with torch.no_grad():  # of the linear and RBF parts alone
         prior.to_basis.weight.zero_()
         prior.to_basis.bias.zero_()
-    rows = draw_rows(gp, prior, 1)
+    rows = draw_rows(1)
     relevance = prior.relevance(prior.hyperparameters(encoding))
+    assert len(relevance) == prior.n_experts * N_TASKS
     step = 1e-4
-    for task in range(N_TASKS):
-        kernel = gp.formula(prior, encoding, task).kernel
-        for j in range(relevance.shape[1]):
+    for expert, task, i in each(prior):
+        kernel = gp.formula(prior, encoding, task, expert).kernel
+        pooled = prior.experts[expert].pooled
+        n_columns = N_FEATURES if pooled is None else relevance.shape[1]
+        for j in range(n_columns):
 
-            def moved(by, j=j):
+            def moved(by, j=j, pooled=pooled):
                 x, p = rows.x.clone(), rows.offset.clone()
                 if j < N_FEATURES:
                     x[..., j] += by
                 else:
-                    p[..., j - N_FEATURES] += by
+                    p[..., pooled * prior.n_outputs + j - N_FEATURES] += by
                 return rows._replace(x=x, offset=p)
 
             ahead, behind = moved(step), moved(-step)
             slope = kernel(ahead, ahead) - kernel(ahead, behind)
             slope = slope - kernel(behind, ahead) + kernel(behind, behind)
             expected = slope.item() / (2 * step) ** 2
-            assert abs(relevance[task, j].item() - expected) < 1e-6 * max(1, expected)
+            assert abs(relevance[i, j].item() - expected) < 1e-6 * max(1, expected)
 
 
 # The covariance of targets

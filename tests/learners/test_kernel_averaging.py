@@ -92,7 +92,7 @@ class KernelFormula:
         kernels = adapted.alternatives.kernels
         for name in kernels._fields:
             setattr(self, name, getattr(kernels, name)[task, i].item())
-        self.scale = np.exp(-unwrap(learner)[0].prior.length_scale.numpy())
+        self.scale = np.exp(-unwrap(learner)[0].prior.length_scale[0].numpy())
         self.process, self.task = adapted.base, task
 
     def inputs(self, rows):
@@ -488,7 +488,7 @@ def test_support_is_compared_with_what_is_expected_before_it_trains(smooth, gp):
     rows, y = one_task(X, 3 * np.sin(15 * X[:, 0]))
     adapted = learner.adapt(rows, y, encoding)
     n = torch.tensor([20.0]).double()
-    trained = learner.base.squared_distance(adapted.base)
+    trained = learner.base.squared_distances(adapted.base)[:, 0]
     assert not kernel_averaging._is_unlikely(trained, n, 0 * n)
     assert (adapted.alternatives.kernels.frequency > 0).any()
 
@@ -572,7 +572,7 @@ def test_shares_of_kernels_are_the_likeliest(learner, monkeypatch):
 def test_learners_without_such_a_process_are_left_alone(gp):
     linear = GaussianProcessRegression(gp.prior(linear_only=True))
     classes = GaussianProcessClassification(gp.prior(n_outputs=2))
-    sizes = {"n_features": 3, "n_offset": 1, "embed_dim": 4, "column_dim": 3}
+    sizes = {"n_features": 3, "n_pooled": 1, "embed_dim": 4, "column_dim": 3}
     perceptron = MultilayerPerceptron(classification=False, n_outputs=1, **sizes)
     for learner in (linear, classes, perceptron):
         for one in (learner, RowDecodingLearner(learner, 3, 1, 4, 2, 1)):

@@ -13,8 +13,8 @@ from skmeta import SelfAttentionMetaRegressor
 from skmeta._networks.learners.predictive import log_density, quantiles
 
 NAMES = [
-    "regressor", "regressor-mlp", "regressor-related", "regressor-transformer",
-    "regressor-estimator",
+    "regressor", "regressor-gp", "regressor-mlp", "regressor-related",
+    "regressor-transformer", "regressor-estimator",
 ]  # fmt: skip
 every = pytest.mark.parametrize("name", NAMES)
 
@@ -25,7 +25,7 @@ def adapted(meta_fitted):
 
     def make(name):
         estimator = meta_fitted(name)
-        if name not in ("regressor", "regressor-mlp"):
+        if hasattr(estimator.meta_state_.network.learner, "relations"):
             network = copy.deepcopy(estimator.meta_state_.network)
             network.learner.relations.weights.null_logit.fill_(-1.0)
             estimator._take_over(replace(estimator.meta_state_, network=network))
@@ -57,7 +57,7 @@ def test_density_of_a_mixture_is_that_of_its_components():
     np.testing.assert_allclose(log_density(log_share, mean, sd, y), np.log(expected))
 
 
-@pytest.mark.parametrize("name", ["regressor", "regressor-mlp"])
+@pytest.mark.parametrize("name", ["regressor-gp", "regressor-mlp"])
 def test_one_process_is_normal(name, adapted):
     estimator, X = adapted(name)
     mean, std = estimator.predict(X, return_std=True)
@@ -138,18 +138,20 @@ def test_covariance_is_that_of_the_posterior(adapted, meta_fitted):
     task = estimator.set_params(device="cpu")._adapted_task()
     state, one = task.state, task.adaptation
     learner, rows = state.network.learner, state.rows(X)
-    (joint,) = learner.components(one, rows, joint=True)
-    (apart,) = learner.components(one, rows)
-    covariance = joint.spread[0].numpy()
-    np.testing.assert_allclose(covariance.diagonal(), apart.spread[0], rtol=1e-8)
+    joint = learner.components(one, rows, joint=True)
+    apart = learner.components(one, rows)
     theta, prior = one.theta, learner.prior
-    design = prior.design(rows, one.encoding, theta)
-    both = prior.kernel(design, design, theta)[0].numpy()
-    k = prior.kernel(design, one.design, theta)[0].numpy()
-    K = (one.factor @ one.factor.transpose(1, 2))[0].numpy()
-    expected = both - k @ np.linalg.solve(K, k.T)
-    expected += float(theta.noise.exp()) * np.eye(len(X))
-    np.testing.assert_allclose(covariance, expected, atol=1e-9)
+    assert len(joint) == len(apart) == prior.n_experts > 1
+    design = prior.design(prior.expand(rows), one.encoding, theta)
+    both = prior.kernel(design, design, theta).numpy()
+    k_of_all = prior.kernel(design, one.design, theta).numpy()
+    K_of_all = (one.factor @ one.factor.transpose(1, 2)).numpy()
+    for e, (k, K) in enumerate(zip(k_of_all, K_of_all, strict=True)):
+        covariance = joint[e].spread[0].numpy()
+        np.testing.assert_allclose(covariance.diagonal(), apart[e].spread[0], rtol=1e-8)
+        expected = both[e] - k @ np.linalg.solve(K, k.T)
+        expected += float(theta.noise[e].exp()) * np.eye(len(X))
+        np.testing.assert_allclose(covariance, expected, atol=1e-9)
 
 
 @every

@@ -235,7 +235,9 @@ def test_another_kind_of_base_learner_needs_meta_fitting(regression, meta_fitted
     with pytest.raises(ValueError, match=r"base_learner='gp' \(meta_fit had Ridge"):
         clone(estimator).set_params(base_learner="gp").fit(X, y)
     other = meta_fitted("regressor-related").set_params(base_learner=Ridge())
-    with pytest.raises(ValueError, match=r"base_learner=Ridge\(\) \(meta_fit had 'gp'"):
+    with pytest.raises(
+        ValueError, match=r"base_learner=Ridge\(\) \(meta_fit had 'auto'"
+    ):
         other.fit(X, y)
 
 

@@ -172,6 +172,16 @@ def both(*keys):
     return change
 
 
+def set_experts(key, change_list):
+    """Put what a function makes of the list of experts in its place."""
+
+    def change(arrays, node):
+        network = parts_of(node)[0]["network"]
+        network[key] = change_list(network[key])
+
+    return change
+
+
 def rename(arrays, node):
     arrays["../../etc/passwd"] = arrays.pop(f"{STATE}/features/mean")
 
@@ -210,9 +220,52 @@ class Exploit:
 
 
 WEIGHT = f"{STATE}/network/encoder.norm.weight"
-POOLED = f"{STATE}/pooled/estimator"
+POOLED = f"{STATE}/pooled/0/estimator"
 SUPPORT = "estimator/adapted"
+WRONG_ENTRIES = {
+    "an unknown pooled estimator": ["gp", 1, False],
+    "a pooled estimator from the end": ["gp", -1, False],
+    "a pooled estimator that is a bool": ["gp", False, False],
+    "a pooled estimator that is a float": ["gp", 0.0, False],
+    "a pooled estimator that is a name": ["gp", "Ridge", False],
+    "a pooled estimator that is a list": ["gp", [0], False],
+    "a name that is a number": [1, 0, False],
+    "no name": [None, 0, False],
+    "a number for whether it is linear": ["gp", 0, 0],
+    "nothing for whether it is linear": ["gp", 0, None],
+    "a field too few": ["gp", 0],
+    "a field too many": ["gp", 0, False, 1],
+    "no field": [],
+    "text for an expert": "abc",
+    "a number for an expert": 3,
+}
+CANNOT_BE = "it has an expert .*, which cannot be"
+WRONG_EXPERTS = {
+    what: (lambda experts, entry=entry: [entry, *experts[1:]], CANNOT_BE)
+    for what, entry in WRONG_ENTRIES.items()
+} | {
+    "an expert too few": (lambda experts: experts[:-1], "not those of|damaged"),
+    "an expert too many": (lambda experts: [*experts, experts[0]], "not those of"),
+    "no experts": (lambda experts: [], "damaged"),
+    "nothing for experts": (lambda experts: None, "damaged"),
+    "a number for experts": (lambda experts: 3, "damaged"),
+    "text for experts": (lambda experts: "gp" * len(experts), CANNOT_BE),
+}
 HARM = {
+    f"{what} in {key}": (set_experts(key, change), words)
+    for key in ("experts", "process_experts")
+    for what, (change, words) in WRONG_EXPERTS.items()
+} | {
+    "weights of experts for others": (
+        put(f"{STATE}/network/learner.base.expert_weights.logit", lambda a: a[1:]),
+        "not those of the network",
+    ),
+    "NaN weights of experts": (
+        put(f"{STATE}/network/learner.base.expert_weights.slope", with_nan), "NaN"
+    ),
+    "weights of experts that were not adapted": (
+        put(f"{SUPPORT}/base_learner_weights_", lambda a: a[1:]), "not of the shapes"
+    ),
     "a missing weight": (take_out(WEIGHT), "'.*norm.weight' is missing"),
     "an array too many": (
         lambda arrays, node: arrays.update(more=np.ones(2)),

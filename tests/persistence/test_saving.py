@@ -67,8 +67,14 @@ ALL = [
 NAMES = [
     "regressor", "regressor-auto", "regressor-none", "regressor-linear",
     "regressor-mlp", "binary", "three-mlp", "regressor-mlp-related", "binary-related",
-    "regressor-transformer", "binary-transformer",
+    "regressor-transformer", "binary-transformer", "regressor-related", "three-related",
+    "regressor-gp", "binary-auto",
 ]  # fmt: skip
+SINGLE = [
+    "regressor-linear", "regressor-mlp", "three-mlp", "regressor-gp",
+    "regressor-mlp-related",
+]  # fmt: skip
+"""Estimators that have no stack of experts."""
 
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -116,9 +122,15 @@ def test_meta_fitted_and_adapted(name, meta_fitted, there_and_back, recwarn):
     loaded = there_and_back(estimator)
     assert_same(loaded, estimator, X_query, outputs)
     assert loaded.__sklearn_is_fitted__()
-    for attribute in ("task_embedding_", "feature_attention_", "task_embeddings_"):
+    for attribute in (
+        "task_embedding_", "feature_attention_", "base_learner_weights_",
+        "task_embeddings_", "base_learners_",
+    ):  # fmt: skip
         expected = getattr(estimator, attribute)
         np.testing.assert_array_equal(getattr(loaded, attribute), expected)
+    experts = loaded.meta_state_.network.core().experts
+    assert experts == estimator.meta_state_.network.core().experts
+    assert (len(loaded.base_learners_) == 1) == (name in SINGLE)
     more = meta_fitted.task(name, 1)
     estimator.partial_fit(*more[:2]), loaded.partial_fit(*more[:2])
     assert_same(loaded, estimator, X_query, outputs)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, log_softmax, logsumexp, softmax
 from scipy.stats import multivariate_normal, multivariate_t
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -89,14 +89,21 @@ def test_evidence_of_classes_is_of_the_averaged_probabilities(meta_fitted):
         assert float(found) == pytest.approx(np.log(p).sum(), rel=0.02)
 
 
-def test_null_evidence_is_that_of_a_t_process(meta_fitted):
+def test_null_evidence_is_that_of_t_processes_of_all_experts(meta_fitted):
     estimator = meta_fitted("regressor-related")
     X, y, _ = meta_fitted.task("regressor-related")
     estimator.meta_state_.network.learner.base.set_adaptation(1, np.inf)  # normal noise
     _, found = look_up(estimator, X, y)
     base = found.base
-    K = (base.factor @ base.factor.transpose(1, 2))[0].numpy()
-    expected = multivariate_t.logpdf(base.residual[0].numpy(), shape=K / 2, df=4)
+    weights = estimator.meta_state_.network.core().expert_weights
+    log_share = log_softmax((weights.logit - 2 * weights.slope).numpy())  # of no row
+    covariances = (base.factor @ base.factor.transpose(1, 2)).numpy()
+    each = [
+        multivariate_t.logpdf(residual, shape=K / 2, df=4)
+        for residual, K in zip(base.residual.numpy(), covariances, strict=True)
+    ]
+    assert len(each) > 1
+    expected = logsumexp(each + log_share)
     assert float(found.null_evidence) == pytest.approx(expected, rel=1e-6)
 
 

@@ -203,9 +203,11 @@ class GaussianProcessPrior(nn.Module):
         ----------
         rows : Rows of B tasks
             With the offsets of all pooled estimators, (B, N, n_pooled * n_outputs).
+            Without pooled estimators it is (B, N, n_outputs), and that of all experts:
+            it is added to their means, and is no column.
         """
         E, parts = self.n_experts, rows.offset.unflatten(2, (-1, self.n_outputs))
-        none = torch.zeros_like(parts[:, :, 0])
+        none = torch.zeros_like(parts[:, :, 0]) if self.uses_offset else rows.offset
         offset = torch.cat(
             [
                 none if one.pooled is None else parts[:, :, one.pooled]

@@ -91,6 +91,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         adapted : AdaptedGP
         """
         support, y = self.prior.expand(support), y.repeat(self.prior.n_experts, 1)
+        given = support.weight  # the robust weights differ between experts
         theta = self.prior.hyperparameters(encoding)
         network = self.prior.network(support, encoding, theta)
         if not self.training and self.dof.isfinite():
@@ -105,7 +106,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         if not self.training and self.hyperprior_sd > 0:
             theta = self._train(support, y, adapted)
             adapted = self._condition(support, y, encoding, theta, network)
-        share = self._log_share(support.weight, evidence)
+        share = self._log_share(given, evidence)
         return adapted._replace(evidence=evidence, log_share=share)
 
     def _condition(self, support, y, encoding, theta, network=None):
