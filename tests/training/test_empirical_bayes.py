@@ -9,7 +9,7 @@ import torch
 from skmeta._episodes.batch import Rows
 from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners.factory import make_base_learner
-from skmeta._networks.learners.gp_prior import Expert, no_encoding
+from skmeta._networks.learners.gp_prior import GP, no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
 from skmeta._training.empirical_bayes import (
     LINEAR_SPREAD,
@@ -24,7 +24,7 @@ from skmeta.tasks import TaskCollection
 N_SUPPORT = 1, 8
 
 
-def make_learner(experts=(Expert(),), n_classes=None, n_features=2, seed=0):
+def make_learner(experts=(GP,), n_classes=None, n_features=2, seed=0):
     return make_base_learner(
         experts,
         classification=n_classes is not None,
@@ -161,7 +161,7 @@ def test_no_encoding_leaves_the_prior_as_it_is():
 
 def test_each_expert_is_fitted_as_it_would_be_alone():
     rows, y = sampled(known_gp())
-    both = make_learner((Expert(), Expert()))
+    both = make_learner((GP, GP))
     with torch.no_grad():
         both.prior.signal[1] -= 1.0
         both.prior.noise[1] += 1.0

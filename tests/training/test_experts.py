@@ -10,6 +10,7 @@ from scipy.special import logsumexp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Ridge
 
+from skmeta import AttentionMetaRegressor
 from skmeta._classical.linear_mixed_model import fit_linear_mixed_model
 from skmeta._classical.logistic_mixed_model import fit_logistic_mixed_model
 from skmeta._episodes.batch import Rows
@@ -18,7 +19,6 @@ from skmeta._networks.learners import gp_algebra
 from skmeta._networks.learners.gp_prior import Expert, no_encoding
 from skmeta._networks.learners.network import make_unconditioned_gps
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
-from skmeta import AttentionMetaRegressor
 from skmeta._training import experts
 from skmeta._training.empirical_bayes import fit_prior
 from skmeta._training.experts import (
