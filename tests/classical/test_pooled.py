@@ -92,8 +92,8 @@ def test_level_of_out_of_fold_predictions_is_that_of_all_tasks(offset, n_folds):
     )  # fmt: skip
     np.testing.assert_allclose(pooled.out_of_fold, tasks.y.mean() - offset)
     pooled = fit_pooled(
-        Ridge(random_state=0), tasks, task_type="regression", random_state=0, n_folds=n_folds,
-        offset=offset,
+        Ridge(random_state=0), tasks, task_type="regression", random_state=0,
+        n_folds=n_folds, offset=offset,
     )  # fmt: skip
     folds = np.repeat(folds_of(6, min(n_folds, 6), 0), sizes)
     y = tasks.y - offset
