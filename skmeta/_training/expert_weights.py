@@ -67,7 +67,8 @@ def fit_expert_weights(learner, scores, penalty):
         Of squared changes of the logits.
     """
     weights = learner.expert_weights
-    first = weights.logit.double(), weights.slope.double()
+    before = weights.logit, weights.slope
+    first = tuple(t.double() for t in before)
     logit, slope = (t.clone().requires_grad_(True) for t in first)
     optimizer = torch.optim.LBFGS(
         [logit, slope], max_iter=MAX_ITER, line_search_fn="strong_wolfe"
@@ -89,6 +90,7 @@ def fit_expert_weights(learner, scores, penalty):
     weights.logit, weights.slope = logit, slope
     with torch.enable_grad():
         optimizer.step(closure)
+    weights.logit, weights.slope = before
     weights.set(logit.detach(), slope.detach())
 
 

@@ -255,6 +255,7 @@ def select_experts(network, validation, n_tasks, device):
     core = network.core()
     if not core.has_prior or core.expert_weights is None:
         return
+    network.eval()
     scores = score_experts(core, network.encode, [b.to(device) for b in validation])
     fit_expert_weights(core, scores, PENALTY / n_tasks)
     network.replace_core(core.select(used_experts(core, scores)))

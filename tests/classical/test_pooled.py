@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
@@ -70,6 +71,73 @@ def test_every_row_is_predicted_out_of_fold(regression_tasks, n_folds):
     assert pooled.out_of_fold.dtype == pooled.predict(np.zeros((2, 3))).dtype
     assert pooled.out_of_fold.dtype == np.float64
     assert np.isfinite(pooled.out_of_fold).all()
+
+
+def folds_of(n_tasks, n_folds, seed):
+    return np.random.RandomState(seed).permutation(n_tasks) % n_folds
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 100])
+@pytest.mark.parametrize("offset", [0.0, 5.0])
+def test_level_of_out_of_fold_predictions_is_that_of_all_tasks(offset, n_folds):
+    """Not that of the tasks that the model of the fold was fitted to."""
+    rng = np.random.default_rng(0)
+    sizes = [3, 5, 4, 9, 2, 6]
+    pairs = [(rng.normal(size=(n, 1)), 10 * t + rng.normal(size=n))
+             for t, n in enumerate(sizes)]  # fmt: skip
+    tasks = TaskCollection(pairs)
+    pooled = fit_pooled(
+        DummyRegressor(), tasks, task_type="regression", random_state=0,
+        n_folds=n_folds, offset=offset,
+    )  # fmt: skip
+    np.testing.assert_allclose(pooled.out_of_fold, tasks.y.mean() - offset)
+    pooled = fit_pooled(
+        Ridge(random_state=0), tasks, task_type="regression", random_state=0,
+        n_folds=n_folds, offset=offset,
+    )  # fmt: skip
+    folds = np.repeat(folds_of(6, min(n_folds, 6), 0), sizes)
+    y = tasks.y - offset
+    for fold in np.unique(folds):
+        rest, own = folds != fold, folds == fold
+        expected = Ridge().fit(tasks.X[rest], y[rest]).predict(tasks.X[own])
+        expected = expected - y[rest].mean() + y.mean()
+        np.testing.assert_allclose(pooled.out_of_fold[own, 0], expected)
+
+
+def test_level_of_classes_is_their_centred_log_frequency():
+    rng = np.random.default_rng(0)
+    tasks = TaskCollection(
+        [(rng.normal(size=(9, 2)), rng.permutation(["a", "a", "b"] * 3 if t < 4
+          else ["b", "c", "c"] * 3)) for t in range(6)]
+    )  # fmt: skip
+    pooled = fit_pooled(GaussianNB(), tasks, task_type="classification", random_state=0)
+    folds = np.repeat(folds_of(6, 3, 0), 9)
+    classes = np.array(["a", "b", "c"])
+
+    def centred(values):
+        return values - values.mean(-1, keepdims=True)
+
+    def level(y):
+        return centred(np.log([(y == c).sum() + 1.0 for c in classes]))
+
+    assert all(len(set(tasks.y[folds != fold])) == 3 for fold in range(3))
+    for fold in range(3):
+        rest, own = folds != fold, folds == fold
+        model = GaussianNB().fit(tasks.X[rest], tasks.y[rest])
+        p = model.predict_proba(tasks.X[own]).clip(1e-4, 1 - 1e-4)
+        expected = centred(np.log(p)) - level(tasks.y[rest]) + level(tasks.y)
+        np.testing.assert_allclose(pooled.out_of_fold[own], expected, atol=1e-6)
+        assert np.abs(level(tasks.y[rest]) - level(tasks.y)).max() > 1e-2
+
+
+def test_level_of_weighted_tasks_is_that_of_the_rows_that_count():
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=(8, 1)), np.full(8, 10.0 * t)) for t in range(6)]
+    tasks = TaskCollection(pairs)._replace(weights=np.array([4.0, 1, 1, 1, 1, 0]))
+    pooled = fit_pooled(DummyRegressor(), tasks, task_type="regression", random_state=0)
+    expected = np.average(range(6), weights=tasks.weights) * 10
+    np.testing.assert_allclose(pooled.out_of_fold, pooled.predict(tasks.X))
+    assert pooled.out_of_fold[0, 0] == pytest.approx(expected, abs=1.0)
 
 
 def test_log_probabilities_are_centred_and_clipped(three_class_tasks):

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from skmeta import AttentionMetaRegressor
 from skmeta._episodes.sampler import Episodes
+from skmeta._networks.learners.predictive import Categorical
 from skmeta._preprocessing.scaling import FeatureScaler, TargetScaler
 from skmeta._training.loop import BOUND, EpisodeBatches, QueryLoss, fit_network
 from skmeta._training.validation import validation_batches, validation_loss
@@ -130,6 +131,24 @@ def test_query_loss_is_the_mean_over_rows_that_are_there():
     loss = QueryLoss()(prediction, (y, weight))
     expected = -norm.logpdf([0, 1, 2, 3]).mean()
     assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_query_loss_of_several_predictions_is_the_sum_of_theirs():
+    rng = np.random.default_rng(0)
+    y, weight = (torch.from_numpy(rng.random((3, 4))) for _ in range(2))
+    target = y, weight.round()
+    each = [
+        tuple(torch.from_numpy(1 + rng.random((3, 4))) for _ in range(2))
+        for _ in range(3)
+    ]
+    losses = [QueryLoss()(one, target).item() for one in each]
+    assert len(set(losses)) == 3
+    assert QueryLoss()(each, target).item() == pytest.approx(sum(losses))
+    assert QueryLoss()(each[:1], target).item() == losses[0]
+    labels = torch.from_numpy(rng.integers(2, size=(3, 4)))
+    each = [Categorical(torch.from_numpy(rng.normal(size=(3, 4, 2)))) for _ in range(2)]
+    losses = [QueryLoss()(one, (labels, weight)).item() for one in each]
+    assert QueryLoss()(each, (labels, weight)).item() == pytest.approx(sum(losses))
 
 
 def test_support_sizes_of_batches_are_in_range(run):

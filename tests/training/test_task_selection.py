@@ -1,5 +1,9 @@
 """Attention to meta-training tasks: those whose targets were shuffled get none."""
 
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +12,15 @@ from sklearn.metrics import roc_auc_score
 from skmeta import AttentionMetaRegressor
 from skmeta._episodes.sampler import Episodes
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
+from skmeta._training import task_selection
+from skmeta._training.initialization import initialize, prepared
+from skmeta._training.split import split_tasks
 from skmeta._training.task_selection import (
+    N_ROUNDS,
     attention_weights,
     informativeness_scores,
     permute_targets,
+    select_tasks,
     task_losses,
 )
 from skmeta.datasets import make_linear_tasks, shuffle_targets
@@ -138,8 +147,13 @@ def test_order_of_tasks_plays_no_part_in_attention():
 class Tripled(torch.nn.Module):
     """Predicts 3 x, whatever the support."""
 
-    def forward(self, x_query, **others):
-        return 3 * x_query[..., 0], torch.ones_like(x_query[..., 0])
+    prior = SimpleNamespace(encoding_sizes=(1, 1))
+
+    def adapt(self, support, y, encoding):
+        return None
+
+    def predict(self, adapted, query):
+        return 3 * query.x[..., 0], torch.ones_like(query.x[..., 0])
 
 
 def test_scores_tell_whether_targets_belong_to_rows():
@@ -179,6 +193,210 @@ def test_task_losses_are_means_over_rows():
         error = batch.y_query[task] - 3 * batch.x_query[task, :, 0]
         expected = 0.5 * (error[there] ** 2).mean() + 0.5 * np.log(2 * np.pi)
         assert losses[task] == pytest.approx(expected.item(), rel=1e-5)
+
+
+# The initialisation without uninformative tasks
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Tasks whose targets depend on their features alike, and which are shuffled."""
+    tasks = make_linear_tasks(60, n_rows=20, n_features=2, random_state=0)
+    return shuffle_targets(tasks, 0.4, random_state=0)
+
+
+def selected(tasks, validation_tasks=None, base_learner="linear", **changes):
+    """What `select_tasks` returns, and what it is given."""
+    model = AttentionMetaRegressor(base_learner, None, n_support=(0, 8), **changes)
+    config = replace(model._config("regression"), seed=0)
+    split = split_tasks(tasks, validation_tasks, config, np.random.default_rng(0))
+    init = initialize(split, config)
+    found = SimpleNamespace(config=config, first=init, first_split=split)
+    found.init, found.split, found.attention = select_tasks(init, split, config)
+    return found
+
+
+def state(init):
+    return init.learner.state_dict()
+
+
+def assert_same_state(one, other):
+    assert state(one).keys() == state(other).keys()
+    for name, value in state(one).items():
+        assert torch.equal(value, state(other)[name]), name
+
+
+def positions(split):
+    """Of the training and validation tasks among all."""
+    return np.concatenate([split.fitting_index, split.val_index])
+
+
+@pytest.mark.parametrize("base_learner", ["linear", "auto"])
+def test_initialization_without_shuffled_tasks_is_kept(base_learner, many):
+    tasks, shuffled = many
+    found = selected(tasks, base_learner=base_learner)
+    assert found.attention.mean() == pytest.approx(1)
+    share = found.attention * (~shuffled).mean()
+    assert share[shuffled].mean() < 0.1
+    assert share[~shuffled].mean() > 0.85
+    kept = positions(found.split)
+    assert (~shuffled[kept]).mean() > 0.9
+    assert np.isin(np.flatnonzero(~shuffled), kept).mean() > 0.9
+    assert len(found.init.fitting_episodes) == len(found.split.fitting_index)
+    assert len(found.init.val_episodes) == len(found.split.val_index)
+    assert found.split.train_tasks is found.split.fitting_tasks
+    assert_same_state(found.init, initialize(found.split, found.config))
+
+
+def clean_alone(tasks, shuffled, found):
+    """The initialisation of the split without its shuffled tasks."""
+    split = found.first_split
+    train, val = (
+        (~shuffled[index]) * 1.0 for index in (split.fitting_index, split.val_index)
+    )
+    clean = split.weighted(train, val)
+    clean = clean.map(lambda some: some._replace(weights=None))
+    return initialize(clean, found.config)
+
+
+def test_initialization_is_that_of_the_clean_tasks_alone(many, monkeypatch):
+    """If these are told apart for certain; else, nearly."""
+    tasks, shuffled = many
+    found = selected(tasks)
+    alone = clean_alone(tasks, shuffled, found)
+    known = tasks[~shuffled]
+    of_init, of_alone, of_first = (
+        task_selection._losses(one, prepared(known, one), found.config).mean()
+        for one in (found.init, alone, found.first)
+    )
+    assert of_first - of_alone > 0.1
+    assert abs(of_init - of_alone) < 0.2 * (of_first - of_alone)
+    order = positions(found.first_split)
+    monkeypatch.setattr(
+        task_selection, "attention_weights", lambda _: 1.0 - shuffled[order]
+    )
+    found = selected(tasks)
+    assert_same_state(found.init, alone)
+    np.testing.assert_array_equal(found.attention > 0, ~shuffled)
+    assert np.ptp(found.attention[~shuffled]) == 0
+
+
+@pytest.mark.parametrize("task_attention", ["auto", True])
+def test_nothing_changes_if_all_tasks_are_informative(task_attention):
+    tasks = make_linear_tasks(40, n_rows=20, n_features=2, random_state=1)
+    found = selected(tasks, task_attention=task_attention)
+    assert found.init is found.first
+    assert found.split is found.first_split
+    np.testing.assert_array_equal(found.attention, np.ones(40))
+
+
+def test_given_validation_tasks_are_selected_too(many):
+    tasks, shuffled = many
+    found = selected(tasks[:40], tasks[40:], task_attention=True)
+    assert found.attention.shape == (40,)
+    assert found.attention.mean() == pytest.approx(1)
+    assert roc_auc_score(~shuffled[:40], found.attention) > 0.9
+    of_val = identities(found.split.val_tasks)
+    clean = identities(tasks[40:][~shuffled[40:]])
+    assert 0.8 * len(clean) < len(of_val) < 20
+    assert np.isin(of_val, clean).mean() > 0.8
+    assert identities(found.init.val_episodes.tasks) == of_val
+
+
+def identities(tasks):
+    """Something that no two tasks have in common, in order."""
+    return tasks.y[tasks.offsets[:-1]].tolist()
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.5, 5.0])
+@pytest.mark.parametrize("task_attention", ["auto", True])
+def test_gain_of_two_standard_errors_is_asked_for(
+    task_attention, gain, many, monkeypatch
+):
+    """In the query loss of the informative validation tasks, with "auto" alone."""
+    tasks, _ = many
+    seen = []
+
+    def losses(init, episodes, config):
+        seen.append((init, identities(episodes.tasks)))
+        spread = np.resize([-1.0, 1.0], len(episodes))
+        mean = gain * 2 / len(episodes) ** 0.5  # in units of two standard errors
+        return mean + spread - spread.mean() if len(seen) == 1 else 0 * spread
+
+    monkeypatch.setattr(task_selection, "_losses", losses)
+    found = selected(tasks, task_attention=task_attention)
+    kept = task_attention is True or gain > 1
+    assert (found.init is not found.first) == kept
+    assert (np.ptp(found.attention) > 0) == kept
+    if task_attention is True:
+        assert seen == []
+        return
+    (first, of_first), (_, of_second) = seen
+    assert first is found.first
+    assert of_first == of_second
+    assert len(of_first) < len(found.first.val_episodes)
+
+
+def test_rounds_end_when_the_same_tasks_are_selected(many, monkeypatch):
+    fitted = []
+
+    def counted(split, config):
+        fitted.append(positions(split))
+        return initialize(split, config)
+
+    monkeypatch.setattr(task_selection, "initialize", counted)
+    tasks, _ = many
+    selected(tasks)
+    assert 1 <= len(fitted) <= N_ROUNDS
+    for one, other in pairwise(fitted):
+        assert not np.array_equal(one, other)
+    fitted.clear()
+    draw = np.random.default_rng(0)
+
+    def other_tasks(scores):
+        order = draw.permutation(len(scores))
+        return (order % 3 > 0) * 1.0
+
+    monkeypatch.setattr(task_selection, "attention_weights", other_tasks)
+    found = selected(tasks, task_attention=True)
+    assert len(fitted) == N_ROUNDS
+    np.testing.assert_array_equal(positions(found.split), fitted[-1])
+    chosen = np.flatnonzero(found.attention)
+    np.testing.assert_array_equal(chosen, np.sort(fitted[-1]))
+
+
+def test_dropped_tasks_are_tested_again(many, monkeypatch):
+    """In the second round by the initialisation that they are not part of."""
+    sizes = []
+    scored = informativeness_scores
+
+    def counted(learner, episodes, *args):
+        sizes.append((learner, len(episodes)))
+        return scored(learner, episodes, *args)
+
+    monkeypatch.setattr(task_selection, "informativeness_scores", counted)
+    tasks, _ = many
+    found = selected(tasks, task_attention=True)
+    by_learner = {}
+    for learner, n in sizes:
+        by_learner[learner] = by_learner.get(learner, 0) + n
+    assert len(by_learner) >= 2
+    assert set(by_learner.values()) == {60}
+    assert next(iter(by_learner)) is found.first.learner
+
+
+def test_losses_of_tasks_are_in_the_units_of_the_targets():
+    tasks = make_linear_tasks(12, n_rows=12, n_features=2, random_state=0)
+    scaled = TaskCollection([(task.X, 1000 * task.y) for task in tasks])
+    of_each = []
+    for some in (tasks, scaled):
+        found = selected(some)
+        losses = task_selection._losses(
+            found.first, found.first.val_episodes, found.config
+        )
+        assert losses.shape == (len(found.first.val_episodes),)
+        of_each.append(losses)
+    np.testing.assert_allclose(of_each[1] - of_each[0], np.log(1000), atol=1e-3)
 
 
 # End to end
