@@ -1,8 +1,9 @@
 """Meta-training: from tasks to a `MetaState`."""
 
 import copy
+import math
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -29,6 +30,10 @@ from .split import split_tasks
 from .state import MetaState
 from .task_selection import select_tasks
 from .validation import interpolate_to_init, validation_batches, validation_losses
+
+TASKS_PER_EPOCH = 4
+"""Number of training tasks for each epoch of patience: with few tasks meta-training
+hardly ever improves on its initialisation."""
 
 EVAL_EVERY = 4
 """Every n-th batch of validation episodes is used if evaluation is expensive."""
@@ -134,10 +139,14 @@ def train_network(init, split, preprocessing, config, previous=None):
             network.cpu(), init, preprocessing, config
         )
     n_val, device, failure = len(init.val_episodes), config.device, None
+    n_train = len(init.fitting_episodes)
+    patience = min(config.patience, math.ceil(n_train / TASKS_PER_EPOCH))
     with conditioned_experts(network):
         untrained = copy.deepcopy(network.state_dict())
         try:
-            history = fit_network(network, batches, validation[::2], config)
+            history = fit_network(
+                network, batches, validation[::2], replace(config, patience=patience)
+            )
         except NonFiniteLossError as error:
             failure, history = error, error.history
         interpolate_to_init(network, untrained, validation, n_val, device)

@@ -12,6 +12,10 @@ from .._networks.learners.losses import row_losses
 INTERPOLATION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Interpolation weights: 0 is the initialisation, 1 the trained network."""
 
+MIN_TASKS = 3
+"""Number of validation tasks from which the initial weights are ever left; with fewer,
+there is no standard error over tasks."""
+
 MAX_EPISODES = 40
 """Maximum number of episodes of one validation task."""
 
@@ -101,6 +105,8 @@ def interpolate_to_init(network, start, batches, n_tasks, device="cpu"):
         if e.mean() <= 0.5 * e.std() / n**0.5
     )
     nearest = next(good, 1.0)  # no comparison where every loss is NaN
+    if n_tasks < MIN_TASKS:
+        nearest = 0.0
     network.load_state_dict(_between(start, trained, nearest))
 
 

@@ -13,7 +13,7 @@ from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta._networks.learners.gp_prior import no_encoding
 from skmeta._networks.learners.losses import row_losses
 from skmeta._training import experts, initialization
-from skmeta._training.initialization import MIN_VALIDATION, N_FOLDS, initialize
+from skmeta._training.initialization import MANY_FOLDS, MIN_VALIDATION, initialize
 from skmeta._training.split import split_tasks
 from skmeta._training.task_selection import task_losses
 from skmeta.baselines import MixedEffectsRegressor
@@ -175,10 +175,11 @@ def watched(monkeypatch):
         found.scored.append((identities(episodes.tasks), of_learner))
         return score(learner, episodes, config, rng)
 
-    def fit_expert_weights(learner, scores, n_tasks):
+    def fit_expert_weights(learner, scores, penalty):
         n_episodes = sum(len(one.y) for one in scores)
+        n_tasks = round((initialization.PENALTY / penalty) ** 0.5)
         found.weights.append((learner, n_episodes, n_tasks))
-        fit_weights(learner, scores, n_tasks)
+        fit_weights(learner, scores, penalty)
 
     monkeypatch.setattr(initialization, "fit_experts", fit_experts)
     monkeypatch.setattr(initialization, "_scores", scores)
@@ -192,7 +193,7 @@ def test_experts_that_are_scored_were_fitted_to_other_tasks(watched):
     found = initialized(tasks, base_learner="auto")
     every = sorted(identities(tasks))
     assert sorted(watched.fitted[0]) == every
-    assert len(watched.scored) == len(watched.fitted) - 1 == N_FOLDS
+    assert len(watched.scored) == len(watched.fitted) - 1 == MANY_FOLDS
     for scored, fitted in watched.scored:
         assert not set(scored) & set(fitted)
         assert sorted(scored + fitted) == every
@@ -231,7 +232,7 @@ def test_given_validation_tasks_are_not_learned_from(n_val, watched):
         assert len(watched.scored) == len(watched.fitted) == 1
         assert watched.weights[0][2] == n_val
         return
-    assert len(watched.scored) == len(watched.fitted) == 1 + N_FOLDS
+    assert len(watched.scored) == len(watched.fitted) == 1 + MANY_FOLDS
     for scored, fitted in watched.scored[1:]:
         assert sorted(scored + fitted) == sorted(every)
     assert watched.weights[0][2] == 9 + n_val
@@ -260,7 +261,7 @@ def test_pooled_predictions_of_tasks_set_aside_are_out_of_fold(monkeypatch):
 @pytest.mark.parametrize("n_tasks", [2, 3, 5, 7])
 def test_folds_are_of_all_tasks(n_tasks):
     folds = list(initialization._folds(n_tasks, np.random.default_rng(0)))
-    assert len(folds) == min(N_FOLDS, n_tasks)
+    assert len(folds) == min(MANY_FOLDS, n_tasks)
     for fold, rest in folds:
         assert len(fold) >= 1
         assert len(rest) >= 1
