@@ -63,7 +63,7 @@ PARAMETERS = """Parameters
         ``validation_tasks``.
     patience : int, default=10
         Number of epochs without a lower loss on validation tasks after which
-        meta-training stops.
+        meta-training stops; at most one for every four meta-training tasks.
     callbacks : list of skorch callbacks, default=None
         Called during meta-training.
     device : str or torch.device, default="auto"

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 
-from .._networks.learners.factory import base_learner_name
 from .._networks.learners.network import Architecture
 
 REGRESSION, SHARED_CLASSES, NWAY = "regression", "shared_classes", "nway"
@@ -65,11 +64,6 @@ class MetaConfig:
     n_way: tuple[int, int] = (2, 20)
     kernel_averaging: bool = False
     monitor: Any = None
-
-    @property
-    def base_learner_name(self):
-        """Name of the base learner that is meta-trained."""
-        return base_learner_name(self.base_learner)
 
     @property
     def keeps_tasks(self):
