@@ -8,10 +8,12 @@ estimator, on the same tasks and episodes: R2 at each number of support rows K, 
 mean over K of the difference to the complete estimator. A part is left out by keeping a
 layer that is zero before meta-training at zero; nothing else changes. Without the
 closed-form base learner the row decoder alone predicts, by an unbounded correction of a
-normal distribution about the pooled prediction.
+normal distribution about the pooled prediction. Without mixed models, the experts that
+are mixed models have default hyperparameters, and those of GPs start at them.
 """
 
 from contextlib import ExitStack
+from typing import NamedTuple
 from unittest.mock import patch
 
 import numpy as np
@@ -20,18 +22,21 @@ import torch
 from _results import open_results
 from _shared import REGRESSORS, SHOTS, collections_parser, draw_episodes, load, split
 
-from skmeta._networks.encoders.task_encoder import AttentionPooling
+from skmeta._networks.encoders.task_encoder import AttentionPooling, TaskEncoding
 from skmeta._networks.learners import row_decoder
 from skmeta._networks.learners.base import BaseLearner, residual_targets
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._networks.learners.predictive import Components, Gaussian
 from skmeta._networks.relations.relations import Relations
-from skmeta._training import initialization as start
-from skmeta._training import meta_training
+from skmeta._training import experts, meta_training
+
+
+class NotAdapted(NamedTuple):
+    encoding: TaskEncoding
 
 
 class NoLearner(BaseLearner):
-    """A base learner that knows no more than the pooled estimator, and one variance."""
+    """A base learner that knows no more than pooled estimators, and one variance."""
 
     def __init__(self):
         super().__init__()
@@ -41,10 +46,10 @@ class NoLearner(BaseLearner):
         return residual_targets(rows, y)
 
     def adapt(self, support, y, encoding):
-        return None
+        return NotAdapted(encoding)
 
     def predict(self, adapted, query):
-        mean = query.offset[..., 0]
+        mean = query.offset.mean(-1)
         return Gaussian(mean, self.log_variance.exp().expand(mean.shape))
 
     def components(self, adapted, query, joint=False):
@@ -91,7 +96,7 @@ OF_ATTENTION = {
     "training on the support": {"adaptation_grid": ((0.0,),), "robust_grid": ()},
     "tasks drawn from the prior": {"prior_tasks": 0},
     "noise with long tails": {"robust_grid": ()},
-    "start at the mixed model": {"mixed_model_init": False},
+    "mixed models": {"mixed_models": False},
     "return to the start": {"interpolate_to_init": False},
 }
 PARTS = {
@@ -102,7 +107,7 @@ PARTS = {
 """Part -> how the estimator is made to do without it."""
 
 
-def without(idle=(), prior_tasks=None, mixed_model_init=True, interpolate_to_init=True,
+def without(idle=(), prior_tasks=None, mixed_models=True, interpolate_to_init=True,
             max_correction=None, **of_process):  # fmt: skip
     """A context in which meta-training does without a part."""
     make_network = meta_training.make_network
@@ -120,11 +125,9 @@ def without(idle=(), prior_tasks=None, mixed_model_init=True, interpolate_to_ini
         stack.enter_context(patch.multiple(GaussianProcessRegression, **of_process))
     if prior_tasks is not None:
         stack.enter_context(patch.object(meta_training, "PRIOR_TASKS", prior_tasks))
-    if not mixed_model_init:
-        only = patch.object(
-            start, "mixed_model_inits", lambda learner, *rest: [learner]
-        )
-        stack.enter_context(only)
+    if not mixed_models:
+        default = patch.object(experts._Rows, "mixed_model", lambda *args: None)
+        stack.enter_context(default)
     if not interpolate_to_init:
         stay = patch.object(meta_training, "interpolate_to_init", lambda *args: None)
         stack.enter_context(stay)

@@ -54,6 +54,7 @@ PARTS_OF_ATTENTION = {
     "tasks drawn from the prior": "tasks sampled from the prior",
     "noise with long tails": "Student-t noise",
     "start at the mixed model": "initialisation at the mixed model",
+    "mixed models": "hyperparameters of mixed models",
     "return to the start": "interpolation to the initialisation",
 }
 PARTS_OF_TRANSFORMER = {
@@ -191,6 +192,45 @@ def mean_and_worst(names, column, worst):
     return text
 
 
+WAYS = {
+    "stack": "score",
+    "picked expert": "picked_expert",
+    "equal weights": "equal_weights",
+    "without the GP": "without_gp",
+    "without the GP on the ridge": "without_gp_on_ridge",
+    "without the GP on boosting": "without_gp_on_boosting",
+    "without the mixed model, full covariance": "without_linear_full_covariance",
+    "without the mixed model, diagonal": "without_linear_diagonal_covariance",
+    "without the mixed model on boosting": "without_linear_on_boosting",
+    "weights that do not depend on K": "no_slope",
+    "without evidence": "no_evidence",
+    "Bayesian model averaging of the evidence": "full_evidence",
+}
+
+
+def stack(names):
+    """Score of the stack, differences to it, and means over collections."""
+    rows = [Part(label, {}, way_or_mean(way, names)) for label, way in WAYS.items()]
+    columns = each("collection", (*names, "mean"))
+    return Table(rows, columns, {"file": "stack"})
+
+
+def way_or_mean(way, names):
+    """The text of a cell: of one collection, or the mean over all."""
+
+    def text(find):
+        record = find()
+        found = [record] if record else [find(collection=name) for name in names]
+        values = [record and record.get(way) for record in found]
+        if None in values:
+            return ""
+        value = mean(values)
+        shown = f"{value:.3f}" if way == "score" else f"{value:+.4f}"
+        return re.sub(r"(?<!\d)0(?=\.)", "", shown)
+
+    return text
+
+
 def sinusoids():
     files = {
         "attention": "sinusoids",
@@ -312,6 +352,8 @@ REGRESSION = {
     "few_tasks": few_tasks(FEW_NUMBERS),
     "few_tasks_classes": few_tasks(FEW_CLASSES),
     "few_tasks_means": few_tasks_means(),
+    "stack": stack(NUMBERS),
+    "stack_classes": stack(CLASSES),
     "sinusoids": sinusoids(),
     "neural_processes": neural_processes(),
     "task_attention": task_attention("attention"),
