@@ -13,11 +13,16 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, PolynomialFeatures, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MaxAbsScaler,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.utils import check_random_state
 
 from .._preprocessing.column_reduction import MAX_COLUMNS, association
-from .._preprocessing.scaling import FeatureScaler, TargetScaler
+from .._preprocessing.scaling import FeatureScaler, TargetScaler, power_of_two
 
 MAX_TUNING_ROWS = 100_000
 """Rows that `tuned_boosting` uses; above it, random tasks are left out."""
@@ -27,6 +32,9 @@ MAX_BOOSTING_TREES = 3000
 """Iterations times classes, so that tuning stays affordable with very many classes."""
 
 MAX_POLYNOMIAL_COLUMNS = 8
+
+SMALL = 1e-13
+"""Largest number of a column below which scalers of scikit-learn take it for zero."""
 
 
 def tuned_boosting(
@@ -173,13 +181,14 @@ def polynomial_ridge(task_type, X):
     task_type : {"regression", "classification"}
         What to predict.
     X : array-like of shape (n_rows, n_features)
-        Rows that show which columns are binary.
+        Rows that show which columns are binary, and how large columns are.
 
     Returns
     -------
     estimator : Pipeline
         MaxAbsScaler and StandardScaler, for columns of any size, PolynomialFeatures,
-        StandardScaler, then RidgeCV or LogisticRegression.
+        StandardScaler, then RidgeCV or LogisticRegression. If a column is so small that
+        MaxAbsScaler takes it for zero, all columns are first divided by a power of two.
 
     Examples
     --------
@@ -206,9 +215,12 @@ def polynomial_ridge(task_type, X):
         linear = RidgeCV(alphas=np.logspace(-2, 4, 13))
     else:
         linear = LogisticRegression(max_iter=500)
-    return make_pipeline(
-        MaxAbsScaler(), StandardScaler(), polynomials, StandardScaler(), linear
-    )
+    steps = MaxAbsScaler(), StandardScaler(), polynomials, StandardScaler(), linear
+    size = np.abs(X).max(axis=0)
+    if np.any((size > 0) & (size < SMALL)):
+        enlarge = {"b": np.diag(1 / power_of_two(size))}
+        steps = FunctionTransformer(np.dot, kw_args=enlarge), *steps
+    return make_pipeline(*steps)
 
 
 def checked_classes(y, classes):

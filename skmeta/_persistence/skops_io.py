@@ -23,6 +23,7 @@ Tree, TreePredictor = tree_types()
 BaseForest, BaseGradientBoosting, BaseHistGradientBoosting = ensemble_types()
 
 TRUSTED = (
+    "numpy.dot",  # enlarges very small columns
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer._RemainderColsList",  # of scikit-learn 1.6

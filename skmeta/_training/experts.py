@@ -234,7 +234,8 @@ class _Rows:
             design, design[:, random], residual, self.offsets, **settings
         )
         cov = self._shrunk(model.random_cov, random, design.shape[1])
-        return model.coef[None], cov, model.noise_variance, residual.var()
+        unit = max(residual.var(), MIN_RBF**2)
+        return model.coef[None], cov, model.noise_variance, unit
 
     def _fit_classes(self, design, random, offset, settings):
         """One-vs-rest mixed models, averaged over the classes.

@@ -105,7 +105,7 @@ def test_changed_structure(meta_fitted):
     with raises(
         ValueError,
         "Parameters of AttentionMetaRegressor were changed after meta_fit",
-        "base_learner='linear' (meta_fit had 'gp')",
+        "base_learner='linear' (meta_fit had 'auto')",
         "n_layers=5 (meta_fit had 1)",
         "Set them back, or call meta_fit again.",
     ):

@@ -80,7 +80,7 @@ def test_searches(search, meta_fitted):
     X, y = whole_task("regressor", meta_fitted)
     settings = {"min_resources": 8} if search is HalvingGridSearchCV else {}
     found = search(
-        meta_fitted("regressor"), {"base_learner": ["gp"]}, cv=2, **settings
+        meta_fitted("regressor"), {"base_learner": ["auto"]}, cv=2, **settings
     ).fit(X, y)
     assert shares_state([found.best_estimator_], "regressor", meta_fitted)
 

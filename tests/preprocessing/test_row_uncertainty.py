@@ -110,7 +110,7 @@ def test_a_feature_that_never_varied_and_a_support_beyond(seen):
 # What estimators make of it
 
 MODELS = {
-    "gp": AttentionMetaRegressor(),
+    "gp": AttentionMetaRegressor("gp"),
     "linear": AttentionMetaRegressor("linear", None),
     "mlp": AttentionMetaRegressor("mlp", None),
     "forest": AttentionMetaRegressor(RandomForestRegressor(5, random_state=0), None),

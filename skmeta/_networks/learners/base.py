@@ -5,7 +5,6 @@ A base learner is a torch module over a batch of B tasks, conditioned on their e
 of all methods for query rows.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -101,7 +100,7 @@ class BaseLearner(nn.Module):
 
     def expert_share(self, adapted):
         """Weights (B, E) of the experts in the prediction."""
-        return torch.ones(len(adapted.encoding.task), 1)
+        return adapted.encoding.task.new_ones(len(adapted.encoding.task), 1)
 
     def row_weight(self, adapted, support):
         """Weights (B, S) that the support rows had in the adaptation."""
