@@ -18,7 +18,7 @@ N_REACTIONS = 152
 COMMENTED = {
     "classification": (2, {"n_rows": 714}),
     "predictions": (
-        10,
+        11,
         {
             "n_rows": 10,
             "n_support": 5,
@@ -26,6 +26,7 @@ COMMENTED = {
             "embed_dim": 48,
             "n_meta_tasks": 150,
             "n_base_features": None,
+            "n_base_learners": None,
         },
     ),
 }
