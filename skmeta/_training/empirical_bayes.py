@@ -14,7 +14,7 @@ from .._networks.learners.gp_prior import no_encoding
 
 N_STEPS = 100
 LINEAR_RATE, LOG_RATE = 0.03, 0.1
-LINEAR_SPREAD, LOG_SPREAD = 0.1, 0.5
+LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
 """Learning rates, and standard deviations of the normal priors, for the parameters of
 the linear part and for the logarithms of the other hyperparameters."""
 
@@ -25,7 +25,10 @@ MAX_SPREADS = 5.0
 """Maximum change of a hyperparameter on one task, in prior standard deviations."""
 
 
-def fit_prior(learner, draw, n_tasks, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD):
+def fit_prior(
+    learner, draw, n_tasks, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD,
+    log_spread=LOG_SPREAD,
+):  # fmt: skip
     """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
     Each has a normal prior around its initial value. Those of each expert are fitted
@@ -40,10 +43,11 @@ def fit_prior(learner, draw, n_tasks, n_steps=N_STEPS, linear_spread=LINEAR_SPRE
     n_tasks : int
         Number of tasks that batches are drawn from.
     n_steps : int
-    linear_spread : float
-        Standard deviation of the normal priors of the parameters of the linear part.
+    linear_spread, log_spread : float
+        Standard deviations of the normal priors, of the parameters of the linear part
+        and of the logarithms of the other hyperparameters.
     """
-    groups = _hyperparameters(learner, linear_spread)
+    groups = _hyperparameters(learner, linear_spread, log_spread)
     parameters = [p for group, _, _ in groups for p in group]
     first = [p.detach().clone() for p in parameters]
     spreads = [spread for group, _, spread in groups for _ in group]
@@ -108,11 +112,11 @@ def fit_prior_to_task(learner, rows, y):
     move(found.x)
 
 
-def _hyperparameters(learner, linear_spread=LINEAR_SPREAD):
+def _hyperparameters(learner, linear_spread=LINEAR_SPREAD, log_spread=LOG_SPREAD):
     """Hyperparameters to fit, [(group, rate, sd), ...]; only they require gradients."""
     groups = [
         (learner.prior.linear_parameters(), LINEAR_RATE, linear_spread),
-        (learner.prior.log_parameters(), LOG_RATE, LOG_SPREAD),
+        (learner.prior.log_parameters(), LOG_RATE, log_spread),
     ]
     learner.requires_grad_(False)  # no gradients of unused parameters
     for group, _, _ in groups:

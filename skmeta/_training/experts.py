@@ -48,6 +48,10 @@ RBF_SHARE, MIN_RBF = 0.2, 1e-4
 """Initial variance of the RBF part relative to the noise (in classification, to the
 variance of the intercept), and its minimum."""
 
+LINEAR_SPREADS, LOG_SPREADS = (0.1, 0.3), (0.5, 1.0)
+"""Standard deviations of the priors in empirical Bayes, with few and with many tasks:
+of the parameters of the linear part, and of the logarithms of the others."""
+
 N_TASKS = 48
 N_ROWS = 32
 """Maximum number of tasks, and of rows of each, in a step of empirical Bayes."""
@@ -128,8 +132,15 @@ def fit_experts(experts, covariances, episodes, rng, seed):
     smooth = [e for e, expert in enumerate(experts) if not expert.linear]
     if not smooth:
         return learner
-    some = learner.select(smooth)
-    fit_prior(some, lambda: _draw(episodes, rng), len(episodes))
+    some, n = learner.select(smooth), len(episodes)
+    share = n / (n + PRIOR_TASKS)
+    linear_spread, log_spread = (
+        low + share * (high - low) for low, high in (LINEAR_SPREADS, LOG_SPREADS)
+    )
+    fit_prior(
+        some, lambda: _draw(episodes, rng), n,
+        linear_spread=linear_spread, log_spread=log_spread,
+    )  # fmt: skip
     pairs = zip(
         learner.prior.shared_parameters(), some.prior.shared_parameters(), strict=True
     )
