@@ -97,7 +97,7 @@ def fit_kinds(episodes, kinds, covs, seed=0):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experts, "make_unconditioned_gps", doubled)
-        patch.setattr(experts, "fit_prior", lambda *args: None)
+        patch.setattr(experts, "fit_prior", lambda *args, **spreads: None)
         return fit_experts(kinds, covs, episodes, np.random.default_rng(seed), 0)
 
 
@@ -586,16 +586,19 @@ def test_empirical_bayes_moves_the_nonlinear_experts_alone(monkeypatch):
     kinds, covs = map(list, zip(*KINDS, strict=True))
     seen = []
 
-    def watched(learner, draw, n_tasks):
-        seen.append((learner.experts, n_tasks))
+    def watched(learner, draw, n_tasks, linear_spread, log_spread):
+        seen.append((learner.experts, n_tasks, linear_spread, log_spread))
         rows, y = draw()
         assert rows.x.shape[0] == y.shape[0] == 30
-        fit_prior(learner, draw, n_tasks, n_steps=3)
+        fit_prior(learner, draw, n_tasks, 3, linear_spread, log_spread)
 
     before = fit_kinds(episodes, kinds, covs).prior.shared_parameters()
     monkeypatch.setattr(experts, "fit_prior", watched)
     learner = fit_experts(kinds, covs, episodes, np.random.default_rng(0), 0)
-    assert seen == [((kinds[0], kinds[1]), 30)]
+    ((fitted, n_tasks, *spreads),) = seen
+    assert (fitted, n_tasks) == ((kinds[0], kinds[1]), 30)
+    # the wider, the more tasks: 30 / (30 + 40) of the way
+    np.testing.assert_allclose(spreads, [0.1 + 0.2 * 3 / 7, 0.5 + 0.5 * 3 / 7])
     assert learner.experts == tuple(kinds)
     for one, other in zip(learner.prior.shared_parameters(), before, strict=True):
         moved = (one - other.float()).detach().abs().flatten(1).amax(1)
