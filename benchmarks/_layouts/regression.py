@@ -18,6 +18,7 @@ FEW = [
     for size in (3, 5, 10, 20, 50)
 ]
 ONE_SPLIT = "real_collections-seeds-0"
+TWO_SPLITS = "real_collections-seeds-0-1"
 
 
 def by_collection(file, system, names):
@@ -212,7 +213,7 @@ def stack(names):
     """Score of the stack, differences to it, and means over collections."""
     rows = [Part(label, {}, way_or_mean(way, names)) for label, way in WAYS.items()]
     columns = each("collection", (*names, "mean"))
-    return Table(rows, columns, {"file": "stack"})
+    return Table(rows, columns, {"file": "stack-seeds-0-1"})
 
 
 def way_or_mean(way, names):
@@ -334,6 +335,8 @@ def missing_values():
 REGRESSION = {
     "real_collections": by_collection("real_collections", "attention", NUMBERS),
     "real_collections_classes": by_collection("real_collections", "attention", CLASSES),
+    "two_splits": by_collection(TWO_SPLITS, "attention", NUMBERS),
+    "two_splits_classes": by_collection(TWO_SPLITS, "attention", CLASSES),
     **{
         f"one_split_{system.replace('-', '_')}{kind}": by_collection(
             ONE_SPLIT, system, names

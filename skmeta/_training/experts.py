@@ -50,7 +50,8 @@ variance of the intercept), and its minimum."""
 
 LINEAR_SPREADS, LOG_SPREADS = (0.1, 0.3), (0.5, 1.0)
 """Standard deviations of the priors in empirical Bayes, with few and with many tasks:
-of the parameters of the linear part, and of the logarithms of the others."""
+of the parameters of the linear part, and of the logarithms of the others. For classes,
+whose rows say less, those of few tasks."""
 
 N_TASKS = 48
 N_ROWS = 32
@@ -133,7 +134,7 @@ def fit_experts(experts, covariances, episodes, rng, seed):
     if not smooth:
         return learner
     some, n = learner.select(smooth), len(episodes)
-    share = n / (n + PRIOR_TASKS)
+    share = 0.0 if isinstance(targets, ClassCodec) else n / (n + PRIOR_TASKS)
     linear_spread, log_spread = (
         low + share * (high - low) for low, high in (LINEAR_SPREADS, LOG_SPREADS)
     )
