@@ -147,7 +147,7 @@ def _former_experts(config, n_pooled):
 
 
 def _experts(entries, n_pooled):
-    """A list of `Expert`, from what a file says of each."""
+    """A list of `Expert`, from their entries in a file."""
     for entry in entries:
         fine = isinstance(entry, list) and [*map(type, entry)] in EXPERT_TYPES
         if not fine or not (entry[1] is None or 0 <= entry[1] < n_pooled):

@@ -91,13 +91,15 @@ def select_tasks(init, split, config):
         )
         if all(map(np.array_equal, same, (selected, chosen_val))):
             break
-        of_selected = split.weighted(train_weights, val_weights)
+        used = train_weights, val_weights
+        of_selected = split.weighted(*used)
         again = initialize(of_selected, config)
     if automatic:
         first = _losses(init, init.val_episodes.take(chosen_val), config)
         gain = first - _losses(again, again.val_episodes, config)
         if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
             return kept
+    train_weights, val_weights = used  # not those of a later test
     attention = np.empty(len(split.memory_tasks))
     attention[split.fitting_index] = train_weights
     inside = split.val_index >= 0

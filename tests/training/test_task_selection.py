@@ -245,6 +245,9 @@ def test_initialization_without_shuffled_tasks_is_kept(base_learner, many):
     assert len(found.init.fitting_episodes) == len(found.split.fitting_index)
     assert len(found.init.val_episodes) == len(found.split.val_index)
     assert found.split.train_tasks is found.split.fitting_tasks
+    used = found.split.fitting_tasks.weights  # attention is what they are learned with
+    attention = found.attention[found.split.fitting_index]
+    np.testing.assert_allclose(attention / attention[0], used / used[0])
     assert_same_state(found.init, initialize(found.split, found.config))
 
 
@@ -260,7 +263,7 @@ def clean_alone(tasks, shuffled, found):
 
 
 def test_initialization_is_that_of_the_clean_tasks_alone(many, monkeypatch):
-    """If these are told apart for certain; else, nearly."""
+    """If these are separated for certain; else, nearly."""
     tasks, shuffled = many
     found = selected(tasks)
     alone = clean_alone(tasks, shuffled, found)

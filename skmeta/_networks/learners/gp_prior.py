@@ -23,6 +23,7 @@ from torch import nn
 from ..._episodes.batch import Rows
 from ..._utils.random import Dropout
 from ..encoders.task_encoder import TaskEncoding, bounded
+from .expert_linear import ExpertLinear
 
 MIN_LOG_NOISE, MAX_LOG_NOISE = -14.0, 4.0
 LOG_2PI = math.log(2 * math.pi)
@@ -78,38 +79,6 @@ class Expert(NamedTuple):
 
 
 GP = Expert()
-
-
-class ExpertLinear(nn.Module):
-    """A linear layer for each of E experts.
-
-    Parameters
-    ----------
-    n_experts, n_inputs, n_outputs : int
-    bias, zero : bool
-        ``zero`` initialises it at zero.
-    """
-
-    def __init__(self, n_experts, n_inputs, n_outputs, bias=True, zero=False):
-        super().__init__()
-        layers = [nn.Linear(n_inputs, n_outputs, bias=bias) for _ in range(n_experts)]
-        self.weight = nn.Parameter(torch.stack([one.weight for one in layers]).detach())
-        self.bias = None
-        if bias:
-            self.bias = nn.Parameter(torch.stack([one.bias for one in layers]).detach())
-        if zero:
-            for parameter in self.parameters():
-                nn.init.zeros_(parameter)
-
-    def forward(self, x):
-        """Outputs (E * B, ..., n_outputs) of inputs (E * B, ..., n_inputs)."""
-        n_experts, n_rows = len(self.weight), x.shape[:-1].numel()
-        flat = x.reshape(n_experts, n_rows // n_experts, x.shape[-1])
-        if self.bias is None:
-            out = flat @ self.weight.mT
-        else:
-            out = torch.baddbmm(self.bias[:, None], flat, self.weight.mT)
-        return out.view(*x.shape[:-1], out.shape[-1])
 
 
 class GaussianProcessPrior(nn.Module):
