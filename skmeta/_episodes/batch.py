@@ -47,13 +47,17 @@ class TaskBatch:
 
     def rows(self):
         """`Rows` of support and query rows together, and their targets."""
-        parts = zip(self.support(), self.query(), strict=True)
         y = torch.cat([self.y_support, self.y_query], 1)
-        return Rows(*(torch.cat(pair, 1) for pair in parts)), y
+        return self.support().followed_by(self.query()), y
 
     def to(self, device):
         """The batch on a device."""
         return TaskBatch(**{k: t.to(device) for k, t in vars(self).items()})
+
+    def split(self, n):
+        """Batches of ``n`` tasks each, a list."""
+        parts = (tensor.split(n) for tensor in vars(self).values())
+        return [TaskBatch(*tensors) for tensors in zip(*parts, strict=True)]
 
     def inputs(self):
         """Keyword arguments of a network's ``forward``."""
@@ -88,3 +92,8 @@ class Rows(NamedTuple):
     x: torch.Tensor
     offset: torch.Tensor
     weight: torch.Tensor
+
+    def followed_by(self, others):
+        """These rows of each task, then others of the same tasks."""
+        pairs = zip(self, others, strict=True)
+        return Rows(*(torch.cat(pair, 1) for pair in pairs))

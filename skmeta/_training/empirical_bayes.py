@@ -12,79 +12,58 @@ from scipy.optimize import minimize
 from .._episodes.batch import Rows
 from .._networks.learners.gp_prior import no_encoding
 
-N_STEPS = 100
-LINEAR_RATE, LOG_RATE = 0.03, 0.1
 LINEAR_SPREAD, LOG_SPREAD = 0.3, 1.0
-"""Learning rates, and standard deviations of the normal priors, for the parameters of
-the linear part and for the logarithms of the other hyperparameters."""
-
-EPS = 1e-6
-"""Adam's epsilon: gradients far below it are rounding errors."""
+"""Standard deviations of the normal priors, for the parameters of the linear part and
+for the logarithms of the other hyperparameters."""
 
 MAX_SPREADS = 5.0
-"""Maximum change of a hyperparameter on one task, in prior standard deviations."""
+"""Maximum change of a hyperparameter, in prior standard deviations."""
+
+MAX_ITER = 50
 
 
 def fit_prior(
-    learner, draw, n_tasks, n_steps=N_STEPS, linear_spread=LINEAR_SPREAD,
-    log_spread=LOG_SPREAD,
-):  # fmt: skip
+    learner, rows, y, n_tasks=1, *, linear_spread=LINEAR_SPREAD, log_spread=LOG_SPREAD
+):
     """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
-    Each has a normal prior around its initial value. Those of each expert are fitted
-    on their own.
+    Each has a normal prior around its initial value. Those of each expert are fitted on
+    their own, by L-BFGS, in units of the standard deviations of their priors.
 
     Parameters
     ----------
     learner : GaussianProcessLearner
-        Changed in place. Its other parameters no longer require gradients.
-    draw : callable
-        ``draw()`` returns rows (`Rows`) and targets of a batch of tasks.
+        Changed in place. Its parameters no longer require gradients.
+    rows : Rows of B tasks
+    y : tensor of shape (B, n_rows)
     n_tasks : int
-        Number of tasks that batches are drawn from.
-    n_steps : int
+        Number of tasks that these B stand for: their likelihood counts n_tasks / B
+        times, compared with the priors.
     linear_spread, log_spread : float
         Standard deviations of the normal priors, of the parameters of the linear part
         and of the logarithms of the other hyperparameters.
     """
-    groups = _hyperparameters(learner, linear_spread, log_spread)
-    parameters = [p for group, _, _ in groups for p in group]
-    first = [p.detach().clone() for p in parameters]
-    spreads = [spread for group, _, spread in groups for _ in group]
-    rates = [{"params": p, "lr": lr} for p, lr, _ in groups]
-    optimizer = torch.optim.Adam(rates, fused=True, eps=EPS)
-    for step in range(1, n_steps + 1):
-        for group, (_, lr, _) in zip(optimizer.param_groups, groups, strict=True):
-            group["lr"] = lr * (1 - 0.9 * step / n_steps)
-        rows, y = draw()
-        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        moved = zip(parameters, first, spreads, strict=True)
-        penalty = sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in moved)
-        evidence = learner.expert_evidence(adapted).sum()
-        loss = penalty * len(y) / n_tasks - evidence
-        optimizer.zero_grad()
-        (loss / rows.weight.sum()).backward()
-        optimizer.step()
+    rows = Rows(*(part.double() for part in rows))
+    dtype = learner.prior.noise.dtype
+    learner.requires_grad_(False).double()
+    for e in range(learner.prior.n_experts):
+        one = learner if learner.prior.n_experts == 1 else learner.select([e])
+        _fit_expert(one, rows, y, n_tasks / len(y), linear_spread, log_spread)
+        if one is not learner:
+            learner.copy_experts(one, [e])
+    learner.to(dtype)
 
 
-def fit_prior_to_task(learner, rows, y):
-    """Fit the hyperparameters to the marginal likelihood of one task.
-
-    Since every step uses all rows, by L-BFGS, on hyperparameters in units of the
-    standard deviations of their normal priors.
-
-    Parameters
-    ----------
-    learner : module
-        A Gaussian-process base learner in float64, changed in place.
-    rows : Rows of one task
-    y : tensor of shape (1, n_rows)
-    """
-    groups = _hyperparameters(learner)
-    parameters = [p for group, _, _ in groups for p in group]
+def _fit_expert(learner, rows, y, repeats, linear_spread, log_spread):
+    prior = learner.prior
+    groups = (
+        (prior.linear_parameters(), linear_spread),
+        (prior.log_parameters(), log_spread),
+    )
+    parameters = [p.requires_grad_(True) for group, _ in groups for p in group]
     sizes = [p.numel() for p in parameters]
     first = torch.cat([p.detach().flatten() for p in parameters])
-    spread = first.new_tensor([sd for group, _, sd in groups for _ in group])
+    spread = first.new_tensor([sd for group, sd in groups for _ in group])
     spread = spread.repeat_interleave(torch.tensor(sizes))
 
     @torch.no_grad()
@@ -95,8 +74,8 @@ def fit_prior_to_task(learner, rows, y):
 
     def loss_and_gradient(step):
         move(step)
-        adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-        loss = -learner.expert_evidence(adapted).sum()
+        encoding = no_encoding(learner, rows)
+        loss = -repeats * learner.marginal_likelihood(rows, y, encoding).sum()
         gradients = torch.autograd.grad(
             loss, parameters, allow_unused=True, materialize_grads=True
         )
@@ -107,33 +86,21 @@ def fit_prior_to_task(learner, rows, y):
     found = minimize(
         loss_and_gradient, np.zeros(len(first)), jac=True, method="L-BFGS-B",
         bounds=[(-MAX_SPREADS, MAX_SPREADS)] * len(first),
-        options={"maxiter": N_STEPS, "ftol": 1e-6, "gtol": 1e-2},
+        options={"maxiter": MAX_ITER, "ftol": 1e-6, "gtol": 1e-2},
     )  # fmt: skip
     move(found.x)
+    learner.requires_grad_(False)
 
 
-def _hyperparameters(learner, linear_spread=LINEAR_SPREAD, log_spread=LOG_SPREAD):
-    """Hyperparameters to fit, [(group, rate, sd), ...]; only they require gradients."""
-    groups = [
-        (learner.prior.linear_parameters(), LINEAR_RATE, linear_spread),
-        (learner.prior.log_parameters(), LOG_RATE, log_spread),
-    ]
-    learner.requires_grad_(False)  # no gradients of unused parameters
-    for group, _, _ in groups:
-        for p in group:
-            p.requires_grad_(True)
-    return groups
+def draw_from_prior(learner, batch, chosen, generator):
+    """``batch`` with the targets of the tasks ``chosen`` drawn from the prior.
 
-
-def draw_from_prior(learner, batch, n_tasks, generator):
-    """``batch`` with the targets of its first ``n_tasks`` drawn from the prior."""
-    n_support = batch.x_support.shape[1]
-    rows = zip(batch.support(), batch.query(), strict=True)
-    rows = Rows(*(torch.cat([s[:n_tasks], q[:n_tasks]], 1) for s, q in rows))
+    ``chosen`` is a tensor of bool, shape (n_tasks,).
+    """
+    n_support = batch.y_support.shape[1]
+    rows, y = batch.rows()
+    rows = Rows(*(t[chosen] for t in rows))
     with torch.no_grad():
-        y = learner.sample(rows, no_encoding(learner, rows), generator)
-    return replace(
-        batch,
-        y_support=torch.cat([y[:, :n_support], batch.y_support[n_tasks:]]),
-        y_query=torch.cat([y[:, n_support:], batch.y_query[n_tasks:]]),
-    )
+        y[chosen] = learner.sample(rows, no_encoding(learner, rows), generator)
+    y_support, y_query = y.split([n_support, y.shape[1] - n_support], 1)
+    return replace(batch, y_support=y_support, y_query=y_query)

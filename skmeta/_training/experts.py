@@ -28,6 +28,9 @@ LONG_EM = 500
 """Iterations of EM if half of the tasks have fewer than `FEW_ROWS` rows; with small
 noise it needs many."""
 
+TOLERANCE = 1e-5
+"""EM of classes stops when the log likelihood a row rises by less."""
+
 FEW_ROWS = 4
 MAX_COLUMNS = 64
 """Maximum number of columns for EM, whose cost is cubic in it."""
@@ -53,9 +56,9 @@ LINEAR_SPREADS, LOG_SPREADS = (0.1, 0.3), (0.5, 1.0)
 of the parameters of the linear part, and of the logarithms of the others. For classes,
 whose rows say less, those of few tasks."""
 
-N_TASKS = 48
+N_TASKS = 128
 N_ROWS = 32
-"""Maximum number of tasks, and of rows of each, in a step of empirical Bayes."""
+"""Maximum number of tasks, and of rows of each, in empirical Bayes."""
 
 
 def experts_of(config, pooled_names):
@@ -139,7 +142,7 @@ def fit_experts(experts, covariances, episodes, rng, seed):
         low + share * (high - low) for low, high in (LINEAR_SPREADS, LOG_SPREADS)
     )
     fit_prior(
-        some, lambda: _draw(episodes, rng), n,
+        some, *_drawn(episodes, rng), n,
         linear_spread=linear_spread, log_spread=log_spread,
     )  # fmt: skip
     pairs = zip(
@@ -151,7 +154,8 @@ def fit_experts(experts, covariances, episodes, rng, seed):
     return learner.requires_grad_(True)
 
 
-def _draw(episodes, rng):
+def _drawn(episodes, rng):
+    """Rows and targets of some tasks, at most `N_ROWS` of each of `N_TASKS`."""
     n, weights = len(episodes), episodes.tasks.weights
     if weights is None:
         tasks = rng.permutation(n)[:N_TASKS]
@@ -262,7 +266,7 @@ class _Rows:
             fit_logistic_mixed_model(
                 design, design[:, random], (self.y == c).astype(np.float64),
                 offset[:, c] - logsumexp(np.delete(offset, c, 1), axis=1),
-                self.offsets, **settings,
+                self.offsets, tol=TOLERANCE, **settings,
             )
             for c in range(1 if C == 2 else C)
         ]  # fmt: skip

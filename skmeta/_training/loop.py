@@ -15,11 +15,13 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from .._episodes.sampler import log_uniform_sizes
-from .._networks.learners.losses import row_losses
+from .._networks.learners.losses import mean_loss
 from ..exceptions import NonFiniteLossError
 from .validation import validation_loss
 
-N_WINDOWS = 4
+N_WINDOWS, BATCHES_PER_WINDOW = 4, 8
+"""Parts of the range of support sizes, and batches of each that are drawn together."""
+
 BOUND = 5.0
 """Errors above this number of standard deviations count linearly in training.
 
@@ -30,9 +32,6 @@ and make the validation loss very noisy.
 N_WARM_UP, CUT = 50, 0.3
 """Steps in which the learning rate rises, and the factor that cuts it at a plateau."""
 
-MIN_WEIGHT = 1e-12
-"""Smallest sum of weights of a batch: all tasks of it may have the weight 0."""
-
 
 class QueryLoss(torch.nn.Module):
     """Mean negative log likelihood of the query rows of a batch, errors bounded.
@@ -41,18 +40,12 @@ class QueryLoss(torch.nn.Module):
     """
 
     def forward(self, prediction, target):
-        y, weight = target
         each = prediction if isinstance(prediction, list) else [prediction]
-        return sum(self.mean(row_losses(one, y, BOUND), weight) for one in each)
-
-    @staticmethod
-    def mean(losses, weight):
-        """Mean of the losses of rows, by their weights."""
-        return (losses * weight).sum() / weight.sum().clamp(min=MIN_WEIGHT)
+        return sum(mean_loss(one, *target, BOUND) for one in each)
 
 
 class EpisodeBatches(torch.utils.data.Dataset):
-    """The batches of an epoch, each drawn on access.
+    """The batches of an epoch, drawn on access, those of several steps together.
 
     Parameters
     ----------
@@ -62,21 +55,28 @@ class EpisodeBatches(torch.utils.data.Dataset):
     n_batches, batch_size : int
     n_support : (int, int)
         Range of the support size, drawn log-uniformly for each task; all those of a
-        batch from the same quarter, so that little is padding.
+        batch from the same quarter, so that little is padding, and as many batches
+        from each quarter.
     rng : numpy.random.Generator
     """
 
     def __init__(self, draw, n_batches, batch_size, n_support, rng):
         self.draw, self.n_batches, self.batch_size = draw, n_batches, batch_size
         self.n_support, self.rng = n_support, rng
+        self.drawn = []
 
     def __len__(self):
         return self.n_batches
 
     def __getitem__(self, index):
-        window = self.rng.integers(N_WINDOWS)
-        quantiles = (window + self.rng.random(self.batch_size)) / N_WINDOWS
-        batch = self.draw(log_uniform_sizes(*self.n_support, quantiles))
+        if not self.drawn:
+            for window in range(N_WINDOWS):
+                quantiles = self.rng.random(BATCHES_PER_WINDOW * self.batch_size)
+                quantiles = (window + quantiles) / N_WINDOWS
+                tasks = self.draw(log_uniform_sizes(*self.n_support, quantiles))
+                self.drawn += tasks.split(self.batch_size)
+            self.rng.shuffle(self.drawn)
+        batch = self.drawn.pop()
         return batch.inputs(), batch.target()
 
 

@@ -219,10 +219,10 @@ class EpisodeStream:
         """Draw one episode for each entry of ``n_support`` (n_tasks,)."""
         episodes, tasks = self._tasks(len(n_support))
         batch = episodes.draw(tasks, n_support, self.n_query, self.rng)
-        n = self.rng.binomial(len(batch), self.prior_share)
-        if n == 0:
+        of_prior = torch.from_numpy(self.rng.random(len(batch)) < self.prior_share)
+        if not of_prior.any():
             return batch
-        return draw_from_prior(self.init.learner, batch, n, self.generator)
+        return draw_from_prior(self.init.learner, batch, of_prior, self.generator)
 
     def _tasks(self, n):
         tasks = self.split.train_tasks

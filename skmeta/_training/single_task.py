@@ -8,7 +8,7 @@ from .._networks.learners.network import make_network
 from .._preprocessing.column_reduction import fit_features
 from .._preprocessing.missing_values import MissingValues
 from .._preprocessing.scaling import ClassCodec, TargetScaler
-from .empirical_bayes import fit_prior_to_task
+from .empirical_bayes import fit_prior
 from .state import MetaState
 
 MAX_ROWS = 64
@@ -60,6 +60,6 @@ def train_on_single_task(X, y, weight, classes, config):
             state.embedded_rows(X, weight), state.encoded(y), MAX_ROWS
         )
         network.train()
-        fit_prior_to_task(network.core(), *rows)
+        fit_prior(network.core(), *rows)
         network.eval().requires_grad_(False)
     return state

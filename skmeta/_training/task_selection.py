@@ -45,7 +45,7 @@ def select_tasks(init, split, config):
     Tasks are weighted by the probability that their targets depend on their features.
     With ``task_attention="auto"`` this is done only if most validation tasks are
     informative, since otherwise new tasks will be uninformative as well, and if the
-    query loss on these validation tasks is lower by two standard errors.
+    query loss on these validation tasks is lower by two standard errors, each time.
 
     Parameters
     ----------
@@ -94,11 +94,11 @@ def select_tasks(init, split, config):
         used = train_weights, val_weights
         of_selected = split.weighted(*used)
         again = initialize(of_selected, config)
-    if automatic:
-        first = _losses(init, init.val_episodes.take(chosen_val), config)
-        gain = first - _losses(again, again.val_episodes, config)
-        if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-            return kept
+        if automatic:
+            first = _losses(init, init.val_episodes.take(chosen_val), config)
+            gain = first - _losses(again, again.val_episodes, config)
+            if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
+                return kept
     train_weights, val_weights = used  # not those of a later test
     attention = np.empty(len(split.memory_tasks))
     attention[split.fitting_index] = train_weights

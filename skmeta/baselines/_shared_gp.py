@@ -211,11 +211,9 @@ def fit_shared_gp(tasks, scaler, targets, offset, n_classes=None, random_state=N
     for p in prior.coefficients.parameters():
         p.register_hook(torch.zeros_like)
 
-    def draw():
-        some = rng.permutation(len(tasks))[:N_TASKS]
-        return episodes.draw(some, N_ROWS - 1, 1, rng).rows()
-
-    fit_prior(learner, draw, len(tasks), n_steps=N_STEPS, linear_spread=LINEAR_SPREAD)
+    some = rng.permutation(len(tasks))[:N_TASKS]
+    rows = episodes.draw(some, N_ROWS - 1, 1, rng).rows()
+    fit_prior(learner, *rows, len(tasks), linear_spread=LINEAR_SPREAD)
     return SharedKernel.of(prior)
 
 

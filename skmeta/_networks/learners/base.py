@@ -74,9 +74,18 @@ class BaseLearner(nn.Module):
         """`Gaussian` or `Categorical` prediction of the query rows."""
         raise NotImplementedError
 
-    def training_predictions(self, adapted, query):
-        """Predictions in meta-training, a list; the loss is the sum of their losses."""
-        return [self.predict(adapted, query)]
+    def training_predictions(self, support, y, encoding, query):
+        """Adapt and predict in meta-training.
+
+        Returns
+        -------
+        predictions : list of Gaussian, JointGaussian or Categorical
+            The loss is the sum of their losses.
+        prediction : Gaussian or Categorical
+            That of `predict`; gradients may be left out.
+        """
+        prediction = self.predict(self.adapt(support, y, encoding), query)
+        return [prediction], prediction
 
     def components(self, adapted, query, joint=False):
         """Predictive distribution of query rows, a list of `Components`.

@@ -42,10 +42,14 @@ class GaussianProcessClassification(GaussianProcessLearner):
 
     def adapt(self, support, y, encoding):
         """Condition on the support, with labels ``y`` (B, S) of int."""
-        support, y = self.prior.expand(support), y.repeat(self.prior.n_experts, 1)
+        support = self.prior.expand(support)
         theta = self.prior.hyperparameters(encoding)
         design = self.prior.design(support, encoding, theta)
-        weight = support.weight.double()
+        return self._condition(design, support.weight, y, encoding, theta)
+
+    def _condition(self, design, weight, y, encoding, theta):
+        """Condition E * B tasks on supports of this `Design`, with ``y`` (B, S)."""
+        y, weight = y.repeat(self.prior.n_experts, 1), weight.double()
         present = (weight > 0).to(weight)
         K = self.prior.kernel(design, design, theta)
         K = K * present[:, :, None] * present[:, None, :]
@@ -58,19 +62,34 @@ class GaussianProcessClassification(GaussianProcessLearner):
 
     def predict(self, adapted, query):
         """Logits of the classes at the query rows, (B, Q, n_classes)."""
-        logits = self.expert_predictions(adapted, query)
+        return self._mixture(adapted, self.expert_predictions(adapted, query))
+
+    def _mixture(self, adapted, logits):
         if self.prior.n_experts == 1:
             return Categorical(logits[:, 0])
         log_p = logits.log_softmax(-1) + adapted.log_share[..., None, None]
         return Categorical(log_p.logsumexp(1))
 
-    def training_predictions(self, adapted, query):
-        """`Categorical` prediction of each expert, a list."""
-        return [*map(Categorical, self.expert_predictions(adapted, query).unbind(1))]
+    def training_predictions(self, support, y, encoding, query):
+        """`Categorical` prediction of each expert, a list, and of their mixture."""
+        rows = self.prior.expand(support.followed_by(query))
+        theta, n_support = self.prior.hyperparameters(encoding), y.shape[1]
+        design, at_query = self.prior.design(rows, encoding, theta).split(n_support)
+        weight = rows.weight[:, :n_support]
+        adapted = self._condition(design, weight, y, encoding, theta)
+        logits = self._logits(adapted, at_query)
+        return [*map(Categorical, logits.unbind(1))], self._mixture(adapted, logits)
+
+    def marginal_likelihood(self, rows, y, encoding):
+        """Approximate log marginal likelihood under each expert, (B, E)."""
+        return self.expert_evidence(self.adapt(rows, y, encoding))
 
     def expert_predictions(self, adapted, query):
         """Logits (B, E, Q, n_classes) of each expert."""
-        design = self._design(adapted, query)
+        return self._logits(adapted, self._design(adapted, query))
+
+    def _logits(self, adapted, design):
+        """`expert_predictions` for the `Design` of query rows."""
         k = self._cross_covariance(adapted, design)
         variance = self.prior.variance(design, adapted.theta)
         logits = predict_logits(adapted.posterior, k, variance, design.mean)

@@ -4,6 +4,8 @@ import copy
 
 import torch
 
+from ..._episodes.batch import Rows
+from ..encoders.task_encoder import TaskEncoding
 from .base import BaseLearner
 from .expert_weights import ExpertWeights
 from .gp_algebra import masked_covariance
@@ -118,6 +120,13 @@ class GaussianProcessLearner(BaseLearner):
         K = self.prior.kernel(design, design, adapted.theta)
         return self._averaged(K, adapted)
 
+    def marginal_likelihood(self, rows, y, encoding):
+        """Log marginal likelihood (B, E) of rows, without adapting to them.
+
+        Its gradients are those of meta-training and of empirical Bayes.
+        """
+        raise NotImplementedError
+
     def expert_evidence(self, adapted):
         """Log marginal likelihood of each task's support under each expert, (B, E)."""
         raise NotImplementedError
@@ -166,17 +175,21 @@ class GaussianProcessLearner(BaseLearner):
         ``noise`` is added to them: a function of the hyperparameters that gives its
         variance, (E * B, 1).
         """
-        rows, B = self.prior.expand(rows), len(rows.x)
-        theta = self.prior.hyperparameters(encoding)
-        design = self.prior.design(rows, encoding, theta)
-        K = self.prior.kernel(design, design, theta)
-        K, _ = masked_covariance(K, rows.weight.double(), noise(theta))
-        none = K.new_zeros(B, self.prior.n_experts)
-        share = self._log_share(rows.weight[:, :0], none).exp()
-        drawn = torch.zeros(B, dtype=torch.long)
-        if self.expert_weights is not None:
-            drawn = torch.multinomial(share.cpu(), 1, generator=generator)[:, 0]
-        drawn = drawn.to(K.device) * B + torch.arange(B, device=K.device)
-        mean, K = design.mean[drawn], K[drawn]
-        white = torch.randn(mean.shape, generator=generator, dtype=K.dtype)
-        return mean + torch.linalg.cholesky(K) @ white.to(K.device)
+        none = rows.weight.new_zeros(len(rows.x), self.prior.n_experts).double()
+        share = self._log_share(rows.weight[:, :0], none).exp().cpu()
+        expert = torch.multinomial(share, 1, generator=generator)[:, 0]
+        drawn = none.new_empty(*rows.x.shape[:2], self.prior.n_outputs)
+        for e in expert.unique().tolist():
+            prior = self.prior if len(share[0]) == 1 else self.prior.select([e])
+            chosen = (expert == e).to(rows.x.device)
+            some = prior.expand(Rows(*(t[chosen] for t in rows)))
+            of_some = TaskEncoding(encoding.task[chosen], encoding.columns[chosen])
+            theta = prior.hyperparameters(of_some)
+            design = prior.design(some, of_some, theta)
+            K = prior.kernel(design, design, theta)
+            K, _ = masked_covariance(K, some.weight.double(), noise(theta))
+            white = torch.randn(
+                design.mean.shape, generator=generator, dtype=torch.float64
+            )
+            drawn[chosen] = design.mean + torch.linalg.cholesky(K) @ white.to(K.device)
+        return drawn

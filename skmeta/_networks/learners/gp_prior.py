@@ -42,6 +42,21 @@ class Hyperparameters(NamedTuple):
     noise: torch.Tensor  # [1]
     gate: torch.Tensor  # [n_columns] what each column is multiplied by before phi
 
+    def shifted(self, shift):
+        """Hyperparameters shifted by ``shift`` (n_tasks, 6), on the support.
+
+        The numbers are those of the level, the slopes, the RBF part, all length scales,
+        the basis and the noise.
+        """
+        shift = shift.to(self.noise.dtype)
+        level, slopes, signal, length, basis, noise = shift[..., None].unbind(1)
+        noise = (self.noise + noise).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
+        linear = torch.cat([self.linear[:, :1] + level, self.linear[:, 1:] + slopes], 1)
+        return Hyperparameters(
+            linear, self.signal + signal, self.length_scale + length,
+            self.basis + basis, noise, self.gate,
+        )  # fmt: skip
+
 
 class Design(NamedTuple):
     """Features of rows in the GP; each tensor is (n_tasks, n_rows, ...)."""
@@ -50,6 +65,10 @@ class Design(NamedTuple):
     linear: torch.Tensor  # [1 + n_columns] z, scaled by its coefficients' sds
     features: torch.Tensor  # [n_basis] their inner products are the rest of the kernel
     mean: torch.Tensor  # [n_outputs]
+
+    def split(self, n):
+        """The first ``n`` rows of each task, and the others."""
+        return Design(*(t[:, :n] for t in self)), Design(*(t[:, n:] for t in self))
 
 
 class RBFDropout(Dropout):
@@ -251,7 +270,7 @@ class GaussianProcessPrior(nn.Module):
 
     def _unless_linear(self, values, otherwise):
         """``values`` (E * B, ...) of nonlinear experts, another value for linear."""
-        if self.linear_only or not any(one.linear for one in self.experts):
+        if not any(one.linear for one in self.experts):
             return values
         linear = torch.tensor([one.linear for one in self.experts])
         linear = linear.to(values.device).repeat_interleave(len(values) // len(linear))
@@ -262,13 +281,18 @@ class GaussianProcessPrior(nn.Module):
         k = a.features @ b.features.transpose(1, 2)
         if self.linear_only:
             return k
-        d2 = (
+        signal = theta.signal.double().exp()[:, :, None]
+        return k + signal * torch.exp(-0.5 * self._squared_distances(a, b))
+
+    @staticmethod
+    def _squared_distances(a, b):
+        """Squared distances of the columns of two designs, (n_tasks, n_a, n_b)."""
+        squares = (
             (a.columns**2).sum(-1)[:, :, None]
             + (b.columns**2).sum(-1)[:, None, :]
             - 2 * a.columns @ b.columns.transpose(1, 2)
         )
-        signal = theta.signal.double().exp()[:, :, None]
-        return k + signal * torch.exp(-0.5 * d2.clamp(min=0))
+        return squares.clamp(min=0)
 
     def variance(self, a, theta):
         """Diagonal of ``kernel(a, a)``, (n_tasks, n_a)."""
@@ -276,27 +300,26 @@ class GaussianProcessPrior(nn.Module):
         return v if self.linear_only else v + theta.signal.double().exp()
 
     def kernel_gradients(self, design, theta):
-        """Derivatives of ``kernel(design, design)`` by log hyperparameters.
+        """Derivatives of ``kernel(design, design)`` by a shift of hyperparameters.
 
-        In the order of `Hyperparameters`, but for noise and gate: (n_tasks, p, n_rows,
-        n_rows).
+        (n_tasks, 5, n_rows, n_rows), in the order of `Hyperparameters.shifted`, but for
+        the noise.
         """
         z = design.linear
-        covariance = (self.factor @ self.factor.mT).double()
-        outer = torch.einsum("bsj,btj->bjst", z, self._times(z, covariance))
-        linear = 0.5 * (outer + outer.transpose(2, 3))
-        if self.linear_only:
-            idle = linear.new_zeros(1).expand(
-                len(z), design.columns.shape[-1] + 2, 1, 1
+        other = self._times(z, (self.factor @ self.factor.mT).double())
+        level, slopes = (
+            0.5 * (product + product.mT)
+            for product in (
+                z[..., :1] @ other[..., :1].mT, z[..., 1:] @ other[..., 1:].mT
             )
-            return torch.cat([linear, idle.expand(-1, -1, *linear.shape[2:])], 1)
-        squares = (design.columns[:, :, None] - design.columns[:, None]) ** 2
+        )  # fmt: skip
+        if self.linear_only:
+            return torch.stack([level, slopes, *[torch.zeros_like(level)] * 3], 1)
+        squares = self._squared_distances(design, design)
         signal = theta.signal.double().exp()[..., None]
-        rbf = (signal * torch.exp(-0.5 * squares.sum(-1)))[:, None]
+        rbf = signal * torch.exp(-0.5 * squares)
         phi = design.features[..., z.shape[-1] :]
-        basis = (phi @ phi.transpose(1, 2))[:, None]
-        scales = rbf * squares.permute(0, 3, 1, 2)
-        return torch.cat([linear, rbf, scales, basis], 1)
+        return torch.stack([level, slopes, rbf, rbf * squares, phi @ phi.mT], 1)
 
     def relevance(self, theta):
         """Dependence of each task's function on each column, (E * B, n_columns).

@@ -9,12 +9,14 @@ from ..encoders.task_encoder import TaskEncoding
 from .base import residual_targets
 from .gp_algebra import log_density, masked_covariance, representatives
 from .gp_learner import GaussianProcessLearner
-from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE, Design, Hyperparameters
-from .predictive import Components, Gaussian, mixture_moments
+from .gp_posterior import gp_posterior
+from .gp_prior import Design, Hyperparameters
+from .predictive import Components, Gaussian, JointGaussian, mixture_moments
 from .robust_noise import student_t_weight
 
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
+N_SHIFTED = 6
 HYPERPRIOR_SDS = 0.3, 1.0
 MAX_TRAINING_ROWS = 256
 """Maximum number of support rows that hyperparameters are trained on; the GP is
@@ -34,6 +36,7 @@ class AdaptedGP(NamedTuple):
     alpha: torch.Tensor  # (E * B, S) inverse covariance times residual
     evidence: torch.Tensor | None = None  # (B, E) before training on the support
     log_share: torch.Tensor | None = None  # (B, E) log weights of the experts
+    shift: torch.Tensor | None = None  # (E * B, 6) what training on the support gave
 
 
 class GaussianProcessRegression(GaussianProcessLearner):
@@ -104,8 +107,10 @@ class GaussianProcessRegression(GaussianProcessLearner):
         adapted = self._condition(support, y, encoding, theta, network)
         evidence = self.expert_evidence(adapted)
         if not self.training and self.hyperprior_sd > 0:
-            theta = self._train(support, y, adapted)
+            shift = self._train(support, y, adapted)
+            theta = theta.shifted(shift)
             adapted = self._condition(support, y, encoding, theta, network)
+            adapted = adapted._replace(shift=shift)
         share = self._log_share(given, evidence)
         return adapted._replace(evidence=evidence, log_share=share)
 
@@ -130,11 +135,26 @@ class GaussianProcessRegression(GaussianProcessLearner):
             return Gaussian(means[:, 0], variances[:, 0])
         return mixture_moments(adapted.log_share, means, variances)
 
-    def training_predictions(self, adapted, query):
-        """`Gaussian` prediction of each expert, a list."""
-        means, variances = self.expert_predictions(adapted, query)
-        pairs = zip(means.unbind(1), variances.unbind(1), strict=True)
-        return [Gaussian(*pair) for pair in pairs]
+    def training_predictions(self, support, y, encoding, query):
+        """`JointGaussian` of each expert, a list, and `Gaussian` of their mixture."""
+        posterior = self._joint_posterior(support.followed_by(query), y, encoding)
+        means, covariances, evidence = map(self._by_expert, posterior)
+        pairs = zip(means.unbind(1), covariances.unbind(1), strict=True)
+        share = self._log_share(support.weight, evidence)
+        variances = covariances.diagonal(dim1=2, dim2=3)
+        mixture = mixture_moments(share, means, variances)
+        return [JointGaussian(*pair) for pair in pairs], mixture
+
+    def marginal_likelihood(self, rows, y, encoding):
+        """Log marginal likelihood of each task's rows under each expert, (B, E)."""
+        return self._by_expert(self._joint_posterior(rows, y, encoding).log_evidence)
+
+    def _joint_posterior(self, rows, y, encoding):
+        """`GPPosterior` of E * B tasks, whose support rows ``y`` (B, S) come first."""
+        rows, y = self.prior.expand(rows), y.repeat(self.prior.n_experts, 1)
+        theta = self.prior.hyperparameters(encoding)
+        design = self.prior.design(rows, encoding, theta)
+        return gp_posterior(design, theta, y, rows.weight[:, : y.shape[1]] > 0)
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
@@ -191,8 +211,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         variance = self.hyperprior_sd.double() ** 2
         if variance == 0:
             return self.log_evidence(adapted)
-        start = self.prior.hyperparameters(adapted.encoding)
-        moved = ((_flat(adapted.theta) - _flat(start)) ** 2).sum(1)
+        moved = (adapted.shift**2).sum(1)
         _, information = self._score(adapted)
         identity = torch.eye(information.shape[1]).to(information)
         _, occam = torch.linalg.slogdet(identity + variance * information)
@@ -237,9 +256,10 @@ class GaussianProcessRegression(GaussianProcessLearner):
     def _train(self, support, y, adapted):
         """Train hyperparameters on the support, initialised by the encoding.
 
-        Maximises the log marginal likelihood minus ``|theta - theta_0|^2 / (2
-        hyperprior_sd^2)`` by Levenberg-Marquardt steps with the expected (Fisher)
-        information; steps that would lower the objective of a task are not taken.
+        Those of all columns are shifted together. Maximises the log marginal likelihood
+        minus ``|shift|^2 / (2 hyperprior_sd^2)`` by Levenberg-Marquardt steps with the
+        expected (Fisher) information; steps that would lower the objective of a task
+        are not taken.
 
         Parameters
         ----------
@@ -247,6 +267,11 @@ class GaussianProcessRegression(GaussianProcessLearner):
         y : tensor of shape (E * B, S)
         adapted : AdaptedGP
             Conditioned on the support with the hyperparameters of the encoding.
+
+        Returns
+        -------
+        shift : tensor of shape (E * B, 6)
+            See `Hyperparameters.shifted`.
         """
         theta, encoding = adapted.theta, adapted.encoding
         support, y = representatives(support, y, MAX_TRAINING_ROWS)
@@ -254,26 +279,26 @@ class GaussianProcessRegression(GaussianProcessLearner):
         if support.x.shape[1] != adapted.weight.shape[1]:
             adapted = self._condition(support, y, encoding, theta, network)
         precision = 1.0 / self.hyperprior_sd.double() ** 2
-        start = at = _flat(theta)
+        at = adapted.weight.new_zeros(len(adapted.weight), N_SHIFTED)
         damping = torch.full_like(at[:, :1], 1e-3)
         best = self._evidence(adapted)
         for _ in range(N_TRAINING_STEPS):
             score, information = self._score(adapted)
-            score = score - precision * (at - start)
+            score = score - precision * at
             scale = information.diagonal(dim1=1, dim2=2) + precision
             system = information + torch.diag_embed(precision + damping * scale)
             step = torch.linalg.solve(system, score[..., None])[..., 0]
             trial = at + step.clamp(-MAX_STEP, MAX_STEP)
-            moved = _unflat(trial, theta)
+            moved = theta.shifted(trial)
             candidate = self._condition(support, y, encoding, moved, network)
-            penalty = 0.5 * precision * ((trial - start) ** 2).sum(1)
+            penalty = 0.5 * precision * (trial**2).sum(1)
             value = self._evidence(candidate) - penalty
             better = value > best
             best = torch.where(better, value, best)
             at = torch.where(better[:, None], trial, at)
             damping = torch.where(better[:, None], damping / 4, damping * 8)
             adapted = _select(better, candidate, adapted)
-        return adapted.theta
+        return at
 
     def _score(self, adapted):
         """Gradient (B, p) and Fisher information (B, p, p) of the log evidence.
@@ -307,14 +332,3 @@ def _select(chosen, a, b):
         return torch.where(chosen.view(-1, *[1] * (a.ndim - 1)), a, b)
     parts = (_select(chosen, *pair) for pair in zip(a, b, strict=True))
     return type(a)(*parts)
-
-
-def _flat(theta):
-    """Hyperparameters trained on the support, (B, p): all but the gate."""
-    return torch.cat(theta[:-1], 1).double()
-
-
-def _unflat(flat, theta):
-    parts = flat.to(theta.noise.dtype).split([t.shape[1] for t in theta[:-1]], 1)
-    noise = parts[-1].clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
-    return Hyperparameters(*parts[:-1], noise, theta.gate)

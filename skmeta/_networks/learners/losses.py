@@ -5,7 +5,31 @@ import math
 import torch
 from torch.nn import functional as F
 
-from .predictive import Categorical
+from .gp_posterior import joint_loss
+from .predictive import Categorical, JointGaussian
+
+MIN_WEIGHT = 1e-12
+"""Smallest sum of weights of a batch: all tasks of it may have the weight 0."""
+
+
+def mean_loss(prediction, y, weight, bound=None):
+    """Mean negative log likelihood of query rows, by their weights.
+
+    That of a `JointGaussian` is the likelihood of all rows of a task together.
+
+    Parameters
+    ----------
+    prediction : Gaussian, JointGaussian or Categorical
+    y, weight : tensor of shape (n_tasks, n_rows)
+    bound : float, optional
+        See `row_losses`.
+    """
+    if isinstance(prediction, JointGaussian):
+        losses = joint_loss(*prediction, y, weight > 0, bound)
+        of_task = weight.amax(1)
+    else:
+        losses, of_task = row_losses(prediction, y, bound), weight
+    return (losses * of_task).sum() / weight.sum().clamp(min=MIN_WEIGHT)
 
 
 def row_losses(prediction, y, bound=None):

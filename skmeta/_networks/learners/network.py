@@ -92,14 +92,18 @@ class MetaNetwork(nn.Module):
                 x_query, offset_query):  # fmt: skip
         """Adapt to the support of each task and predict its query rows.
 
-        During training, the result is that of `BaseLearner.training_predictions`.
+        During training, these are the predictions of
+        `BaseLearner.training_predictions`, a list.
         """
         support = Rows(x_support, offset_support, weight_support)
         weight = x_query.new_ones(x_query.shape[:2])
         query = Rows(x_query, offset_query, weight)
-        adapted = self.adapt(support, y_support)
+        encoding = self.encode(support, y_support)
         if self.learner.training:
-            return self.learner.training_predictions(adapted, query)
+            return self.learner.training_predictions(
+                support, y_support, encoding, query
+            )[0]
+        adapted = self.learner.adapt(support, y_support, encoding)
         return self.learner.predict(adapted, query)
 
 

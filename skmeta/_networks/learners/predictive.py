@@ -29,6 +29,13 @@ class Gaussian(NamedTuple):
         return self.mean[:, None].astype(np.float64)
 
 
+class JointGaussian(NamedTuple):
+    """Distribution of the targets of all rows of a task together, in meta-training."""
+
+    mean: torch.Tensor  # (B, Q)
+    covariance: torch.Tensor  # (B, Q, Q), noise included
+
+
 class Categorical(NamedTuple):
     """Logits of the classes of each row, (B, Q, n_classes)."""
 

@@ -105,12 +105,13 @@ class RowDecodingLearner(LearnerWrapper):
         shift, widening = correction.unbind(-1)
         return Gaussian(mean + shift * variance.sqrt(), variance * (2 * widening).exp())
 
-    def training_predictions(self, adapted, query):
+    def training_predictions(self, support, y, encoding, query):
         """Those of the base learner, and its prediction, detached, as corrected."""
-        with torch.no_grad():
-            prediction = self.base.predict(adapted.base, query)
-        base = self.base.training_predictions(adapted.base, query)
-        return [*base, self._corrected(adapted, query, prediction)]
+        base, prediction = self.base.training_predictions(support, y, encoding, query)
+        prediction = type(prediction)(*(part.detach() for part in prediction))
+        adapted = Decoded(encoding, None, self.decoder.keys_values(encoding.tokens))
+        corrected = self._corrected(adapted, query, prediction)
+        return [*base, corrected], corrected
 
     def components(self, adapted, query, joint=False):
         """The distribution of the query rows' targets, ``joint`` with covariance."""
