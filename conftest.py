@@ -32,7 +32,6 @@ from skmeta._networks.learners.gp_classification import GaussianProcessClassific
 from skmeta._networks.learners.gp_prior import Expert, GaussianProcessPrior
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._persistence.files import digest
-from skmeta._training.empirical_bayes import fit_prior
 from skmeta._training.validation import validation_batches
 from skmeta.datasets import make_classification_tasks, make_linear_tasks
 from skmeta.tables import read_tasks
@@ -96,9 +95,8 @@ def trained_small():
         for module in ("initialization", "meta_training"):
             name = f"skmeta._training.{module}.validation_batches"
             patch.setattr(name, few_batches)
-        few_steps = partial(fit_prior, n_steps=10)
-        patch.setattr("skmeta._training.experts.fit_prior", few_steps)
         for name, value in {
+            "empirical_bayes.MAX_ITER": 5,
             "similarity.N_EPISODES": 32, "similarity.N_VALIDATION_EPISODES": 32,
             "similarity.N_STEPS": 2, "relations.N_TRIAL_STEPS": 1,
             "mixture_weights.MAX_BATCHES": 1, "mixture_weights.N_STEPS": 1,

@@ -13,7 +13,7 @@ from skorch.callbacks import Callback
 
 from .._episodes.sampler import as_range
 from .._networks.learners.factory import BASE_LEARNERS
-from .._training.config import MetaConfig
+from .._training.config import AUTO, MANY_QUERY, N_QUERY, NWAY, MetaConfig
 from .._utils.sklearn_private import HasMethods, Interval, StrOptions
 from .states import MetaFitted
 
@@ -58,13 +58,16 @@ class Parameters(MetaFitted):
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 1, None, closed="left")],
         "n_support": [Interval(Integral, 0, None, closed="left"), tuple, list],
-        "n_query": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 0, None, closed="left")],
-        "steps_per_epoch": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "n_query": [Interval(Integral, 1, None, closed="left"), StrOptions({AUTO})],
+        "max_epochs": [Interval(Integral, 0, None, closed="left"), StrOptions({AUTO})],
+        "steps_per_epoch": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({AUTO}),
+        ],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({AUTO})],
+        "lr": [Interval(Real, 0, None, closed="neither"), StrOptions({AUTO})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "patience": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), StrOptions({AUTO})],
         "callbacks": [None, list],
         "device": [str, torch.device],
         "random_state": ["random_state"],
@@ -85,13 +88,13 @@ class Parameters(MetaFitted):
         n_heads=4,
         n_layers=2,
         n_support=(0, 25),
-        n_query=32,
-        max_epochs=200,
-        steps_per_epoch=50,
-        batch_size=32,
-        lr=1e-3,
+        n_query="auto",
+        max_epochs="auto",
+        steps_per_epoch="auto",
+        batch_size="auto",
+        lr="auto",
         validation_fraction=0.2,
-        patience=10,
+        patience="auto",
         callbacks=None,
         device="auto",
         random_state=None,
@@ -256,6 +259,9 @@ class Parameters(MetaFitted):
         settings = {name: params[name] for name in given}
         for name in self._ranges:
             settings[name] = as_range(params[name])
+        if settings["n_query"] == AUTO:
+            has_many = problem == NWAY or self.embedding is not None
+            settings["n_query"] = MANY_QUERY if has_many else N_QUERY
         structure = self._structure()
         return MetaConfig(
             problem=problem,

@@ -106,11 +106,11 @@ def pretrain_embedding(embedding, split, config):
         return SharedRowSampler(tasks, as_tensor(tasks.X), y, *sizes)
 
     rng = np.random.default_rng(seed)
-    batch_size = max(1, config.batch_size // EMBEDDED_LESS)
-    n_batches = config.steps_per_epoch
-    batches = GroupBatches(split, sampler, batch_size, n_batches, rng)
+    settings = config.loop_settings()
+    batch_size = max(1, settings.batch_size // EMBEDDED_LESS)
+    batches = GroupBatches(split, sampler, batch_size, settings.steps_per_epoch, rng)
     try:
-        fit_network(network, batches, batches.validation, config)
+        fit_network(network, batches, batches.validation, settings, config)
     except NonFiniteLossError as error:
         warnings.warn(f"Training of the embedding: {error}", UserWarning, stacklevel=2)
     embedding.cpu().eval()

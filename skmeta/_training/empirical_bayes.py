@@ -19,7 +19,7 @@ for the logarithms of the other hyperparameters."""
 MAX_SPREADS = 5.0
 """Maximum change of a hyperparameter, in prior standard deviations."""
 
-MAX_ITER = 50
+MAX_ITER = 30
 
 
 def fit_prior(

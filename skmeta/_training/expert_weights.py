@@ -9,9 +9,8 @@ from .._networks.learners.predictive import Categorical, mixture_moments
 from .loop import BOUND
 
 PENALTY = 0.1
-"""Penalty of squared changes of the logits. It is divided by the square of the number
-of tasks at the initialisation, so that with few tasks the weights stay near equal ones;
-by the number of tasks after training, which was stopped by the same tasks' loss."""
+"""Penalty of squared logits. It is divided by the square of the number of tasks, so
+that with few tasks the weights stay near equal ones."""
 
 SLOPE_SD = 0.5
 """Standard deviation of the prior of a slope, relative to that of a logit."""
@@ -52,24 +51,22 @@ def score_experts(learner, encode, batches):
     return scores
 
 
-def fit_expert_weights(learner, scores, penalty):
+def fit_expert_weights(learner, scores, n_tasks):
     """Fit the weights of the experts to their scores in episodes.
 
-    Minimises the query loss of the mixture, with a normal prior around the present
-    values.
+    Minimises the query loss of the mixture, with a normal prior around equal weights.
 
     Parameters
     ----------
     learner : GaussianProcessLearner
         Changed in place.
     scores : list of ExpertScores
-    penalty : float
-        Of squared changes of the logits.
+    n_tasks : int
+        Number of tasks that the episodes are of.
     """
-    weights = learner.expert_weights
+    weights, penalty = learner.expert_weights, PENALTY / n_tasks**2
     before = weights.logit, weights.slope
-    first = tuple(t.double() for t in before)
-    logit, slope = (t.clone().requires_grad_(True) for t in first)
+    logit, slope = (torch.zeros_like(t).double().requires_grad_(True) for t in before)
     optimizer = torch.optim.LBFGS(
         [logit, slope], max_iter=MAX_ITER, line_search_fn="strong_wolfe"
     )
@@ -81,8 +78,7 @@ def fit_expert_weights(learner, scores, penalty):
             prediction = mixture(weights, one)
             losses = row_losses(prediction, one.y, BOUND) * one.weight
             total, n_rows = total + losses.sum(), n_rows + one.weight.sum()
-        squares = ((logit - first[0]) ** 2).sum()
-        squares = squares + ((slope - first[1]) ** 2).sum() / SLOPE_SD**2
+        squares = (logit**2).sum() + (slope**2).sum() / SLOPE_SD**2
         loss = total / n_rows + penalty * squares
         loss.backward()
         return loss

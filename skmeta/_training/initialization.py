@@ -30,7 +30,6 @@ from .._preprocessing.scaling import (
 )
 from .config import REGRESSION
 from .expert_weights import (
-    PENALTY,
     fit_expert_weights,
     score_experts,
     used_experts,
@@ -156,7 +155,7 @@ def initialize(split, config, previous=None):
                 of_rest = fit(fitting.take(rest))
                 scores += _scores(of_rest, fitting.take(fold), config, rng)
             n_tasks += len(fitting)
-        fit_expert_weights(learner, scores, PENALTY / n_tasks**2)
+        fit_expert_weights(learner, scores, n_tasks)
         learner = learner.select(used_experts(learner, scores))
     if config.base_learner == "mlp":
         learner = learner.select([learner.main_expert])

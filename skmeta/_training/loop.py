@@ -29,6 +29,10 @@ With squared errors, a few overconfident predictions would dominate the loss of 
 and make the validation loss very noisy.
 """
 
+SHORT_DECAY, LONG_DECAY = 0.97, 0.99
+"""Decays of the moving average of the weights, in a training of a few hundred steps and
+in others."""
+
 N_WARM_UP, CUT = 50, 0.3
 """Steps in which the learning rate rises, and the factor that cuts it at a plateau."""
 
@@ -37,11 +41,18 @@ class QueryLoss(torch.nn.Module):
     """Mean negative log likelihood of the query rows of a batch, errors bounded.
 
     Of several predictions, a list, it is the sum of theirs.
+
+    Attributes
+    ----------
+    joint_share : float
+        See `mean_loss`.
     """
+
+    joint_share = 0.0
 
     def forward(self, prediction, target):
         each = prediction if isinstance(prediction, list) else [prediction]
-        return sum(mean_loss(one, *target, BOUND) for one in each)
+        return sum(mean_loss(one, *target, BOUND, self.joint_share) for one in each)
 
 
 class EpisodeBatches(torch.utils.data.Dataset):
@@ -97,7 +108,7 @@ class EarlyStopping(Callback):
         Above 0 shows a progress bar with the validation loss.
     """
 
-    def __init__(self, batches, patience, decay=0.99, verbose=0):
+    def __init__(self, batches, patience, decay, verbose=0):
         self.batches, self.patience = batches, patience
         self.decay, self.verbose = decay, verbose
         self.bar = None
@@ -145,7 +156,37 @@ class EarlyStopping(Callback):
         return loss
 
 
-class LearningRate(Callback):
+class LinearDecay(Callback):
+    """Learning rate: a linear rise, and in the second half of all steps a linear fall.
+
+    The share of the joint likelihood in the loss falls to zero in the first half. That
+    likelihood has gradients with less noise, but it is about tasks with more rows than
+    their supports have.
+
+    Parameters
+    ----------
+    n_steps : int
+        Number of steps of the training, if it is not stopped early.
+    """
+
+    def __init__(self, n_steps):
+        self.n_steps = max(n_steps, 1)
+
+    def on_train_begin(self, net, **kwargs):
+        def rate(step):
+            return min((step + 1) / N_WARM_UP, 1.0, 2 * (1 - step / self.n_steps))
+
+        self.rate = torch.optim.lr_scheduler.LambdaLR(net.optimizer_, rate)
+        self.step, net.criterion_.joint_share = 0, 1.0
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.rate.step()
+            self.step += 1
+            net.criterion_.joint_share = max(0.0, 1 - 2 * self.step / self.n_steps)
+
+
+class CutAtPlateaus(Callback):
     """Learning rate: a linear rise, then a cut at every plateau of the validation loss.
 
     Parameters
@@ -180,7 +221,7 @@ class LearningRate(Callback):
         self.cuts.step(net.history[-1, "valid_loss"])
 
 
-def fit_network(network, batches, validation, config, criterion=QueryLoss):
+def fit_network(network, batches, validation, settings, config, criterion=QueryLoss):
     """Train ``network`` in place on batches of episodes; leave the best state in it.
 
     Parameters
@@ -188,6 +229,7 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
     network : MetaNetwork
     batches : EpisodeBatches
     validation : list of TaskBatch
+    settings : LoopSettings
     config : MetaConfig
     criterion : class of module
         Computes the loss of the output of the network in training mode.
@@ -208,10 +250,16 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
     UserWarning
         If it was interrupted; the network then has the best state so far.
     """
-    stopping = EarlyStopping(validation, config.patience, verbose=config.verbose)
+    n_epochs, patience = settings.max_epochs, settings.patience
+    decay = SHORT_DECAY if settings.decays else LONG_DECAY
+    stopping = EarlyStopping(validation, patience, decay, config.verbose)
+    if settings.decays:
+        learning_rate = LinearDecay(n_epochs * settings.steps_per_epoch)
+    else:
+        learning_rate = CutAtPlateaus(stopping, math.ceil(patience / 3))
     callbacks = [
         ("early_stopping", stopping),
-        ("learning_rate", LearningRate(stopping, math.ceil(config.patience / 3))),
+        ("learning_rate", learning_rate),
         ("clip", GradientNormClipping(1.0)),
     ]
     if config.monitor is not None:
@@ -224,8 +272,8 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=1e-2,
         optimizer__fused=True,
-        lr=config.lr,
-        max_epochs=config.max_epochs,
+        lr=settings.lr,
+        max_epochs=n_epochs,
         iterator_train__batch_size=None,
         iterator_train__generator=torch.Generator(),
         train_split=None,
@@ -240,22 +288,22 @@ def fit_network(network, batches, validation, config, criterion=QueryLoss):
         network.load_state_dict(stopping.best_state)
         raise NonFiniteLossError(
             f"Meta-training broke down in epoch {len(net.history)}, step "
-            f"{stopping.n_steps + 1}, with a loss that is not finite (lr={config.lr}). "
-            f"The state of epoch {stopping.best_epoch}, the best on validation tasks "
-            f"({stopping.best_loss:.4f}), is kept. Try a smaller lr, or look for "
-            "extreme values in the tasks.",
+            f"{stopping.n_steps + 1}, with a loss that is not finite "
+            f"(lr={settings.lr}). The state of epoch {stopping.best_epoch}, the best "
+            f"on validation tasks ({stopping.best_loss:.4f}), is kept. Try a smaller "
+            "lr, or look for extreme values in the tasks.",
             _history(net),
         ) from error
     finally:
         if stopping.bar is not None:
             stopping.bar.close()
     network.load_state_dict(stopping.best_state)
-    n_epochs = len(net.history)
-    if n_epochs and "valid_loss" not in net.history[-1]:  # the last was interrupted
+    epoch = len(net.history)
+    if epoch and "valid_loss" not in net.history[-1]:  # the last was interrupted
         warnings.warn(
-            f"Meta-training was interrupted in epoch {n_epochs} of "
-            f"{config.max_epochs}; the state of epoch {stopping.best_epoch}, the best "
-            f"on validation tasks ({stopping.best_loss:.4f}), is kept.",
+            f"Meta-training was interrupted in epoch {epoch} of {n_epochs}; the state "
+            f"of epoch {stopping.best_epoch}, the best on validation tasks "
+            f"({stopping.best_loss:.4f}), is kept.",
             UserWarning,
             stacklevel=2,
         )

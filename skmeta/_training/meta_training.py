@@ -3,19 +3,19 @@
 import copy
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from .._networks.learners.network import MetaNetwork, make_network
 from .._networks.learners.wrapper import unwrap
+from .._preprocessing.scaling import ClassCodec
 from ..exceptions import NonFiniteLossError
 from ..tasks import TaskDistribution
 from .config import NWAY
 from .empirical_bayes import draw_from_prior
 from .expert_weights import (
-    PENALTY,
     fit_expert_weights,
     score_experts,
     used_experts,
@@ -31,7 +31,7 @@ from .state import MetaState
 from .task_selection import select_tasks
 from .validation import interpolate_to_init, validation_batches, validation_losses
 
-TASKS_PER_EPOCH = 4
+TASKS_PER_PATIENCE = 4
 """Number of training tasks for each epoch of patience: with few tasks meta-training
 hardly ever improves on its initialisation."""
 
@@ -41,7 +41,7 @@ EVAL_EVERY = 4
 STRONG_EVIDENCE = 3.0
 """In nats: "strong" where 2 log B exceeds 6 (Kass and Raftery 1995, sec. 3.2)."""
 
-PRIOR_TASKS = 50
+PRIOR_TASKS, PRIOR_TASKS_OF_CLASSES = 15, 50
 """Number of pseudo-tasks sampled from the initial prior, mixed into training as a
 regulariser: no network predicts their targets better than that prior."""
 
@@ -127,10 +127,11 @@ def train_network(init, split, preprocessing, config, previous=None):
     """
     rng = np.random.default_rng(config.seed)
     network = build_network(init, config, previous)
+    stream = EpisodeStream(split, init, config.n_query, rng)
+    settings = config.loop_settings(stream.n_tasks if init.learner.has_prior else None)
     batches = EpisodeBatches(
-        EpisodeStream(split, init, config.n_query, rng),
-        config.steps_per_epoch, config.batch_size, config.n_support, rng,
-    )  # fmt: skip
+        stream, settings.steps_per_epoch, settings.batch_size, config.n_support, rng
+    )
     validation = validation_batches(
         init.val_episodes, config.n_support, config.n_query, rng
     )
@@ -140,13 +141,12 @@ def train_network(init, split, preprocessing, config, previous=None):
         )
     n_val, device, failure = len(init.val_episodes), config.device, None
     n_train = len(init.fitting_episodes)
-    patience = min(config.patience, math.ceil(n_train / TASKS_PER_EPOCH))
+    patience = min(settings.patience, math.ceil(n_train / TASKS_PER_PATIENCE))
+    settings = settings._replace(patience=patience)
     with conditioned_experts(network):
         untrained = copy.deepcopy(network.state_dict())
         try:
-            history = fit_network(
-                network, batches, validation[::2], replace(config, patience=patience)
-            )
+            history = fit_network(network, batches, validation[::2], settings, config)
         except NonFiniteLossError as error:
             failure, history = error, error.history
         interpolate_to_init(network, untrained, validation, n_val, device)
@@ -210,10 +210,10 @@ class EpisodeStream:
         self.split, self.init, self.n_query, self.rng = split, init, n_query, rng
         self.generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         tasks = split.train_tasks
-        n_tasks = np.inf if isinstance(tasks, TaskDistribution) else len(tasks)
-        self.prior_share = PRIOR_TASKS / (PRIOR_TASKS + n_tasks)
-        if not init.learner.has_prior:
-            self.prior_share = 0.0
+        self.n_tasks = np.inf if isinstance(tasks, TaskDistribution) else len(tasks)
+        has_classes = isinstance(init.targets, ClassCodec)
+        n = PRIOR_TASKS_OF_CLASSES if has_classes else PRIOR_TASKS
+        self.prior_share = n / (n + self.n_tasks) if init.learner.has_prior else 0.0
 
     def __call__(self, n_support):
         """Draw one episode for each entry of ``n_support`` (n_tasks,)."""
@@ -266,5 +266,5 @@ def select_experts(network, validation, n_tasks, device):
         return
     network.eval()
     scores = score_experts(core, network.encode, [b.to(device) for b in validation])
-    fit_expert_weights(core, scores, PENALTY / n_tasks)
+    fit_expert_weights(core, scores, n_tasks)
     network.replace_core(core.select(used_experts(core, scores)))

@@ -54,9 +54,10 @@ def make_run():
     network = Line()
     settings = {"max_epochs": 3, "patience": 10, "lr": 0.05, "random_state": 0}
 
-    def run(**changes):
+    def run(n_tasks=None, **changes):
         config = AttentionMetaRegressor(**settings | changes)._config("regression")
-        result.history = fit_network(network, batches, validation, config)
+        loop = config.loop_settings(n_tasks)._replace(steps_per_epoch=N_STEPS)
+        result.history = fit_network(network, batches, validation, loop, config)
         return result
 
     result = SimpleNamespace(network=network, batches=batches, validation=validation)
@@ -319,6 +320,70 @@ def test_better_state_begins_the_waiting_anew(run):
     rise = (np.arange(9 * N_STEPS) + 1).reshape(-1, N_STEPS) / 50
     cuts = np.array([0, 0, 0, 0, 0, 1, 1, 2, 2])[: len(by_epoch), None]
     np.testing.assert_allclose(by_epoch, 1e-5 * rise * 0.3**cuts)
+
+
+def test_learning_rate_falls_to_zero_in_the_second_half(run):
+    """Where training starts from an initialisation."""
+    rates = Rates()
+    run(n_tasks=8, max_epochs=30, patience=50, lr=0.02, callbacks=[rates])
+    step, n_steps = np.arange(30 * N_STEPS), 30 * N_STEPS
+    fall = np.minimum(1, 2 * (1 - step / n_steps))
+    expected = 0.02 * np.minimum(fall, (step + 1) / 50)
+    np.testing.assert_allclose(rates.seen, expected)
+    assert expected.max() == 0.02
+
+
+@pytest.mark.parametrize("n_tasks", [None, 8])
+def test_share_of_the_joint_likelihood_falls_to_zero_in_the_first_half(run, n_tasks):
+    class Shares(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.seen = []
+
+        def on_batch_begin(self, net, training=False, **kwargs):
+            if training:
+                self.seen.append(net.criterion_.joint_share)
+
+    shares = Shares()
+    run(n_tasks=n_tasks, max_epochs=5, callbacks=[shares])
+    step = np.arange(5 * N_STEPS)
+    expected = np.maximum(0, 1 - step / (2.5 * N_STEPS)) * (n_tasks is not None)
+    np.testing.assert_allclose(shares.seen, expected, atol=1e-12)
+
+
+def settings_of(n_tasks, problem="regression", **given):
+    return AttentionMetaRegressor(**given)._config(problem).loop_settings(n_tasks)
+
+
+@pytest.mark.parametrize("n_tasks", [None, 10, 10_000, np.inf])
+def test_settings_that_are_given_are_followed(n_tasks):
+    given = {"max_epochs": 3, "steps_per_epoch": 4, "batch_size": 5, "lr": 0.5}
+    found = settings_of(n_tasks, **given, patience=6)
+    assert found == (3, 4, 5, 0.5, 6, n_tasks is not None)
+    only_one = settings_of(n_tasks, batch_size=7)
+    assert only_one == settings_of(n_tasks)._replace(batch_size=7)
+
+
+def test_length_of_training_grows_with_the_number_of_tasks():
+    epochs = [settings_of(n).max_epochs for n in (2, 100, 600, 10_000, np.inf)]
+    assert epochs == [16, 16, 50, 200, 200]
+    assert settings_of(None).max_epochs == 200
+    sizes = [settings_of(9, p).batch_size for p in ("regression", "shared_classes")]
+    assert sizes == [64, 32]
+
+
+@pytest.mark.parametrize(
+    ("problem", "embedding", "expected"),
+    [
+        ("regression", None, 20),
+        ("shared_classes", None, 20),
+        ("nway", None, 32),
+        ("regression", nn.Flatten, 32),
+    ],
+)
+def test_number_of_query_rows(problem, embedding, expected):
+    model = AttentionMetaRegressor(embedding=embedding)
+    assert model._config(problem).n_query == expected
+    assert model.set_params(n_query=7)._config(problem).n_query == 7
 
 
 def test_error_of_a_callback_is_not_swallowed(run):

@@ -114,7 +114,7 @@ def test_training_changes_the_nonlinear_experts_alone(cls, tiny, monkeypatch):
     init, network, rest = start(tiny, cls)
     predicted = []
 
-    def steps(network, batches, validation, config):
+    def steps(network, batches, validation, settings, config):
         optimizer = torch.optim.SGD(network.parameters(), lr=1e-2)
         for _ in range(2):
             inputs, target = batches[0]

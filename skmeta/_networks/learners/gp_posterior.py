@@ -11,8 +11,9 @@ import torch.nn.functional as F
 
 from .gp_algebra import log_density, masked_covariance
 
-FAR = 1e5
-"""Negative logarithm of the RBF kernel of padding."""
+FAR = 100.0
+"""Half of the negative logarithm of the RBF kernel of padding; if it were larger, the
+kernel would be a denormal number, with which arithmetic is slow."""
 
 
 class GPPosterior(NamedTuple):

@@ -6,16 +6,14 @@ import torch
 from torch.nn import functional as F
 
 from .gp_posterior import joint_loss
-from .predictive import Categorical, JointGaussian
+from .predictive import Categorical, Gaussian, JointGaussian
 
 MIN_WEIGHT = 1e-12
 """Smallest sum of weights of a batch: all tasks of it may have the weight 0."""
 
 
-def mean_loss(prediction, y, weight, bound=None):
+def mean_loss(prediction, y, weight, bound=None, joint_share=0.0):
     """Mean negative log likelihood of query rows, by their weights.
-
-    That of a `JointGaussian` is the likelihood of all rows of a task together.
 
     Parameters
     ----------
@@ -23,13 +21,23 @@ def mean_loss(prediction, y, weight, bound=None):
     y, weight : tensor of shape (n_tasks, n_rows)
     bound : float, optional
         See `row_losses`.
+    joint_share : float
+        Of a `JointGaussian`, the share of the likelihood of all rows of a task
+        together; the rest is that of each row on its own.
     """
+    total = 0.0
     if isinstance(prediction, JointGaussian):
-        losses = joint_loss(*prediction, y, weight > 0, bound)
-        of_task = weight.amax(1)
+        mean, covariance = prediction
+        if joint_share > 0:
+            losses = joint_loss(mean, covariance, y, weight > 0, bound)
+            total = joint_share * (losses * weight.amax(1)).sum()
+        prediction = Gaussian(mean, covariance.diagonal(dim1=1, dim2=2))
     else:
-        losses, of_task = row_losses(prediction, y, bound), weight
-    return (losses * of_task).sum() / weight.sum().clamp(min=MIN_WEIGHT)
+        joint_share = 0.0
+    if joint_share < 1:
+        rows = (row_losses(prediction, y, bound) * weight).sum()
+        total = total + (1 - joint_share) * rows
+    return total / weight.sum().clamp(min=MIN_WEIGHT)
 
 
 def row_losses(prediction, y, bound=None):

@@ -151,12 +151,13 @@ def fit(network, split, init, config, rng):
     history : list of dict
     failure : NonFiniteLossError or None
     """
-    device, embedding, batch_size = config.device, init.embedding, config.batch_size
+    device, embedding, settings = config.device, init.embedding, config.loop_settings()
+    batch_size = settings.batch_size
     if embedding is not None:
         batch_size = max(1, batch_size // EMBEDDED_LESS)
     batches = GroupBatches(
         split, lambda tasks: init.sampler(tasks, config), batch_size,
-        config.steps_per_epoch, rng,
+        settings.steps_per_epoch, rng,
     )  # fmt: skip
     validation = batches.validation
     calibrate(network.to(device), validation, device)
@@ -164,7 +165,7 @@ def fit(network, split, init, config, rng):
     criterion = QueryLoss if network.auxiliary_classifier is None else AuxiliaryLoss
     some = validation[::2]  # all would take 10% of the training time
     try:
-        history = fit_network(network, batches, some, config, criterion)
+        history = fit_network(network, batches, some, settings, config, criterion)
     except NonFiniteLossError as error:
         failure, history = error, error.history
     if embedding is None or not embedding.trainable:
