@@ -47,23 +47,31 @@ PARAMETERS = """Parameters
     n_support : int or (int, int), default=(0, 25)
         Number of support rows of an episode of meta-training. If a range, it is drawn
         for each episode, uniformly on the scale of ``log(1 + n)``.
-    n_query : int, default=32
-        Maximum number of query rows of an episode.
-    max_epochs : int, default=200
-        Maximum number of epochs of meta-training.
-    steps_per_epoch : int, default=50
-        Number of gradient steps per epoch.
-    batch_size : int, default=32
-        Number of tasks per gradient step. While an embedding is trained, a step has a
-        quarter as many episodes, and up to eight of them share the rows of a task.
-    lr : float, default=1e-3
-        Initial learning rate of AdamW, which is reduced at plateaus.
+    n_query : int or "auto", default="auto"
+        Maximum number of query rows of an episode. "auto" is 20, and 32 with an
+        embedding or task-specific labels.
+    max_epochs : int or "auto", default="auto"
+        Maximum number of epochs of meta-training. "auto" is 16, or if more one for 12
+        tasks, at most 200, where training starts from fitted Gaussian processes; and
+        200 where it starts from scratch: for an MLP, an embedding, or task-specific
+        labels.
+    steps_per_epoch : int or "auto", default="auto"
+        Number of gradient steps per epoch. "auto" is 25, from scratch 50.
+    batch_size : int or "auto", default="auto"
+        Number of tasks per gradient step. "auto" is 64 in regression from fitted
+        processes, otherwise 32. While an embedding is trained, a step has a quarter as
+        many episodes, and up to eight of them share the rows of a task.
+    lr : float or "auto", default="auto"
+        Learning rate of AdamW. "auto" is 3e-3, from scratch 1e-3. From fitted
+        processes it falls to zero in the second half of ``max_epochs``, from scratch it
+        is reduced at plateaus.
     validation_fraction : float, default=0.2
         Fraction of the tasks used as validation tasks, unless `meta_fit` is given
         ``validation_tasks``.
-    patience : int, default=10
+    patience : int or "auto", default="auto"
         Number of epochs without a lower loss on validation tasks after which
-        meta-training stops; at most one for every four meta-training tasks.
+        meta-training stops; from fitted processes at most one for every four
+        meta-training tasks. "auto" is 12, from scratch 10.
     callbacks : list of skorch callbacks, default=None
         Called during meta-training.
     device : str or torch.device, default="auto"

@@ -234,6 +234,9 @@ def _load_weights(reader, names, module, what):
             weights[key] = weights[key][None]  # 0.1.0 had no dimension of experts
         if infinite and not weights[key] > 0:
             raise SavedFileError(f"the array {name!r} is not positive")
+    for key in own.keys() - weights.keys():
+        if key.endswith("shift_by_column"):  # so it was in 0.1.0
+            weights[key] = torch.tensor(True)
     found, wanted = (
         {(key, tuple(t.shape), str(t.dtype)) for key, t in some.items()}
         for some in (weights, own)

@@ -42,20 +42,44 @@ class Hyperparameters(NamedTuple):
     noise: torch.Tensor  # [1]
     gate: torch.Tensor  # [n_columns] what each column is multiplied by before phi
 
-    def shifted(self, shift):
-        """Hyperparameters shifted by ``shift`` (n_tasks, 6), on the support.
-
-        The numbers are those of the level, the slopes, the RBF part, all length scales,
-        the basis and the noise.
-        """
-        shift = shift.to(self.noise.dtype)
-        level, slopes, signal, length, basis, noise = shift[..., None].unbind(1)
-        noise = (self.noise + noise).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE)
-        linear = torch.cat([self.linear[:, :1] + level, self.linear[:, 1:] + slopes], 1)
+    def shifted(self, shift, groups):
+        """Hyperparameters shifted by ``shift`` (n_tasks, groups.n_numbers)."""
+        sizes = len(groups.linear), 1, len(groups.columns), 1, 1
+        shift = shift.to(self.noise.dtype).split(sizes, 1)
+        linear, signal, columns, basis, noise = shift
         return Hyperparameters(
-            linear, self.signal + signal, self.length_scale + length,
-            self.basis + basis, noise, self.gate,
-        )  # fmt: skip
+            self.linear + _repeated(linear, groups.linear),
+            self.signal + signal,
+            self.length_scale + _repeated(columns, groups.columns),
+            self.basis + basis,
+            (self.noise + noise).clamp(MIN_LOG_NOISE, MAX_LOG_NOISE),
+            self.gate,
+        )
+
+
+class ShiftGroups(NamedTuple):
+    """Hyperparameters that the training on the support shifts together, as slices."""
+
+    linear: list  # of the 1 + n_columns variances of the linear part
+    columns: list  # of the length scales
+
+    @classmethod
+    def of(cls, n_columns, by_column):
+        """One number for all columns, or one for each."""
+        if by_column:
+            each = [slice(i, i + 1) for i in range(n_columns + 1)]
+            return cls(each, each[:-1])
+        return cls([slice(1), slice(1, n_columns + 1)], [slice(n_columns)])
+
+    @property
+    def n_numbers(self):
+        """Number of shifts, with those of the RBF part, the basis and the noise."""
+        return len(self.linear) + len(self.columns) + 3
+
+
+def _repeated(shift, groups):
+    sizes = torch.tensor([one.stop - (one.start or 0) for one in groups])
+    return shift.repeat_interleave(sizes.to(shift.device), 1)
 
 
 class Design(NamedTuple):
@@ -282,44 +306,35 @@ class GaussianProcessPrior(nn.Module):
         if self.linear_only:
             return k
         signal = theta.signal.double().exp()[:, :, None]
-        return k + signal * torch.exp(-0.5 * self._squared_distances(a, b))
-
-    @staticmethod
-    def _squared_distances(a, b):
-        """Squared distances of the columns of two designs, (n_tasks, n_a, n_b)."""
-        squares = (
-            (a.columns**2).sum(-1)[:, :, None]
-            + (b.columns**2).sum(-1)[:, None, :]
-            - 2 * a.columns @ b.columns.transpose(1, 2)
-        )
-        return squares.clamp(min=0)
+        return k + signal * torch.exp(-0.5 * _squared_distances(a.columns, b.columns))
 
     def variance(self, a, theta):
         """Diagonal of ``kernel(a, a)``, (n_tasks, n_a)."""
         v = (a.features**2).sum(-1)
         return v if self.linear_only else v + theta.signal.double().exp()
 
-    def kernel_gradients(self, design, theta):
+    def kernel_gradients(self, design, theta, groups):
         """Derivatives of ``kernel(design, design)`` by a shift of hyperparameters.
 
-        (n_tasks, 5, n_rows, n_rows), in the order of `Hyperparameters.shifted`, but for
-        the noise.
+        (n_tasks, groups.n_numbers - 1, n_rows, n_rows), without that of the noise.
         """
-        z = design.linear
+        z, parts = design.linear, []
         other = self._times(z, (self.factor @ self.factor.mT).double())
-        level, slopes = (
-            0.5 * (product + product.mT)
-            for product in (
-                z[..., :1] @ other[..., :1].mT, z[..., 1:] @ other[..., 1:].mT
-            )
-        )  # fmt: skip
+        for some in groups.linear:
+            product = z[..., some] @ other[..., some].mT
+            parts.append(0.5 * (product + product.mT))
         if self.linear_only:
-            return torch.stack([level, slopes, *[torch.zeros_like(level)] * 3], 1)
-        squares = self._squared_distances(design, design)
+            idle = [torch.zeros_like(parts[0])] * (2 + len(groups.columns))
+            return torch.stack([*parts, *idle], 1)
+        columns = design.columns
         signal = theta.signal.double().exp()[..., None]
-        rbf = signal * torch.exp(-0.5 * squares)
+        rbf = signal * torch.exp(-0.5 * _squared_distances(columns, columns))
+        parts.append(rbf)
+        for some in groups.columns:
+            along = columns[..., some]
+            parts.append(rbf * _squared_distances(along, along))
         phi = design.features[..., z.shape[-1] :]
-        return torch.stack([level, slopes, rbf, rbf * squares, phi @ phi.mT], 1)
+        return torch.stack([*parts, phi @ phi.mT], 1)
 
     def relevance(self, theta):
         """Dependence of each task's function on each column, (E * B, n_columns).
@@ -333,6 +348,12 @@ class GaussianProcessPrior(nn.Module):
         if self.linear_only:
             return slopes
         return slopes + (theta.signal - 2 * theta.length_scale).exp()
+
+
+def _squared_distances(a, b):
+    """Squared distances of rows (n_tasks, n_a, n) and (n_tasks, n_b, n)."""
+    squares = (a**2).sum(-1)[:, :, None] + (b**2).sum(-1)[:, None, :]
+    return (squares - 2 * a @ b.mT).clamp(min=0)
 
 
 def no_encoding(learner, rows):

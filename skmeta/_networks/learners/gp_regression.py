@@ -10,13 +10,12 @@ from .base import residual_targets
 from .gp_algebra import log_density, masked_covariance, representatives
 from .gp_learner import GaussianProcessLearner
 from .gp_posterior import gp_posterior
-from .gp_prior import Design, Hyperparameters
+from .gp_prior import Design, Hyperparameters, ShiftGroups
 from .predictive import Components, Gaussian, JointGaussian, mixture_moments
 from .robust_noise import student_t_weight
 
 N_TRAINING_STEPS = 4
 MAX_STEP = 1.0
-N_SHIFTED = 6
 HYPERPRIOR_SDS = 0.3, 1.0
 MAX_TRAINING_ROWS = 256
 """Maximum number of support rows that hyperparameters are trained on; the GP is
@@ -36,7 +35,7 @@ class AdaptedGP(NamedTuple):
     alpha: torch.Tensor  # (E * B, S) inverse covariance times residual
     evidence: torch.Tensor | None = None  # (B, E) before training on the support
     log_share: torch.Tensor | None = None  # (B, E) log weights of the experts
-    shift: torch.Tensor | None = None  # (E * B, 6) what training on the support gave
+    shift: torch.Tensor | None = None  # (E * B, n_numbers) by training on the support
 
 
 class GaussianProcessRegression(GaussianProcessLearner):
@@ -53,6 +52,9 @@ class GaussianProcessRegression(GaussianProcessLearner):
         predicted from the encoding. 0: no training on the support.
     dof : tensor of shape ()
         Degrees of freedom of Student's t noise; infinite for normal noise.
+    shift_by_column : tensor of bool, shape ()
+        Whether the training on the support shifts the hyperparameters of each column
+        by a number of its own, as in files of 0.1.0.
     """
 
     adaptation_grid = tuple((sd, math.inf) for sd in HYPERPRIOR_SDS)
@@ -63,6 +65,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         super().__init__(prior)
         self.register_buffer("hyperprior_sd", torch.tensor(0.0))
         self.register_buffer("dof", torch.tensor(math.inf))
+        self.register_buffer("shift_by_column", torch.tensor(False))
 
     def set_adaptation(self, hyperprior_sd, dof=math.inf):
         """Set the prior of the training on the support, and the noise."""
@@ -108,7 +111,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
         evidence = self.expert_evidence(adapted)
         if not self.training and self.hyperprior_sd > 0:
             shift = self._train(support, y, adapted)
-            theta = theta.shifted(shift)
+            theta = theta.shifted(shift, self._shift_groups(theta))
             adapted = self._condition(support, y, encoding, theta, network)
             adapted = adapted._replace(shift=shift)
         share = self._log_share(given, evidence)
@@ -256,7 +259,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
     def _train(self, support, y, adapted):
         """Train hyperparameters on the support, initialised by the encoding.
 
-        Those of all columns are shifted together. Maximises the log marginal likelihood
+        Maximises the log marginal likelihood
         minus ``|shift|^2 / (2 hyperprior_sd^2)`` by Levenberg-Marquardt steps with the
         expected (Fisher) information; steps that would lower the objective of a task
         are not taken.
@@ -270,7 +273,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
 
         Returns
         -------
-        shift : tensor of shape (E * B, 6)
+        shift : tensor of shape (E * B, n_numbers)
             See `Hyperparameters.shifted`.
         """
         theta, encoding = adapted.theta, adapted.encoding
@@ -279,7 +282,8 @@ class GaussianProcessRegression(GaussianProcessLearner):
         if support.x.shape[1] != adapted.weight.shape[1]:
             adapted = self._condition(support, y, encoding, theta, network)
         precision = 1.0 / self.hyperprior_sd.double() ** 2
-        at = adapted.weight.new_zeros(len(adapted.weight), N_SHIFTED)
+        groups = self._shift_groups(theta)
+        at = adapted.weight.new_zeros(len(adapted.weight), groups.n_numbers)
         damping = torch.full_like(at[:, :1], 1e-3)
         best = self._evidence(adapted)
         for _ in range(N_TRAINING_STEPS):
@@ -289,7 +293,7 @@ class GaussianProcessRegression(GaussianProcessLearner):
             system = information + torch.diag_embed(precision + damping * scale)
             step = torch.linalg.solve(system, score[..., None])[..., 0]
             trial = at + step.clamp(-MAX_STEP, MAX_STEP)
-            moved = theta.shifted(trial)
+            moved = theta.shifted(trial, groups)
             candidate = self._condition(support, y, encoding, moved, network)
             penalty = 0.5 * precision * (trial**2).sum(1)
             value = self._evidence(candidate) - penalty
@@ -300,6 +304,9 @@ class GaussianProcessRegression(GaussianProcessLearner):
             adapted = _select(better, candidate, adapted)
         return at
 
+    def _shift_groups(self, theta):
+        return ShiftGroups.of(theta.length_scale.shape[1], bool(self.shift_by_column))
+
     def _score(self, adapted):
         """Gradient (B, p) and Fisher information (B, p, p) of the log evidence.
 
@@ -308,7 +315,8 @@ class GaussianProcessRegression(GaussianProcessLearner):
         """
         weight = adapted.weight
         present = (weight > 0).double()
-        parts = self.prior.kernel_gradients(adapted.design, adapted.theta)
+        groups = self._shift_groups(adapted.theta)
+        parts = self.prior.kernel_gradients(adapted.design, adapted.theta, groups)
         parts = parts * (present[:, :, None] * present[:, None, :])[:, None]
         noise = adapted.theta.noise.double().exp()
         diagonal = noise / weight.where(weight > 0, 1.0) * present
