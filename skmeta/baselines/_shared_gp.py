@@ -25,11 +25,11 @@ from .._networks.learners.laplace import Posterior
 from .._training.empirical_bayes import fit_prior
 
 N_TASKS, N_ROWS = 48, 32
-"""Maximum number of tasks, and of rows of each, in a step of the fit."""
+"""Maximum number of tasks, and of rows of each, in the fit."""
 
-N_STEPS, LINEAR_SPREAD = 200, 1.0
-"""Steps, and sds of the normal priors of linear coefficients' sds; more and wider than
-in meta-training, where a mixed model is the start and validation tasks stop it."""
+LINEAR_SPREAD = 1.0
+"""Standard deviation of the normal priors of linear coefficients' standard deviations;
+wider than in meta-training, which starts at a mixed model."""
 
 NO_FEATURES = -1e4
 """Log variance of learned features that are not used."""
