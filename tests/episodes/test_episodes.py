@@ -244,3 +244,34 @@ def test_pad():
     np.testing.assert_array_equal(padded.sum((1, 2)), [6, 0, 12])
     assert padded[0, 2:].eq(0).all()
     assert pad([np.ones(0), np.ones(0)]).shape == (2, 1)
+
+
+# Parts of batches, and their rows
+
+
+def ragged_batch(episodes):
+    return episodes.draw([4, 1, 3, 2, 0], [5, 1, 2, 0, 1], 3, rng())
+
+
+def test_rows_follow_one_another(episodes):
+    batch = ragged_batch(episodes)
+    support, query = batch.support(), batch.query()
+    n = support.x.shape[1]
+    for rows in (support.followed_by(query), batch.rows()[0]):
+        assert type(rows) is type(support)
+        for part, first, others in zip(rows, support, query, strict=True):
+            assert torch.equal(part[:, :n], first)
+            assert torch.equal(part[:, n:], others)
+    y = batch.rows()[1]
+    assert torch.equal(y[:, :n], batch.y_support)
+    assert torch.equal(y[:, n:], batch.y_query)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(1, [1] * 5), (2, [2, 2, 1]), (5, [5])])
+def test_batches_are_split_by_tasks(episodes, n, sizes):
+    batch = ragged_batch(episodes)
+    parts = batch.split(n)
+    assert [len(part) for part in parts] == sizes
+    for name, whole in vars(batch).items():
+        each = [getattr(part, name) for part in parts]
+        assert torch.equal(torch.cat(each), whole)

@@ -17,6 +17,7 @@ from skmeta._networks.learners.base import BaseLearner
 from skmeta._networks.learners.gp_classification import GaussianProcessClassification
 from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 from skmeta._networks.learners.kernel_averaging import KernelAveragingLearner
+from skmeta._networks.learners.losses import mean_loss
 from skmeta._networks.learners.mlp import MultilayerPerceptron
 from skmeta._networks.learners.predictive import Categorical, Gaussian, marginals
 from skmeta._networks.learners.row_decoder import RowDecodingLearner
@@ -414,6 +415,78 @@ def test_gradients_reach_the_encoder(case):
             adapted = learner.adapt(case.rows, case.y, moved)
             parts = (t.flatten() for t in learner.predict(adapted, case.query))
             return sum(t @ torch.linspace(1, 2, len(t)).to(t) for t in parts)
+
+        step = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(loss(step), step)
+        expected = (loss(1e-5) - loss(-1e-5)) / 2e-5
+        assert abs(slope) > 1e-6
+        assert abs(slope - expected) < 1e-4 * max(1, abs(expected))
+
+
+def in_training(case, rows, y, encoding):
+    """Each prediction of a step of meta-training, and that of all of them."""
+    return case.learner.train().training_predictions(rows, y, encoding, case.query)
+
+
+@once(META_TRAINED)
+def test_training_predicts_as_the_adapted_learner(case, gp):
+    """Whose hyperparameters no support trains then; also a support with padding."""
+    for rows, y in ((case.rows, case.y), gp.padded(case.rows, case.y)):
+        encoding = case.encode(rows, y)
+        each, found = in_training(case, rows, y, encoding)
+        expected = case.learner.predict(
+            case.learner.adapt(rows, y, encoding), case.query
+        )
+        assert type(found) is type(expected)
+        assert_same(found, expected)
+        decodes = isinstance(case.learner, RowDecodingLearner)
+        n_experts = max(1, len(unwrap(case.learner)[0].experts))
+        assert len(each) == n_experts + decodes
+        if decodes or n_experts == 1:
+            assert_same(each[-1][0:1], found[0:1])
+
+
+@once(META_TRAINED)
+def test_tasks_of_a_batch_are_trained_on_their_own(case):
+    case.rows.weight[1, 3:] = 0
+    encoding = case.encode(case.rows, case.y)
+    together, _ = in_training(case, case.rows, case.y, encoding)
+    query = case.query
+    for task in range(N_TASKS):
+        one = slice(task, task + 1)
+        case.query = rows_of(query, task)
+        own = encoding_of(encoding, task)
+        alone, _ = in_training(case, rows_of(case.rows, task), case.y[one], own)
+        for found, expected in zip(alone, together, strict=True):
+            assert_same(found, [t[one] for t in expected])
+
+
+@once(META_TRAINED)
+def test_gradients_of_the_training_loss(case):
+    """As finite differences have them, in a random direction of encoding and rows.
+
+    But for a decoder, which corrects predictions that are taken as they are.
+    """
+    learner = case.learner.requires_grad_(True)
+    case.rows.weight[1, 3:] = 0
+    encoding = case.encode(case.rows, case.y)
+    rng = torch.Generator().manual_seed(0)
+    y = torch.arange(N_QUERY).expand(N_TASKS, -1) % case.n_outputs
+    if case.n_outputs == 1:
+        y = torch.randn(y.shape, generator=rng, dtype=torch.float64)
+    weight = torch.tensor([[1.0, 1, 1, 0], [0.3, 0.3, 0.3, 0.3]]).double()
+    n = max(1, len(unwrap(learner)[0].experts))
+    for part in ("task", "columns", "x"):
+        at = case.rows.x if part == "x" else getattr(encoding, part)
+        along = torch.randn(at.shape, generator=rng, dtype=torch.float64)
+
+        def loss(step, part=part, at=at, along=along):
+            moved = {part: at + step * along}
+            some = case.rows._replace(**moved) if part == "x" else case.rows
+            of_task = encoding if part == "x" else encoding._replace(**moved)
+            each, _ = in_training(case, some, case.y, of_task)
+            return sum(mean_loss(one, y, weight, 5.0) for one in each[:n])
 
         step = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)
         with torch.enable_grad():

@@ -158,31 +158,74 @@ def test_log_noise_is_bounded(gp, encoding):
         assert (prior.hyperparameters(encoding).noise == bound).all()
 
 
-def flat(theta):
-    return torch.cat(theta[:-1], 1)
+SHIFTED = {  # the number of a shift that moves each part, but for the level
+    "linear": 1,
+    "signal": 2,
+    "length_scale": 3,
+    "basis": 4,
+    "noise": 5,
+}
 
 
-def unflat(vector, theta):
-    parts = vector.split([t.shape[1] for t in theta[:-1]], 1)
-    return Hyperparameters(*parts, theta.gate)
+def test_shift_moves_all_columns_together(prior, encoding):
+    theta = prior.hyperparameters(encoding)
+    n = len(theta.noise)
+    shift = torch.linspace(-0.5, 0.7, 6 * n).double().view(n, 6)
+    moved = theta.shifted(shift)
+    for name, i in SHIFTED.items():
+        expected = getattr(theta, name) + shift[:, [i]]
+        if name == "linear":
+            expected[:, 0] += shift[:, 0] - shift[:, 1]
+        assert_close(getattr(moved, name), expected)
+    assert torch.equal(moved.gate, theta.gate)
+    for a, b in zip(theta.shifted(0 * shift), theta, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shifted_noise_is_bounded(gp, encoding, dtype):
+    parts = gp.prior(N_FEATURES).hyperparameters(encoding)
+    theta = Hyperparameters(*(t.to(dtype) for t in parts))
+    for by, bound in ((-100.0, MIN_LOG_NOISE), (100.0, MAX_LOG_NOISE)):
+        moved = theta.shifted(torch.full((N_TASKS, 6), by).double())
+        assert (moved.noise == bound).all()
+        assert (moved.signal == theta.signal + by).all()  # that alone is bounded
+        assert all(t.dtype == dtype for t in moved)
 
 
 def test_kernel_gradients_are_those_of_autograd(prior, encoding, draw_rows):
     rows = prior.expand(draw_rows(4))
     theta = prior.hyperparameters(encoding)
 
-    def kernel(vector):
-        moved = unflat(vector, theta)
+    def kernel(shift):
+        moved = theta.shifted(shift)
         design = prior.design(rows, encoding, moved)
         return prior.kernel(design, design, moved)
 
-    jacobian = torch.autograd.functional.jacobian(kernel, flat(theta))
+    none = torch.zeros(len(theta.noise), 6).double()
+    jacobian = torch.autograd.functional.jacobian(kernel, none)
     own = torch.stack([jacobian[t, :, :, t] for t in range(len(jacobian))])
-    expected = own.permute(0, 3, 1, 2)[:, :-1]  # the noise is no part of the kernel
+    expected = own.permute(0, 3, 1, 2)
+    assert (expected[:, -1] == 0).all()  # the noise is no part of the kernel
     design = prior.design(rows, encoding, theta)
-    assert_close(prior.kernel_gradients(design, theta), expected)
-    for _, _, i in each(prior):
-        assert (expected[i].abs().amax((1, 2)) > 1e-3).sum() >= 1 + N_FEATURES
+    assert_close(prior.kernel_gradients(design, theta), expected[:, :-1])
+    for expert, _, i in each(prior):
+        of_part = expected[i].abs().amax((1, 2)) > 1e-3
+        nonlinear = not prior.experts[expert].linear
+        assert of_part.tolist() == [True] * 2 + [nonlinear] * 3 + [False]
+
+
+def test_rows_of_a_design_are_split(prior, encoding, draw_rows):
+    rows = prior.expand(draw_rows(5))
+    theta = prior.hyperparameters(encoding)
+    design = prior.design(rows, encoding, theta)
+    first, others = (
+        type(rows)(*part)
+        for part in zip(*(t.split([2, 3], 1) for t in rows), strict=True)
+    )
+    for found, some in zip(design.split(2), (first, others), strict=True):
+        for a, b in zip(found, prior.design(some, encoding, theta), strict=True):
+            assert_close(a, b)
 
 
 def test_relevance_is_the_expected_squared_slope(prior, encoding, gp, draw_rows):

@@ -192,6 +192,47 @@ def test_corrections_are_bounded(base, learner, adapted, query):
         assert correction.abs().max() > MAX_CORRECTION - 1e-3
 
 
+# Meta-training
+
+
+@every
+def test_training_adds_what_is_corrected_to_the_predictions_of_the_base(
+    base, learner, encode, support, query
+):
+    learner.train()
+    encoding = encode(*support)
+    found, corrected = learner.training_predictions(*support, encoding, query)
+    expected, _ = base.training_predictions(*support, encoding, query)
+    assert len(found) == len(expected) + 1
+    for one, other in zip(found, expected, strict=False):
+        assert type(one) is type(other)
+        assert_same_prediction(one, other, 0)
+    assert found[-1] is corrected
+    adapted = learner.adapt(*support, encoding)
+    assert_same_prediction(corrected, learner.predict(adapted, query), 1e-7)
+
+
+@every
+def test_correction_does_not_train_the_base(base, learner, encode, support, query):
+    """Which its own predictions do; the decoder is trained by the correction alone."""
+    learner.train().requires_grad_(True)
+    predictions, _ = learner.training_predictions(*support, encode(*support), query)
+    of_base = list(base.parameters())
+    of_decoder = list(learner.decoder.parameters())
+    for i, prediction in enumerate(predictions):
+        total = sum(
+            part.flatten() @ torch.linspace(1, 2, part.numel()).to(part)
+            for part in parts(prediction)
+        )
+        slopes = torch.autograd.grad(
+            total, of_base + of_decoder, allow_unused=True, retain_graph=True
+        )
+        moved = [slope is not None and slope.abs().max() > 1e-6 for slope in slopes]
+        corrects = i == len(predictions) - 1
+        assert any(moved[: len(of_base)]) != corrects
+        assert any(moved[len(of_base) :]) == corrects
+
+
 # Distributions
 
 

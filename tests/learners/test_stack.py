@@ -17,7 +17,12 @@ from skmeta import AttentionMetaClassifier, AttentionMetaRegressor
 from skmeta._episodes.batch import TaskBatch
 from skmeta._networks.learners.expert_weights import EVIDENCE_WEIGHT, ExpertWeights
 from skmeta._networks.learners.gp_prior import Expert
-from skmeta._networks.learners.predictive import draw, marginals
+from skmeta._networks.learners.predictive import (
+    Categorical,
+    JointGaussian,
+    draw,
+    marginals,
+)
 from skmeta._training.empirical_bayes import draw_from_prior
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES, N_POOLED = 2, 5, 4, 3, 2
@@ -203,17 +208,51 @@ def test_prior_distance_is_that_of_the_nearest_expert(gp, encoding):
     assert_close(n, [4.5, 4.5])
 
 
+IN_TRAINING = "plain", "padded", "different", "none"  # weights are 0 or 1
+
+
+@stacks
 @numbers_and_classes
-def test_training_predictions_are_those_of_each_expert(n_outputs, gp, encoding):
-    case = make_case(gp, n_outputs=n_outputs)
-    adapted = case.learner.adapt(case.rows, case.y, encoding)
-    found = case.learner.training_predictions(adapted, case.query)
-    assert len(found) == len(POOLED)
-    for prediction, one in zip(found, all_alone(gp, case.learner), strict=True):
-        expected = one.predict(one.adapt(case.rows, case.y, encoding), case.query)
-        assert type(prediction) is type(expected)
-        for a, b in zip(prediction, expected, strict=True):
-            assert_close(a, b, 1e-6)
+@pytest.mark.parametrize("kind", IN_TRAINING)
+def test_training_predictions_are_those_of_each_expert(
+    experts, n_outputs, kind, gp, encoding
+):
+    case = make_case(gp, experts, n_outputs)
+    rows, y = some_rows(gp, kind, case.rows, case.y)
+    learner, query = case.learner.train(), case.query
+    found, mixture = learner.training_predictions(rows, y, encoding, query)
+    assert len(found) == len(experts)
+    for prediction, one in zip(found, all_alone(gp, learner), strict=True):
+        adapted = one.adapt(rows, y, encoding)
+        if n_outputs == 1:
+            ((_, means, covariance),) = one.components(adapted, query, joint=True)
+            assert type(prediction) is JointGaussian
+            assert_close(prediction.mean, means[:, 0], 1e-6)
+            assert_close(prediction.covariance, covariance, 1e-6)
+        else:
+            assert type(prediction) is Categorical
+            assert_close(prediction.logits, one.predict(adapted, query).logits, 1e-6)
+    expected = learner.predict(learner.adapt(rows, y, encoding), query)
+    assert type(mixture) is type(expected)
+    for a, b in zip(mixture, expected, strict=True):
+        assert_close(a, b, 1e-6)
+
+
+@stacks
+@numbers_and_classes
+@pytest.mark.parametrize("kind", IN_TRAINING)
+def test_marginal_likelihood_is_the_evidence_of_each_expert(
+    experts, n_outputs, kind, gp, encoding
+):
+    case = make_case(gp, experts, n_outputs)
+    rows, y = some_rows(gp, kind, case.rows, case.y)
+    found = case.learner.marginal_likelihood(rows, y, encoding)
+    expected = [
+        one.log_evidence(one.adapt(rows, y, encoding))
+        for one in all_alone(gp, case.learner)
+    ]
+    assert_close(found, np.stack(expected, 1), 1e-6)
+    assert ((found == 0) == (kind == "none")).all()
 
 
 @numbers_and_classes
@@ -564,8 +603,9 @@ N_DRAWS = 3000
 def far_apart(gp, n_outputs, experts=POOLED):  # one for each class
     """A stack whose experts have means so far apart that a target tells its expert."""
     learner = gp.stack(N_FEATURES, n_outputs, experts, log_noise=-5.0)
-    for p in (learner.prior.factor, *learner.prior.coefficients.parameters()):
+    for p in learner.prior.coefficients.parameters():
         p.zero_()
+    learner.prior.factor.copy_(1e-3 * torch.eye(learner.prior.n_linear))
     learner.prior.signal.fill_(-10.0)
     learner.prior.basis.fill_(-10.0)
     learner.prior.to_mean.weight.zero_()
@@ -612,13 +652,16 @@ def test_pseudo_tasks_are_of_experts_by_their_weights(gp):
     learner = far_apart(gp, 1)
     parts = [gp.rows(N_DRAWS + 5, n, N_FEATURES, N_POOLED, seed=n) for n in (3, 2)]
     (support, y_support), (query, y_query) = parts
+    y_support, y_query = y_support.float(), y_query.float()
     batch = TaskBatch(*support, y_support, *query, y_query)
-    found = draw_from_prior(learner, batch, N_DRAWS, torch.Generator().manual_seed(0))
+    chosen = torch.arange(N_DRAWS + 5) % 600 != 7
+    assert chosen.sum() == N_DRAWS
+    found = draw_from_prior(learner, batch, chosen, torch.Generator().manual_seed(0))
     y = torch.cat([found.y_support, found.y_query], 1)
     assert y.shape == (N_DRAWS + 5, 5)
-    assert_shares(shares_of_draws(learner, y[:N_DRAWS]), learner)
-    assert torch.equal(y[N_DRAWS:, :3], y_support[N_DRAWS:])
-    assert torch.equal(y[N_DRAWS:, 3:], y_query[N_DRAWS:])
+    assert_shares(shares_of_draws(learner, y[chosen]), learner)
+    assert torch.equal(y[~chosen, :3], y_support[~chosen])
+    assert torch.equal(y[~chosen, 3:], y_query[~chosen])
     for field in fields(batch):
         if not field.name.startswith("y"):
             before, after = (getattr(one, field.name) for one in (batch, found))

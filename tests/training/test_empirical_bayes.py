@@ -11,12 +11,13 @@ from skmeta._episodes.sampler import Episodes
 from skmeta._networks.learners.factory import make_base_learner
 from skmeta._networks.learners.gp_prior import GP, no_encoding
 from skmeta._preprocessing.scaling import ClassCodec, FeatureScaler, TargetScaler
+from skmeta._training import empirical_bayes
 from skmeta._training.empirical_bayes import (
     LINEAR_SPREAD,
     LOG_SPREAD,
+    MAX_ITER,
     draw_from_prior,
     fit_prior,
-    fit_prior_to_task,
 )
 from skmeta.datasets import make_classification_tasks
 from skmeta.tasks import TaskCollection
@@ -84,7 +85,7 @@ def test_marginal_likelihood_rises_to_that_of_what_made_the_data(n_classes):
     fresh = sampled(truth, seed=1)
     before, there = evidence(learner, *fresh), evidence(truth, *fresh)
     assert before < there - 0.05
-    fit_prior(learner, lambda: (rows, y), 600)  # so many that the priors hardly count
+    fit_prior(learner, rows, y, 600)  # so many that the priors hardly count
     after = evidence(learner, *fresh)
     assert before + 0.7 * (there - before) < after < there + 0.02
 
@@ -93,7 +94,7 @@ def test_only_what_all_tasks_share_is_fitted():
     learner = make_learner()
     rows, y = sampled(known_gp())
     before = parameters(learner)
-    fit_prior(learner, lambda: (rows, y), len(y), n_steps=3)
+    fit_prior(learner, rows, y, len(y))
     after = parameters(learner)
     assert {name for name in before if not torch.equal(before[name], after[name])} == {
         "prior.factor",
@@ -105,11 +106,17 @@ def test_only_what_all_tasks_share_is_fitted():
     }
 
 
+@pytest.mark.parametrize(("n_tasks", "max_iter"), [(1, MAX_ITER), (6, 500)])
 @pytest.mark.parametrize("n_classes", [None, 2, 3])
-def test_one_task_moves_the_prior_to_the_mode(n_classes):
-    """Of its evidence and the normal priors: there the gradient is zero."""
+def test_prior_moves_to_the_mode(n_classes, n_tasks, max_iter, monkeypatch):
+    """Of the evidence and the normal priors: there the gradient is zero.
+
+    Two tasks, or one, stand for all: their evidence counts so many times.
+    """
+    monkeypatch.setattr(empirical_bayes, "MAX_ITER", max_iter)
     learner = make_learner(n_classes=n_classes).double()
-    rows, y = sampled(known_gp(n_classes), n_tasks=1, n_rows=40)
+    n_drawn = min(n_tasks, 2)
+    rows, y = sampled(known_gp(n_classes), n_drawn, n_rows=40)
     rows = Rows(*(part.double() for part in rows))
     prior = learner.prior
     groups = (
@@ -118,15 +125,68 @@ def test_one_task_moves_the_prior_to_the_mode(n_classes):
     )
     spreads = [(p, p.detach().clone(), sd) for group, sd in groups for p in group]
     before = evidence(learner, rows, y)
-    fit_prior_to_task(learner, rows, y)
+    fit_prior(learner, rows, y, n_tasks)
     assert evidence(learner, rows, y) > before + 0.01
+    learner.requires_grad_(True)
     adapted = learner.adapt(rows, y, no_encoding(learner, rows))
-    loss = -learner.log_evidence(adapted).sum()
+    loss = -learner.log_evidence(adapted).sum() * n_tasks / n_drawn
     loss = loss + sum(((p - q) ** 2).sum() / 2 / sd**2 for p, q, sd in spreads)
     loss.backward()
     for p, _, sd in spreads:
         if p.grad is not None:  # the noise has no part in classes
             assert (p.grad * sd).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("n_classes", [None, 3])
+def test_tasks_stand_for_as_many_as_they_are_said_to(n_classes):
+    """Three for six are as these three, and the same again."""
+    rows, y = sampled(known_gp(n_classes), n_tasks=3)
+    one, other = (make_learner(n_classes=n_classes) for _ in range(2))
+    fit_prior(one, rows, y, 6)
+    twice = Rows(*(torch.cat([t, t]) for t in rows))
+    fit_prior(other, twice, torch.cat([y, y]), 6)
+    for p, q in zip(one.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(p, q, rtol=0, atol=1e-4)
+
+
+def test_no_hyperparameter_moves_far():
+    """At most five standard deviations of its prior, whatever the targets say."""
+    rows, y = sampled(known_gp())
+    for spread in (1e-3, 1e-2):
+        learner = make_learner()
+        groups = learner.prior.linear_parameters(), learner.prior.log_parameters()
+        before = [[p.detach().clone() for p in group] for group in groups]
+        fit_prior(
+            learner, rows, 1e3 * y, 1000, linear_spread=spread, log_spread=2 * spread
+        )
+        for group, first, sd in zip(groups, before, (spread, 2 * spread), strict=True):
+            moved = [
+                (p - q).abs().max() / sd for p, q in zip(group, first, strict=True)
+            ]
+            assert max(moved) == pytest.approx(5.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_type_of_the_learner_is_kept_and_it_is_not_trained_further(dtype):
+    learner = make_learner((GP, GP)).to(dtype)
+    rows, y = sampled(known_gp())
+    fit_prior(learner, rows, y, len(y))
+    tensors = learner.state_dict().values()
+    assert all(t.dtype == dtype for t in tensors if t.is_floating_point())
+    assert not any(p.requires_grad for p in learner.parameters())
+    assert all(part.dtype == torch.float32 for part in rows)
+
+
+def test_padding_does_not_move_the_prior():
+    rows, y = sampled(known_gp(), n_tasks=10)
+    more, y_more = (torch.cat([t, 50 + 0 * t], 1) for t in (rows.x, y))
+    padded = Rows(more, rows.offset.repeat(1, 2, 1), rows.weight.repeat(1, 2))
+    padded.weight[:, y.shape[1] :] = 0
+    one, other = make_learner(), make_learner()
+    fit_prior(one, rows, y, 10)
+    fit_prior(other, padded, y_more, 10)
+    for p, q in zip(one.parameters(), other.parameters(), strict=True):
+        np.testing.assert_allclose(p, q, rtol=0, atol=1e-4)
 
 
 def test_few_tasks_move_the_prior_less_than_many():
@@ -136,7 +196,7 @@ def test_few_tasks_move_the_prior_less_than_many():
     for n_tasks in (1, 4, 400):
         learner = make_learner()
         before = parameters(learner)
-        fit_prior(learner, lambda: (rows, y), n_tasks)
+        fit_prior(learner, rows, y, n_tasks)
         moved.append(distance(before, parameters(learner)))
     assert 0.1 < moved[0] < 0.9 * moved[1]
     assert moved[1] < 0.9 * moved[2]
@@ -167,7 +227,7 @@ def test_each_expert_is_fitted_as_it_would_be_alone():
         both.prior.noise[1] += 1.0
     alone = [both.select([e]) for e in range(2)]
     for learner in (both, *alone):
-        fit_prior(learner, lambda: (rows, y), len(y), n_steps=20)
+        fit_prior(learner, rows, y, len(y))
     for e, learner in enumerate(alone):
         one = learner.prior.shared_parameters()
         for p, q in zip(both.prior.shared_parameters(), one, strict=True):
@@ -183,7 +243,7 @@ def test_linear_parts_move_within_the_spread_of_their_prior():
     for spread in (0.01, 0.1):
         learner = make_learner()
         before = [p.detach().clone() for p in learner.prior.linear_parameters()]
-        fit_prior(learner, lambda: (rows, y), len(y), linear_spread=spread)
+        fit_prior(learner, rows, y, len(y), linear_spread=spread)
         pairs = zip(before, learner.prior.linear_parameters(), strict=True)
         moved.append(max((p - q).abs().max().item() for p, q in pairs))
     assert moved[0] < 0.5 * moved[1]
@@ -206,14 +266,20 @@ def batch():
     return episodes.draw(np.arange(4), 4, 3, np.random.default_rng(0))
 
 
-def drawn_from_prior(learner, batch, n_tasks, seed=0):
-    return draw_from_prior(learner, batch, n_tasks, torch.Generator().manual_seed(seed))
+def drawn_from_prior(learner, batch, chosen, seed=0):
+    chosen, generator = torch.tensor(chosen), torch.Generator().manual_seed(seed)
+    return draw_from_prior(learner, batch, chosen, generator)
 
 
-@pytest.mark.parametrize("n_tasks", [1, 3, 4])
-def test_targets_of_the_first_tasks_alone_are_drawn(batch, n_tasks):
+YES, NO = True, False
+
+
+@pytest.mark.parametrize(
+    "chosen", [[YES, NO, NO, NO], [NO, YES, NO, YES], [YES] * 4], ids=str
+)
+def test_targets_of_the_chosen_tasks_alone_are_drawn(batch, chosen):
     before = {f.name: getattr(batch, f.name).clone() for f in fields(batch)}
-    drawn = drawn_from_prior(make_learner(), batch, n_tasks)
+    drawn, chosen = drawn_from_prior(make_learner(), batch, chosen), np.array(chosen)
     for name, value in before.items():
         assert torch.equal(getattr(batch, name), value)
         after = getattr(drawn, name)
@@ -222,14 +288,17 @@ def test_targets_of_the_first_tasks_alone_are_drawn(batch, n_tasks):
             assert torch.equal(after, value)
             continue
         there = getattr(batch, name.replace("y_", "weight_")) > 0
-        assert torch.equal(after[n_tasks:], value[n_tasks:])
-        assert (after != value)[:n_tasks][there[:n_tasks]].all()
+        assert torch.equal(after[~chosen], value[~chosen])
+        assert (after != value)[chosen][there[chosen]].all()
         assert (after[~there] == 0).all()
 
 
 def test_drawn_targets_are_those_of_the_generator(batch):
     learner = make_learner()
-    one, same, other = (drawn_from_prior(learner, batch, 2, seed) for seed in (0, 0, 1))
+    chosen = [YES, NO, YES, NO]
+    one, same, other = (
+        drawn_from_prior(learner, batch, chosen, seed) for seed in (0, 0, 1)
+    )
     state = torch.get_rng_state()
     for name in ("y_support", "y_query"):
         assert torch.equal(getattr(one, name), getattr(same, name))
@@ -243,7 +312,7 @@ def test_drawn_support_and_query_belong_to_one_function(batch):
     with torch.no_grad():
         learner.prior.noise.fill_(-14.0)
     batch.x_query[:, 0] = batch.x_support[:, 0]
-    drawn = drawn_from_prior(learner, batch, 4)
+    drawn = drawn_from_prior(learner, batch, [YES] * 4)
     np.testing.assert_allclose(drawn.y_query[:, 0], drawn.y_support[:, 0], atol=0.02)
     assert drawn.y_support[:, 0].std() > 0.2
 
@@ -255,7 +324,7 @@ def test_drawn_labels_are_labels():
     targets = ClassCodec(np.arange(3))
     episodes = Episodes(tasks, FeatureScaler.fit(tasks.X), targets)
     batch = episodes.draw(np.arange(6), 4, 5, np.random.default_rng(0))
-    drawn = drawn_from_prior(make_learner(n_classes=3), batch, 5)
+    drawn = drawn_from_prior(make_learner(n_classes=3), batch, [YES] * 5 + [NO])
     labels = torch.cat([drawn.y_support, drawn.y_query], 1)
     assert labels.dtype == batch.y_query.dtype
     assert set(labels[:5].unique().tolist()) == {0, 1, 2}

@@ -31,6 +31,7 @@ from skmeta._training.experts import (
     POOLED_PENALTY,
     PRIOR_TASKS,
     RBF_SHARE,
+    TOLERANCE,
     WISHART_TASKS,
     experts_of,
     fit_experts,
@@ -134,11 +135,12 @@ def fitted(fit, design, *args, cov, pooled, max_iter=MAX_ITER):
         less = 4 if fit is fit_logistic_mixed_model else 1
         penalty[:] = POOLED_PENALTY / less
     penalty[0] = 0
+    tol = {"tol": TOLERANCE} if fit is fit_logistic_mixed_model else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return fit(
             design, design, *args, diagonal=cov == DIAGONAL, penalty=penalty,
-            max_iter=max_iter,
+            max_iter=max_iter, **tol,
         )  # fmt: skip
 
 
@@ -584,13 +586,14 @@ def test_equal_mixed_models_are_fitted_once(monkeypatch):
 def test_empirical_bayes_moves_the_nonlinear_experts_alone(monkeypatch):
     episodes = make_episodes()
     kinds, covs = map(list, zip(*KINDS, strict=True))
-    seen = []
+    seen, moved_to = [], []
 
-    def watched(learner, draw, n_tasks, linear_spread, log_spread):
+    def watched(learner, rows, y, n_tasks, *, linear_spread, log_spread):
         seen.append((learner.experts, n_tasks, linear_spread, log_spread))
-        rows, y = draw()
         assert rows.x.shape[0] == y.shape[0] == 30
-        fit_prior(learner, draw, n_tasks, 3, linear_spread, log_spread)
+        spreads = {"linear_spread": linear_spread, "log_spread": log_spread}
+        fit_prior(learner, rows, y, n_tasks, **spreads)
+        moved_to.extend(p.clone() for p in learner.prior.shared_parameters())
 
     before = fit_kinds(episodes, kinds, covs).prior.shared_parameters()
     monkeypatch.setattr(experts, "fit_prior", watched)
@@ -600,11 +603,56 @@ def test_empirical_bayes_moves_the_nonlinear_experts_alone(monkeypatch):
     # the wider, the more tasks: 30 / (30 + 40) of the way
     np.testing.assert_allclose(spreads, [0.1 + 0.2 * 3 / 7, 0.5 + 0.5 * 3 / 7])
     assert learner.experts == tuple(kinds)
-    for one, other in zip(learner.prior.shared_parameters(), before, strict=True):
-        moved = (one - other.float()).detach().abs().flatten(1).amax(1)
-        assert (moved[:2] > 1e-3).all()
-        assert (moved[2:] == 0).all()
+    groups = learner.prior.shared_parameters(), before, moved_to
+    for found, first, expected in zip(*groups, strict=True):
+        assert torch.equal(found[:2], expected)
+        assert torch.equal(found[2:], first[2:].float())
+        assert ((expected - first[:2].float()).abs().flatten(1).amax(1) > 1e-4).all()
     assert all(p.requires_grad for p in learner.parameters())
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_empirical_bayes_sees_some_rows_of_some_tasks(weighted, monkeypatch):
+    """The same in all of its iterations; heavier tasks more often."""
+    monkeypatch.setattr(experts, "N_TASKS", 20)
+    monkeypatch.setattr(experts, "N_ROWS", 6)
+    seen, episodes = [], make_episodes(pooled=False)
+    if weighted:
+        weights = np.r_[np.zeros(10), np.ones(15), np.full(5, 1000.0)]
+        tasks = episodes.tasks._replace(weights=weights)
+        episodes = Episodes(tasks, episodes.features, episodes.targets)
+
+    def watched(learner, rows, y, n_tasks, **spreads):
+        seen.append((rows, y, n_tasks))
+
+    monkeypatch.setattr(experts, "fit_prior", watched)
+    for seed in (0, 0, 1):
+        fit_experts([Expert("a")], [FULL], episodes, np.random.default_rng(seed), 0)
+    x, _, y_all = scaled_rows(episodes)
+    task_of = np.repeat(np.arange(30), episodes.sizes)
+    drawn = []
+    for rows, y, n_tasks in seen:
+        assert rows.x.shape == (20, 6, N_FEATURES)
+        assert n_tasks == 30
+        assert (rows.weight.sum(1) >= 5).all()
+        tasks = []
+        for task in range(20):
+            here = rows.weight[task].numpy() > 0
+            apart = np.abs(rows.x[task].numpy()[here][:, None] - x).sum(2)
+            position = apart.argmin(1)
+            assert len(set(position)) == here.sum()
+            np.testing.assert_allclose(x[position], rows.x[task][here], atol=1e-5)
+            np.testing.assert_allclose(y_all[position], y[task][here], atol=1e-5)
+            (of_task,) = set(task_of[position])
+            tasks.append(of_task)
+        drawn.append(tasks)
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert torch.equal(seen[0][1], seen[1][1])
+    if weighted:
+        assert min(map(min, drawn)) >= 10
+        assert np.mean(np.array(drawn) >= 25) > 0.9
+    else:
+        assert all(len(set(tasks)) == 20 for tasks in drawn)
 
 
 def test_some_of_many_tasks_are_seen_whole(monkeypatch):

@@ -272,21 +272,36 @@ def class_tasks(request):
 
 @pytest.mark.parametrize("cls", [AttentionMetaClassifier, TransformerMetaClassifier])
 def test_classes_are_less_sure_than_with_values_filled_in(cls, class_tasks, tiny):
+    """Where all rows miss a value; where others do not, these count for more."""
     model = cls(pooled_estimator=None, **tiny).meta_fit(class_tasks[:40])
     certain = model.meta_state_.certainty(np.array([[np.nan, 0.0], [0.0, np.nan]]))
     assert certain[0] < 0.4
     assert certain[1] > 0.9
     fill = model.meta_state_.missing.fill
-    holey = [(with_holes(X[:12], 6), y[:12], X[12:]) for X, y in class_tasks[40:]]
-    filled = [(np.where(np.isnan(X), fill, X), *rest) for X, *rest in holey]
-    of_holey, of_filled = (
-        np.array(model.predict_episodes(some, return_proba=True))
-        for some in (holey, filled)
+    labels = np.array([y[12:] for _, y in class_tasks[40:]])
+
+    def predicted(n_rows):
+        holey = [
+            (with_holes(X[:n_rows], 6), y[:n_rows], X[12:]) for X, y in class_tasks[40:]
+        ]
+        filled = [(np.where(np.isnan(X), fill, X), *rest) for X, *rest in holey]
+        found = [
+            np.array(model.predict_episodes(some, return_proba=True))
+            for some in (holey, filled)
+        ]
+        X, y, query = holey[0]
+        one = model.fit(X, y).predict_proba(query)
+        np.testing.assert_allclose(one, found[0][0], atol=1e-5)
+        return found
+
+    of_holey, of_filled = predicted(6)
+    assert of_holey.max(2).mean() < of_filled.max(2).mean() - 0.01
+    loss, loss_of_filled = (
+        -np.log(np.take_along_axis(p, labels[..., None], 2)).mean()
+        for p in predicted(12)
     )
-    assert of_holey.max(2).mean() < of_filled.max(2).mean() - 0.005
-    X, y, query = holey[0]
-    one = model.fit(X, y).predict_proba(query)
-    np.testing.assert_allclose(one, of_holey[0], atol=1e-5)
+    gain = loss_of_filled - loss
+    assert gain > (0.01 if labels.max() == 2 else -0.001)  # of three classes
 
 
 @pytest.mark.parametrize("base_learner", ["gp", "mlp"])

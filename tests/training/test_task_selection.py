@@ -311,33 +311,53 @@ def identities(tasks):
     return tasks.y[tasks.offsets[:-1]].tolist()
 
 
-@pytest.mark.parametrize("gain", [0.0, 0.5, 5.0])
+@pytest.mark.parametrize(
+    "gains", [[0.0] * 3, [0.5] * 3, [5.0] * 3, [5.0, 0.5, 5.0]], ids=str
+)
 @pytest.mark.parametrize("task_attention", ["auto", True])
 def test_gain_of_two_standard_errors_is_asked_for(
-    task_attention, gain, many, monkeypatch
+    task_attention, gains, many, monkeypatch
 ):
-    """In the query loss of the informative validation tasks, with "auto" alone."""
+    """In each round, with "auto" alone, on its informative validation tasks."""
     tasks, _ = many
-    seen = []
+    seen, fitted, chosen = [], [], np.random.default_rng(0)
 
     def losses(init, episodes, config):
         seen.append((init, identities(episodes.tasks)))
         spread = np.resize([-1.0, 1.0], len(episodes))
-        mean = gain * 2 / len(episodes) ** 0.5  # in units of two standard errors
-        return mean + spread - spread.mean() if len(seen) == 1 else 0 * spread
+        gain = gains[(len(seen) - 1) // 2]  # in units of two standard errors
+        mean = gain * 2 / len(episodes) ** 0.5
+        return mean + spread - spread.mean() if len(seen) % 2 else 0 * spread
+
+    def counted(split, config):
+        fitted.append(initialize(split, config))
+        return fitted[-1]
+
+    def some_tasks(scores):  # others in every round
+        return (chosen.permutation(len(scores)) % 3 > 0) * 1.0
 
     monkeypatch.setattr(task_selection, "_losses", losses)
+    monkeypatch.setattr(task_selection, "attention_weights", some_tasks)
+    monkeypatch.setattr(task_selection, "initialize", counted)
     found = selected(tasks, task_attention=task_attention)
-    kept = task_attention is True or gain > 1
-    assert (found.init is not found.first) == kept
-    assert (np.ptp(found.attention) > 0) == kept
     if task_attention is True:
         assert seen == []
+        assert found.init is fitted[-1]
+        assert len(fitted) == N_ROUNDS
         return
-    (first, of_first), (_, of_second) = seen
-    assert first is found.first
-    assert of_first == of_second
-    assert len(of_first) < len(found.first.val_episodes)
+    refused = [i for i, gain in enumerate(gains) if gain < 1]
+    assert len(fitted) == (refused[0] + 1 if refused else N_ROUNDS)
+    assert (np.ptp(found.attention) > 0) == (found.init is not found.first)
+    if refused:  # that round and those after it have no part
+        assert found.init is not fitted[-1]
+    else:
+        assert found.init is fitted[-1]
+    assert len(seen) == 2 * len(fitted)
+    for again, one, other in zip(fitted, seen[::2], seen[1::2], strict=True):
+        assert one[0] is found.first
+        assert other[0] is again
+        assert one[1] == other[1] == identities(again.val_episodes.tasks)
+        assert len(one[1]) < len(found.first.val_episodes)
 
 
 def test_rounds_end_when_the_same_tasks_are_selected(many, monkeypatch):
