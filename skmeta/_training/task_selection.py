@@ -45,7 +45,8 @@ def select_tasks(init, split, config):
     Tasks are weighted by the probability that their targets depend on their features.
     With ``task_attention="auto"`` this is done only if most validation tasks are
     informative, since otherwise new tasks will be uninformative as well, and if the
-    query loss on these validation tasks is lower by two standard errors, each time.
+    query loss on these validation tasks is lower by two standard errors; the last
+    initialization of which this is true is kept.
 
     Parameters
     ----------
@@ -63,9 +64,9 @@ def select_tasks(init, split, config):
         Weight of each of ``memory_tasks``, with mean 1; all ones if the first
         initialization is kept.
     """
-    kept = init, split, np.ones(len(split.memory_tasks))
+    kept = unselected = init, split, np.ones(len(split.memory_tasks))
     if not split.in_memory:
-        return kept
+        return unselected
     automatic = config.task_attention == "auto"
     n_train, n_val = len(split.fitting_tasks), len(split.val_tasks)
     selected, again = np.arange(n_train), init
@@ -82,29 +83,28 @@ def select_tasks(init, split, config):
         weights = attention_weights(np.concatenate(scores))
         train_weights, val_weights = np.split(weights, [n_train])
         if weights.min() >= 0.5 or (train_weights >= 0.5).sum() < 2:
-            return kept
+            return unselected
         if val_weights.max() < 0.5 or (automatic and val_weights.mean() < 0.5):
-            return kept
+            return unselected
         same = selected, chosen_val
         selected, chosen_val = (
             np.flatnonzero(w >= 0.5) for w in (train_weights, val_weights)
         )
         if all(map(np.array_equal, same, (selected, chosen_val))):
             break
-        used = train_weights, val_weights
-        of_selected = split.weighted(*used)
+        of_selected = split.weighted(train_weights, val_weights)
         again = initialize(of_selected, config)
         if automatic:
             first = _losses(init, init.val_episodes.take(chosen_val), config)
             gain = first - _losses(again, again.val_episodes, config)
             if gain.mean() <= 2 * gain.std() / len(gain) ** 0.5:
-                return kept
-    train_weights, val_weights = used  # not those of a later test
-    attention = np.empty(len(split.memory_tasks))
-    attention[split.fitting_index] = train_weights
-    inside = split.val_index >= 0
-    attention[split.val_index[inside]] = val_weights[inside]
-    return again, of_selected, attention / attention.mean()
+                break
+        attention = np.empty(len(split.memory_tasks))
+        attention[split.fitting_index] = train_weights
+        inside = split.val_index >= 0
+        attention[split.val_index[inside]] = val_weights[inside]
+        kept = again, of_selected, attention / attention.mean()
+    return kept
 
 
 def _scores(init, tasks, chosen, episodes, config, rng):

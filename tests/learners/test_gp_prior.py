@@ -12,6 +12,7 @@ from skmeta._networks.learners.gp_prior import (
     GaussianProcessPrior,
     Hyperparameters,
     RBFDropout,
+    ShiftGroups,
 )
 
 N_TASKS, N_FEATURES = 2, 3
@@ -167,19 +168,35 @@ SHIFTED = {  # the number of a shift that moves each part, but for the level
 }
 
 
+def groups_of(theta, by_column=False):
+    return ShiftGroups.of(theta.length_scale.shape[1], by_column)
+
+
 def test_shift_moves_all_columns_together(prior, encoding):
     theta = prior.hyperparameters(encoding)
-    n = len(theta.noise)
+    n, groups = len(theta.noise), groups_of(theta)
     shift = torch.linspace(-0.5, 0.7, 6 * n).double().view(n, 6)
-    moved = theta.shifted(shift)
+    moved = theta.shifted(shift, groups)
     for name, i in SHIFTED.items():
         expected = getattr(theta, name) + shift[:, [i]]
         if name == "linear":
             expected[:, 0] += shift[:, 0] - shift[:, 1]
         assert_close(getattr(moved, name), expected)
     assert torch.equal(moved.gate, theta.gate)
-    for a, b in zip(theta.shifted(0 * shift), theta, strict=True):
+    for a, b in zip(theta.shifted(0 * shift, groups), theta, strict=True):
         assert torch.equal(a, b)
+
+
+def test_shift_moves_each_column_on_its_own(prior, encoding):
+    theta = prior.hyperparameters(encoding)
+    parts, n = theta[:-1], len(theta.noise)
+    groups = groups_of(theta, by_column=True)
+    assert groups.n_numbers == sum(part.shape[1] for part in parts)
+    shift = torch.linspace(-0.5, 0.7, groups.n_numbers * n).double().view(n, -1)
+    moved = theta.shifted(shift, groups)
+    sizes = [part.shape[1] for part in parts]
+    for found, part, by in zip(moved, parts, shift.split(sizes, 1), strict=False):
+        assert_close(found, part + by)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -187,32 +204,39 @@ def test_shifted_noise_is_bounded(gp, encoding, dtype):
     parts = gp.prior(N_FEATURES).hyperparameters(encoding)
     theta = Hyperparameters(*(t.to(dtype) for t in parts))
     for by, bound in ((-100.0, MIN_LOG_NOISE), (100.0, MAX_LOG_NOISE)):
-        moved = theta.shifted(torch.full((N_TASKS, 6), by).double())
+        shift = torch.full((N_TASKS, 6), by).double()
+        moved = theta.shifted(shift, groups_of(theta))
         assert (moved.noise == bound).all()
         assert (moved.signal == theta.signal + by).all()  # that alone is bounded
         assert all(t.dtype == dtype for t in moved)
 
 
-def test_kernel_gradients_are_those_of_autograd(prior, encoding, draw_rows):
+@pytest.mark.parametrize("by_column", [False, True])
+def test_kernel_gradients_are_those_of_autograd(prior, encoding, draw_rows, by_column):
     rows = prior.expand(draw_rows(4))
     theta = prior.hyperparameters(encoding)
+    groups = groups_of(theta, by_column)
 
     def kernel(shift):
-        moved = theta.shifted(shift)
+        moved = theta.shifted(shift, groups)
         design = prior.design(rows, encoding, moved)
         return prior.kernel(design, design, moved)
 
-    none = torch.zeros(len(theta.noise), 6).double()
+    none = torch.zeros(len(theta.noise), groups.n_numbers).double()
     jacobian = torch.autograd.functional.jacobian(kernel, none)
     own = torch.stack([jacobian[t, :, :, t] for t in range(len(jacobian))])
     expected = own.permute(0, 3, 1, 2)
     assert (expected[:, -1] == 0).all()  # the noise is no part of the kernel
     design = prior.design(rows, encoding, theta)
-    assert_close(prior.kernel_gradients(design, theta), expected[:, :-1])
+    assert_close(prior.kernel_gradients(design, theta, groups), expected[:, :-1])
+    n_linear, n = len(groups.linear), len(groups.columns)
     for expert, _, i in each(prior):
+        if by_column:  # those of an offset are 0 where an expert has none
+            break
         of_part = expected[i].abs().amax((1, 2)) > 1e-3
         nonlinear = not prior.experts[expert].linear
-        assert of_part.tolist() == [True] * 2 + [nonlinear] * 3 + [False]
+        expected_parts = [True] * n_linear + [nonlinear] * (n + 2) + [False]
+        assert of_part.tolist() == expected_parts
 
 
 def test_rows_of_a_design_are_split(prior, encoding, draw_rows):

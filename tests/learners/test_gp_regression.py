@@ -7,7 +7,7 @@ from scipy.linalg import block_diag
 
 from skmeta._networks.learners import gp_algebra, gp_regression, robust_noise
 from skmeta._networks.learners.gp_algebra import JITTER
-from skmeta._networks.learners.gp_regression import N_SHIFTED, GaussianProcessRegression
+from skmeta._networks.learners.gp_regression import GaussianProcessRegression
 
 N_TASKS, N_ROWS, N_QUERY, N_FEATURES = 2, 5, 4, 3
 COUNTS = [2, 1, 3, 0, 1]
@@ -238,38 +238,46 @@ def test_meta_training_takes_noise_to_be_normal(encoding, support, query, gp):
 # Training on the support
 
 
-def no_shift(n_tasks=N_TASKS):
-    return torch.zeros(n_tasks, N_SHIFTED).double()
+def no_shift(n_numbers=6):
+    return torch.zeros(N_TASKS, n_numbers).double()
+
+
+@pytest.fixture(params=[False, True], ids=["together", "by column"])
+def trained_learner(learner, request):
+    learner.shift_by_column.fill_(request.param)
+    return learner
 
 
 @pytest.mark.parametrize("counts", [[1, 1, 1, 1, 1], COUNTS])
 def test_score_is_the_gradient_of_the_evidence(
-    learner, encoding, support, gp, no_jitter, counts
+    trained_learner, encoding, support, gp, no_jitter, counts
 ):
-    rows, y = support
+    learner, (rows, y) = trained_learner, support
     rows = gp.weighted(rows, counts)
     theta = learner.prior.hyperparameters(encoding)
+    groups = learner._shift_groups(theta)
 
     def evidence(shift):
-        moved = theta.shifted(shift)
+        moved = theta.shifted(shift, groups)
         return learner.log_evidence(learner._condition(rows, y, encoding, moved))
 
-    jacobian = torch.autograd.functional.jacobian(evidence, no_shift())
+    jacobian = torch.autograd.functional.jacobian(evidence, no_shift(groups.n_numbers))
     expected = torch.stack([jacobian[t, t] for t in range(N_TASKS)])
     adapted = learner._condition(rows, y, encoding, theta)
     score, _ = learner._score(adapted)
     scale = expected.abs().max().item()
     assert_close(score / scale, expected / scale, 1e-8)
-    linear = learner.prior.linear_only
-    nonlinear = [not linear] * 3
-    assert (expected != 0).all(0).tolist() == [True, True, *nonlinear, True]
+    nonlinear = [not learner.prior.linear_only] * (2 + len(groups.columns))
+    moves = [*[True] * len(groups.linear), *nonlinear, True]
+    assert (expected != 0).all(0).tolist() == moves
 
 
 def test_information_is_the_expected_square_of_the_score(
-    learner, encoding, support, no_jitter
+    trained_learner, encoding, support, no_jitter
 ):
-    rows, y = support
+    learner, (rows, y) = trained_learner, support
     theta = learner.prior.hyperparameters(encoding)
+    groups = learner._shift_groups(theta)
     adapted = learner._condition(rows, y, encoding, theta)
     _, information = learner._score(adapted)
     assert_close(information, information.transpose(1, 2))
@@ -277,11 +285,13 @@ def test_information_is_the_expected_square_of_the_score(
     assert (eigenvalues.amin(1) > -1e-10 * eigenvalues.amax(1)).all()
 
     def covariance(shift):
-        moved = theta.shifted(shift)
+        moved = theta.shifted(shift, groups)
         conditioned = learner._condition(rows, y, encoding, moved)
         return conditioned.factor @ conditioned.factor.transpose(1, 2)
 
-    jacobian = torch.autograd.functional.jacobian(covariance, no_shift())
+    jacobian = torch.autograd.functional.jacobian(
+        covariance, no_shift(groups.n_numbers)
+    )
     for task in range(N_TASKS):
         inverse = torch.cholesky_inverse(adapted.factor[task])
         parts = torch.einsum("st,tup->psu", inverse, jacobian[task, :, :, task])
@@ -303,7 +313,8 @@ def test_information_of_a_weight_is_that_of_repeated_rows(
 
 
 def penalised(learner, rows, y, encoding, shift, spread):
-    theta = learner.prior.hyperparameters(encoding).shifted(shift)
+    theta = learner.prior.hyperparameters(encoding)
+    theta = theta.shifted(shift, learner._shift_groups(theta))
     evidence = learner.log_evidence(learner._condition(rows, y, encoding, theta))
     return evidence - 0.5 * (shift**2).sum(1) / spread**2
 
@@ -317,7 +328,8 @@ def test_training_shifts_all_columns_together(learner, encoding, gp, n_rows):
     assert (adapted.shift[:, [0, 1, 5]] != 0).all()
     assert ((adapted.shift[:, 2:5] != 0) == (not learner.prior.linear_only)).all()
     start = learner.prior.hyperparameters(encoding)
-    for a, b in zip(adapted.theta, start.shifted(adapted.shift), strict=True):
+    moved = start.shifted(adapted.shift, learner._shift_groups(start))
+    for a, b in zip(adapted.theta, moved, strict=True):
         assert torch.equal(a, b)
     again = learner._condition(rows, 3 * y, encoding, adapted.theta)
     assert_close(adapted.factor, again.factor)
@@ -480,9 +492,10 @@ def test_laplace_evidence_is_about_the_average_over_hyperparameters(
     found = float(learner.laplace_evidence(adapted))
     trained = float(learner.log_evidence(adapted))
     theta = learner.prior.hyperparameters(encoding)
-    draws = np.random.default_rng(0).normal(size=(n_draws, N_SHIFTED))
+    draws = np.random.default_rng(0).normal(size=(n_draws, 6))
     many = type(theta)(*(t.expand(n_draws, -1) for t in theta))
-    moved = many.shifted(spread * torch.from_numpy(draws))
+    shift = spread * torch.from_numpy(draws)
+    moved = many.shifted(shift, learner._shift_groups(theta))
     rows = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
     parts = (t.expand(n_draws, *t.shape[1:]) for t in (encoding[0], encoding[1]))
     encoding, y = type(encoding)(*parts), y.expand(n_draws, -1)

@@ -10,6 +10,10 @@ from .base import BaseLearner
 from .expert_weights import ExpertWeights
 from .gp_algebra import masked_covariance
 
+MIN_NOISE = 1e-12
+"""Smallest variance that is added to functions drawn from a prior, whose covariance may
+be zero."""
+
 
 class GaussianProcessLearner(BaseLearner):
     """Base learner whose adaptation is GPs conditioned on the support.
@@ -187,7 +191,8 @@ class GaussianProcessLearner(BaseLearner):
             theta = prior.hyperparameters(of_some)
             design = prior.design(some, of_some, theta)
             K = prior.kernel(design, design, theta)
-            K, _ = masked_covariance(K, some.weight.double(), noise(theta))
+            of_some = noise(theta).clamp(min=MIN_NOISE)
+            K, _ = masked_covariance(K, some.weight.double(), of_some)
             white = torch.randn(
                 design.mean.shape, generator=generator, dtype=torch.float64
             )

@@ -29,7 +29,8 @@ def mean_loss(prediction, y, weight, bound=None, joint_share=0.0):
     if isinstance(prediction, JointGaussian):
         mean, covariance = prediction
         if joint_share > 0:
-            losses = joint_loss(mean, covariance, y, weight > 0, bound)
+            limit = math.inf if bound is None else bound
+            losses = joint_loss(mean, covariance, y, weight > 0, limit)
             total = joint_share * (losses * weight.amax(1)).sum()
         prediction = Gaussian(mean, covariance.diagonal(dim1=1, dim2=2))
     else:

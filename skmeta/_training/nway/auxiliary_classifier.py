@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..._networks.learners.losses import MIN_WEIGHT
 from ..loop import QueryLoss
 from .labels import number_classes
 
@@ -67,7 +68,9 @@ class AuxiliaryLoss(QueryLoss):
 
     def forward(self, prediction, target):
         predicted, auxiliary = prediction
-        return super().forward(predicted, target) + self.mean(auxiliary, target[1])
+        weight = target[1]
+        losses = (auxiliary * weight).sum() / weight.sum().clamp(min=MIN_WEIGHT)
+        return super().forward(predicted, target) + losses
 
 
 def auxiliary_classifier(split, embedding):
