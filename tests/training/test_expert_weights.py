@@ -90,7 +90,7 @@ def class_scores(sharpness, n_episodes=30, seed=0):
     return scores
 
 
-def objective(scores, n_tasks, first=0.0):
+def objective(scores, n_tasks):
     """Penalised loss as a function of logits and slopes (2 * n_experts,)."""
 
     def loss(parameters):
@@ -132,7 +132,7 @@ SCORES = {
 @pytest.mark.parametrize("kind", SCORES)
 def test_weights_minimise_the_penalised_loss(kind, n_tasks):
     scores, stack = SCORES[kind], Stack(3)
-    fit_expert_weights(stack, scores, PENALTY / n_tasks**2)
+    fit_expert_weights(stack, scores, n_tasks)
     loss = objective(scores, n_tasks)
     best = minimize(loss, np.zeros(6), method="BFGS", options={"gtol": 1e-8})
     found = np.concatenate([stack.logit, stack.slope]).astype(float)
@@ -144,22 +144,20 @@ def test_weights_minimise_the_penalised_loss(kind, n_tasks):
     np.testing.assert_allclose(found, best.x, atol=0.01)
 
 
-def test_penalty_is_of_the_distance_from_the_weights_before():
-    scores, stack = SCORES["numbers"], Stack(3)
-    first = np.array([0.0, 2.0, -1.0, 0.1, 0.0, -0.2])
-    stack.expert_weights.set(*torch.from_numpy(first).split(3))
-    fit_expert_weights(stack, scores, PENALTY)
-    loss = objective(scores, 1, first)
-    best = minimize(loss, first, method="BFGS", options={"gtol": 1e-8})
-    found = np.concatenate([stack.logit, stack.slope])
-    np.testing.assert_allclose(found, best.x, atol=0.01)
-    free = minimize(objective(scores, 1), first, method="BFGS")
-    assert np.abs(best.x - free.x).max() > 0.1
+def test_weights_before_have_no_effect():
+    """Of two experts that were alike either may have had the weight, by chance."""
+    scores, stacks = SCORES["numbers"], [Stack(3), Stack(3)]
+    first = torch.tensor([0.0, 2.0, -1.0, 0.1, 0.0, -0.2])
+    stacks[0].expert_weights.set(*first.split(3))
+    for stack in stacks:
+        fit_expert_weights(stack, scores, 1)
+    one, other = (np.concatenate([s.logit, s.slope]) for s in stacks)
+    np.testing.assert_array_equal(one, other)
 
 
 def test_weights_remain_buffers_in_single_precision():
     stack = Stack(3)
-    fit_expert_weights(stack, SCORES["numbers"], PENALTY / 10**2)
+    fit_expert_weights(stack, SCORES["numbers"], 10)
     assert list(stack.expert_weights.parameters()) == []
     for name in ("logit", "slope"):
         value = dict(stack.expert_weights.named_buffers())[name]
@@ -173,7 +171,7 @@ def test_best_expert_dominates_with_many_tasks_alone(scores):
     shares = []
     for n_tasks in (3, 100):
         stack = Stack(3)
-        fit_expert_weights(stack, scores, PENALTY / n_tasks**2)
+        fit_expert_weights(stack, scores, n_tasks)
         shares.append([stack.share(n, 3) for n in (0, 8)])
     few, many = np.array(shares)
     assert many[:, 0].min() > 0.75
@@ -183,7 +181,7 @@ def test_best_expert_dominates_with_many_tasks_alone(scores):
 def test_three_tasks_leave_weights_of_alike_experts_nearly_equal():
     stack = Stack(3)
     scores = regression_scores([0.05, 0.1, 0.2], common=1.0)
-    fit_expert_weights(stack, scores, PENALTY / 3**2)
+    fit_expert_weights(stack, scores, 3)
     for n_rows in (0, 8):
         np.testing.assert_allclose(stack.share(n_rows, 3), 1 / 3, atol=0.1)
 
@@ -192,13 +190,13 @@ def test_weights_move_with_the_number_of_support_rows():
     """If one expert is right without a support, and the other with one."""
     scores = regression_scores([[0.2, 2.0], [2.0, 0.2]], n_rows=(0, 30))
     stack = Stack(2)
-    fit_expert_weights(stack, scores, PENALTY / 100**2)
+    fit_expert_weights(stack, scores, 100)
     assert stack.share(0, 2)[0] > 0.8
     assert stack.share(30, 2)[1] > 0.8
     assert stack.slope[0] < -0.5 < 0.5 < stack.slope[1]
     scores = regression_scores([0.2, 2.0], n_rows=(0, 30))
     stack = Stack(2)
-    fit_expert_weights(stack, scores, PENALTY / 100**2)
+    fit_expert_weights(stack, scores, 100)
     assert min(stack.share(0, 2)[0], stack.share(30, 2)[0]) > 0.8
 
 

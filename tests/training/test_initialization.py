@@ -175,11 +175,10 @@ def watched(monkeypatch):
         found.scored.append((identities(episodes.tasks), of_learner))
         return score(learner, episodes, config, rng)
 
-    def fit_expert_weights(learner, scores, penalty):
+    def fit_expert_weights(learner, scores, n_tasks):
         n_episodes = sum(len(one.y) for one in scores)
-        n_tasks = round((initialization.PENALTY / penalty) ** 0.5)
         found.weights.append((learner, n_episodes, n_tasks))
-        fit_weights(learner, scores, penalty)
+        fit_weights(learner, scores, n_tasks)
 
     monkeypatch.setattr(initialization, "fit_experts", fit_experts)
     monkeypatch.setattr(initialization, "_scores", scores)
