@@ -18,7 +18,6 @@ FEW = [
     for size in (3, 5, 10, 20, 50)
 ]
 ONE_SPLIT = "real_collections-seeds-0"
-TWO_SPLITS = "real_collections-seeds-0-1"
 
 
 def by_collection(file, system, names):
@@ -333,10 +332,10 @@ def missing_values():
 
 
 REGRESSION = {
-    "real_collections": by_collection("real_collections", "attention", NUMBERS),
+    "real_collections": by_collection(
+        "real_collections", "attention", (*NUMBERS, "aaindex")
+    ),
     "real_collections_classes": by_collection("real_collections", "attention", CLASSES),
-    "two_splits": by_collection(TWO_SPLITS, "attention", NUMBERS),
-    "two_splits_classes": by_collection(TWO_SPLITS, "attention", CLASSES),
     **{
         f"one_split_{system.replace('-', '_')}{kind}": by_collection(
             ONE_SPLIT, system, names

@@ -23,8 +23,9 @@ MAX_ITER = 30
 
 
 def fit_prior(
-    learner, rows, y, n_tasks=1, *, linear_spread=LINEAR_SPREAD, log_spread=LOG_SPREAD
-):
+    learner, rows, y, n_tasks=1, *, linear_spread=LINEAR_SPREAD, log_spread=LOG_SPREAD,
+    max_iter=None,
+):  # fmt: skip
     """Fit the hyperparameters that all tasks share by their joint marginal likelihood.
 
     Each has a normal prior around its initial value. Those of each expert are fitted on
@@ -42,24 +43,25 @@ def fit_prior(
     linear_spread, log_spread : float
         Standard deviations of the normal priors, of the parameters of the linear part
         and of the logarithms of the other hyperparameters.
+    max_iter : int, optional
+        Maximum number of iterations, by default `MAX_ITER`.
     """
     rows = Rows(*(part.double() for part in rows))
     dtype = learner.prior.noise.dtype
     learner.requires_grad_(False).double()
     for e in range(learner.prior.n_experts):
         one = learner if learner.prior.n_experts == 1 else learner.select([e])
-        _fit_expert(one, rows, y, n_tasks / len(y), linear_spread, log_spread)
+        spreads = linear_spread, log_spread
+        _fit_expert(one, rows, y, n_tasks / len(y), spreads, max_iter or MAX_ITER)
         if one is not learner:
             learner.copy_experts(one, [e])
     learner.to(dtype)
 
 
-def _fit_expert(learner, rows, y, repeats, linear_spread, log_spread):
+def _fit_expert(learner, rows, y, repeats, spreads, max_iter):
     prior = learner.prior
-    groups = (
-        (prior.linear_parameters(), linear_spread),
-        (prior.log_parameters(), log_spread),
-    )
+    parts = prior.linear_parameters(), prior.log_parameters()
+    groups = [*zip(parts, spreads, strict=True)]
     parameters = [p.requires_grad_(True) for group, _ in groups for p in group]
     sizes = [p.numel() for p in parameters]
     first = torch.cat([p.detach().flatten() for p in parameters])
@@ -86,7 +88,7 @@ def _fit_expert(learner, rows, y, repeats, linear_spread, log_spread):
     found = minimize(
         loss_and_gradient, np.zeros(len(first)), jac=True, method="L-BFGS-B",
         bounds=[(-MAX_SPREADS, MAX_SPREADS)] * len(first),
-        options={"maxiter": MAX_ITER, "ftol": 1e-6, "gtol": 1e-2},
+        options={"maxiter": max_iter, "ftol": 1e-6, "gtol": 1e-2},
     )  # fmt: skip
     move(found.x)
     learner.requires_grad_(False)

@@ -56,7 +56,7 @@ LINEAR_SPREADS, LOG_SPREADS = (0.1, 0.3), (0.5, 1.0)
 of the parameters of the linear part, and of the logarithms of the others. For classes,
 whose rows say less, those of few tasks."""
 
-N_TASKS = 64
+N_TASKS = 128
 N_ROWS = 32
 """Maximum number of tasks, and of rows of each, in empirical Bayes."""
 

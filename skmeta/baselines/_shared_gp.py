@@ -24,8 +24,8 @@ from .._networks.learners.gp_prior import Expert, no_encoding
 from .._networks.learners.laplace import Posterior
 from .._training.empirical_bayes import fit_prior
 
-N_TASKS, N_ROWS = 48, 32
-"""Maximum number of tasks, and of rows of each, in the fit."""
+N_TASKS, N_ROWS, MAX_ITER = 200, 32, 100
+"""Maximum number of tasks, and of rows of each, and of iterations of the fit."""
 
 LINEAR_SPREAD = 1.0
 """Standard deviation of the normal priors of linear coefficients' standard deviations;
@@ -213,7 +213,8 @@ def fit_shared_gp(tasks, scaler, targets, offset, n_classes=None, random_state=N
 
     some = rng.permutation(len(tasks))[:N_TASKS]
     rows = episodes.draw(some, N_ROWS - 1, 1, rng).rows()
-    fit_prior(learner, *rows, len(tasks), linear_spread=LINEAR_SPREAD)
+    spread = {"linear_spread": LINEAR_SPREAD, "max_iter": MAX_ITER}
+    fit_prior(learner, *rows, len(tasks), **spread)
     return SharedKernel.of(prior)
 
 

@@ -115,9 +115,8 @@ def objective(scores, n_tasks):
                 log_p = logsumexp(log_p + log_share[..., None, None], axis=1)
                 losses = -np.take_along_axis(log_p, y[..., None], -1)[..., 0]
             total, n = total + (losses * weight).sum(), n + weight.sum()
-        moved = parameters - first
         sd = np.repeat([1.0, SLOPE_SD], len(logit))
-        return total / n + PENALTY / n_tasks**2 * ((moved / sd) ** 2).sum()
+        return total / n + PENALTY / n_tasks**2 * ((parameters / sd) ** 2).sum()
 
     return loss
 
