@@ -215,6 +215,26 @@ def stack(names):
     return Table(rows, columns, {"file": "stack-seeds-0-1"})
 
 
+METHODS = {
+    **SYSTEMS,
+    "d_mixed_full": "mixed model, full covariance",
+    "d_mixed_diagonal": "mixed model, diagonal",
+    "d_ridge_gp": "ridge + shared GP",
+    "c_boosting_gp": "boosting + shared GP",
+    "c_boosting_slopes": "boosting + slopes",
+    "c_boosting_intercept": "boosting + intercept",
+    "gpboost": "GPBoost",
+}
+TIMED = ("suzuki", "nox", "vietnam", "baseball", "hsb", "train_choice", "verbagg")
+
+
+def quality_vs_time():
+    """Score and seconds of each method on each collection."""
+    columns = each("collection", TIMED)
+    text = "{score:.3f}, {seconds:.1f} s"
+    return Table(each("method", METHODS), columns, {"file": "quality_vs_time"}, text)
+
+
 def way_or_mean(way, names):
     """The text of a cell: of one collection, or the mean over all."""
 
@@ -354,6 +374,7 @@ REGRESSION = {
     "few_tasks": few_tasks(FEW_NUMBERS),
     "few_tasks_classes": few_tasks(FEW_CLASSES),
     "few_tasks_means": few_tasks_means(),
+    "quality_vs_time": quality_vs_time(),
     "stack": stack(NUMBERS),
     "stack_classes": stack(CLASSES),
     "sinusoids": sinusoids(),

@@ -105,7 +105,7 @@ def main(arguments=None):
         description=(
             "Meta-train on Suzuki couplings, adapt to reactions not seen in "
             "meta-training from a few experiments, and compare with methods without "
-            "meta-learning. Takes one to two minutes."
+            "meta-learning. Takes a minute."
         ),
         epilog="For your own table: python -m skmeta compare --help",
     )
