@@ -83,7 +83,7 @@ def main():
         model = system(
             shared_classes=False, embedding=Conv4, augmentation=random_affine,
             n_support=(1, 5), max_epochs=n_epochs, patience=n_epochs,
-            callbacks=[timer], device="cpu", random_state=0,
+            steps_per_epoch=50, callbacks=[timer], device="cpu", random_state=0,
         ).meta_fit(tasks, validation_tasks=validation)  # fmt: skip
         n_steps = n_epochs * model.steps_per_epoch
         ours, plain = n_steps / timer.seconds, plain_loop(tasks, n_steps)

@@ -50,7 +50,7 @@ def learners(kind, max_epochs):
     """Name, learner and tasks."""
     few = {
         "pooled_estimator": None, "task_attention": False, "max_epochs": max_epochs,
-        "random_state": 0,
+        "steps_per_epoch": 50, "random_state": 0,
     }  # fmt: skip
     if kind == "regression":
         tasks = make_linear_tasks(30, 40, 5, within=0.5, random_state=0)

@@ -143,7 +143,7 @@ def meta_fitted(name, data, seconds, seed, without):
     """A meta-fitted classifier, and its number of steps."""
     model = CLASSIFIERS[name](
         shared_classes=False, embedding=Conv4, augmentation=random_affine,
-        n_support=(1, 5), max_epochs=100_000, patience=100_000,
+        n_support=(1, 5), max_epochs=100_000, patience=100_000, steps_per_epoch=50,
         callbacks=[("limit", TimeLimit(seconds))], random_state=seed,
         device=data.device,
     )  # fmt: skip

@@ -75,8 +75,11 @@ def prepare(tasks, system=AttentionMetaRegressor):
     init = initialize(split, config)
     stream = EpisodeStream(split, init, config.n_query, rng)
     stream.prior_share = 0.0  # rows of the tasks alone
-    batches = EpisodeBatches(stream, N_STEPS, config.batch_size, config.n_support, rng)
-    return config, build_network(init, config, None), batches
+    settings = config.loop_settings(len(tasks))._replace(steps_per_epoch=N_STEPS)
+    batches = EpisodeBatches(
+        stream, N_STEPS, settings.batch_size, config.n_support, rng
+    )
+    return (config, settings), build_network(init, config, None), batches
 
 
 def hand_written(network, items):
@@ -85,7 +88,8 @@ def hand_written(network, items):
     )
     loss_of = QueryLoss()
     network.train()
-    for inputs, target in items:
+    for i, (inputs, target) in enumerate(items):
+        loss_of.joint_share = max(0.0, 1 - 2 * i / len(items))  # as in meta-training
         optimizer.zero_grad()
         loss = loss_of(network(**inputs), target)
         loss.backward()
@@ -114,24 +118,25 @@ def timed(run):
 
 def compare_with_plain(results, n_features):
     tasks = make_linear_tasks(300, 40, n_features, random_state=0)
-    config, network, batches = prepare(tasks, TransformerMetaRegressor)
+    settings, network, batches = prepare(tasks, TransformerMetaRegressor)
     items = [batches[i] for i in range(N_STEPS)]
     plain = [EncoderDecoder(n_features, n_layers=n) for n in (2, 3)]
     times = [[], [], []]
     for _ in range(3):
         for one, of_one in zip(plain, times[1:], strict=True):
             of_one.append(timed(lambda one=one: hand_written(one, items)))
-        times[0].append(timed(lambda: looped(network, items, batches, config)))
+        times[0].append(timed(lambda: looped(network, items, batches, *settings)))
     ours, *others = np.median(times, 1)
     ratios = [other / ours for other in others]
+    tasks_per_second = batches.batch_size * N_STEPS / ours
     cells = [
         f"{ratio:.2f} times those of the plain one of {n_parameters(one):,}"
         for one, ratio in zip(plain, ratios, strict=True)
     ]
     results.add(
-        f"{n_features} features: {32 * N_STEPS / ours:.0f} tasks a second, "
+        f"{n_features} features: {tasks_per_second:.0f} tasks a second, "
         f"{n_parameters(network):,} parameters, {', '.join(cells)}",
-        part="Transformer", n_features=n_features, tasks_per_second=32 * N_STEPS / ours,
+        part="Transformer", n_features=n_features, tasks_per_second=tasks_per_second,
         n_parameters=n_parameters(network), ratio_same_layers=ratios[0],
         ratio_same_parameters=ratios[1],
     )  # fmt: skip
@@ -141,12 +146,13 @@ def n_parameters(network):
     return sum(p.numel() for p in network.parameters())
 
 
-def looped(network, items, batches, config):
-    fit_network(network, Drawn(items), [validation_items(batches)], config)
+def looped(network, items, batches, config, settings):
+    validation = [validation_items(batches)]
+    fit_network(network, Drawn(items), validation, settings, config)
 
 
 def loop_cost(results):
-    config, network, batches = prepare(make_linear_tasks(300, 40, 10, random_state=0))
+    settings, network, batches = prepare(make_linear_tasks(300, 40, 10, random_state=0))
     draw = timed(lambda: [batches[i] for i in range(N_STEPS)])
     items = [batches[i] for i in range(N_STEPS)]
     state = {k: v.clone() for k, v in network.state_dict().items()}
@@ -155,7 +161,9 @@ def loop_cost(results):
         network.load_state_dict(state)
         times["hand"].append(timed(lambda: hand_written(network, items)))
         network.load_state_dict(state)
-        times["skorch"].append(timed(lambda: looped(network, items, batches, config)))
+        times["skorch"].append(
+            timed(lambda: looped(network, items, batches, *settings))
+        )
     skorch, hand = (np.median(times[name]) for name in ("skorch", "hand"))
     drawing, loop = draw / (draw + hand), skorch / hand
     results.add(

@@ -74,7 +74,7 @@ def fit_all_experts(train, validation, regression, seed):
     init : Initialization
     missing : MissingValues
     scores : list of ExpertScores
-    penalty : float
+    n_tasks : int
     """
     systems = REGRESSORS if regression else CLASSIFIERS
     estimator, found = systems["attention"](random_state=seed), {}
@@ -83,8 +83,8 @@ def fit_all_experts(train, validation, regression, seed):
     tasks = split_tasks(train, validation, config, rng)
     preprocessing, tasks = fit_preprocessing(tasks, config, None)
 
-    def keep(learner, scores, penalty):
-        found.update(scores=scores, penalty=penalty)
+    def keep(learner, scores, n_tasks):
+        found.update(scores=scores, n_tasks=n_tasks)
 
     def all_experts(learner, scores):
         return list(range(len(learner.experts)))
@@ -93,7 +93,7 @@ def fit_all_experts(train, validation, regression, seed):
         initialization, fit_expert_weights=keep, used_experts=all_experts
     ):
         init = initialization.initialize(tasks, config)
-    return init, preprocessing.missing, found["scores"], found["penalty"]
+    return init, preprocessing.missing, found["scores"], found["n_tasks"]
 
 
 def episode_batches(init, missing, episodes):
@@ -161,10 +161,10 @@ def best_expert(scores):
     return min(range(scores[0].evidence.shape[1]), key=loss)
 
 
-def predictions(init, scores, penalty, test):
+def predictions(init, scores, n_tasks, test):
     """Yield each way of weighting, and its prediction of each of the ``test`` scores.
 
-    ``scores`` and ``penalty`` are what weights are fitted to.
+    Weights are fitted to ``scores``, of ``n_tasks`` tasks.
     """
     experts = range(len(init.learner.experts))
 
@@ -173,7 +173,7 @@ def predictions(init, scores, penalty, test):
             return [change(of_experts(one, list(chosen))) for one in each]
 
         learner = init.learner.select(chosen)
-        fit_expert_weights(learner, of(scores), penalty)
+        fit_expert_weights(learner, of(scores), n_tasks)
         return [mixture(learner.expert_weights, one) for one in of(test)]
 
     yield STACK, stacked()

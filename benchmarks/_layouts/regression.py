@@ -231,7 +231,7 @@ TIMED = ("suzuki", "nox", "vietnam", "baseball", "hsb", "train_choice", "verbagg
 def quality_vs_time():
     """Score and seconds of each method on each collection."""
     columns = each("collection", TIMED)
-    text = "{score:.3f}, {seconds:.1f} s"
+    text = "{score:.3f}, {seconds:.2f} s"
     return Table(each("method", METHODS), columns, {"file": "quality_vs_time"}, text)
 
 
