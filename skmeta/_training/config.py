@@ -114,12 +114,9 @@ class MetaConfig:
         """
         automatic = FROM_SCRATCH
         if n_tasks is not None:
-            n_epochs = math.ceil(min(n_tasks, TASKS_PER_EPOCH * MAX_EPOCHS))
-            n_epochs = math.ceil(n_epochs / TASKS_PER_EPOCH)
-            automatic = FROM_INITIALIZATION
-            automatic = automatic._replace(
-                max_epochs=max(n_epochs, automatic.max_epochs)
-            )
+            n_epochs = math.ceil(min(n_tasks / TASKS_PER_EPOCH, MAX_EPOCHS))
+            least = FROM_INITIALIZATION.max_epochs
+            automatic = FROM_INITIALIZATION._replace(max_epochs=max(n_epochs, least))
             if self.problem != REGRESSION:
                 automatic = automatic._replace(batch_size=BATCH_OF_CLASSES)
         given = {

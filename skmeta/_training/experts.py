@@ -145,12 +145,7 @@ def fit_experts(experts, covariances, episodes, rng, seed):
         some, *_drawn(episodes, rng), n,
         linear_spread=linear_spread, log_spread=log_spread,
     )  # fmt: skip
-    pairs = zip(
-        learner.prior.shared_parameters(), some.prior.shared_parameters(), strict=True
-    )
-    with torch.no_grad():
-        for of_all, of_some in pairs:
-            of_all[smooth] = of_some
+    learner.copy_experts(some, smooth)
     return learner.requires_grad_(True)
 
 

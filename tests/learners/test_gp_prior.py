@@ -5,14 +5,16 @@ import pytest
 import torch
 
 from skmeta._networks.learners.gp_algebra import masked_covariance, representatives
-from skmeta._networks.learners.gp_prior import (
+from skmeta._networks.learners.gp_hyperparameters import (
     MAX_LOG_NOISE,
     MIN_LOG_NOISE,
+    Hyperparameters,
+    ShiftGroups,
+)
+from skmeta._networks.learners.gp_prior import (
     Expert,
     GaussianProcessPrior,
-    Hyperparameters,
     RBFDropout,
-    ShiftGroups,
 )
 
 N_TASKS, N_FEATURES = 2, 3

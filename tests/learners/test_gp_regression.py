@@ -478,13 +478,15 @@ def test_laplace_evidence_is_made_of_penalty_and_information(
 
 
 @pytest.mark.parametrize(
-    ("spread", "gap", "atol"), [(0.1, 0.15, 0.05), (0.2, 0.45, 0.12)]
+    ("by_column", "spread", "gap", "atol"),
+    [(True, 0.3, 0.5, 0.15), (False, 0.1, 0.15, 0.05), (False, 0.2, 0.45, 0.12)],
 )
 def test_laplace_evidence_is_about_the_average_over_hyperparameters(
-    gp, spread, gap, atol
+    gp, by_column, spread, gap, atol
 ):
     n_draws = 20_000
     learner = GaussianProcessRegression(gp.prior()).eval()
+    learner.shift_by_column.fill_(by_column)
     rows, y = gp.rows(1, 12)
     encoding, y = gp.encoding(1), 2 * y
     learner.set_adaptation(spread)
@@ -492,10 +494,11 @@ def test_laplace_evidence_is_about_the_average_over_hyperparameters(
     found = float(learner.laplace_evidence(adapted))
     trained = float(learner.log_evidence(adapted))
     theta = learner.prior.hyperparameters(encoding)
-    draws = np.random.default_rng(0).normal(size=(n_draws, 6))
+    groups = learner._shift_groups(theta)
+    draws = np.random.default_rng(0).normal(size=(n_draws, groups.n_numbers))
     many = type(theta)(*(t.expand(n_draws, -1) for t in theta))
     shift = spread * torch.from_numpy(draws)
-    moved = many.shifted(shift, learner._shift_groups(theta))
+    moved = many.shifted(shift, groups)
     rows = type(rows)(*(t.expand(n_draws, *t.shape[1:]) for t in rows))
     parts = (t.expand(n_draws, *t.shape[1:]) for t in (encoding[0], encoding[1]))
     encoding, y = type(encoding)(*parts), y.expand(n_draws, -1)

@@ -603,9 +603,8 @@ N_DRAWS = 3000
 def far_apart(gp, n_outputs, experts=POOLED):  # one for each class
     """A stack whose experts have means so far apart that a target tells its expert."""
     learner = gp.stack(N_FEATURES, n_outputs, experts, log_noise=-5.0)
-    for p in learner.prior.coefficients.parameters():
+    for p in (learner.prior.factor, *learner.prior.coefficients.parameters()):
         p.zero_()
-    learner.prior.factor.copy_(1e-3 * torch.eye(learner.prior.n_linear))
     learner.prior.signal.fill_(-10.0)
     learner.prior.basis.fill_(-10.0)
     learner.prior.to_mean.weight.zero_()

@@ -6,8 +6,9 @@ import torch
 
 from ..encoders.task_encoder import TaskEncoding
 from .base import residual_labels
+from .gp_hyperparameters import Hyperparameters
 from .gp_learner import GaussianProcessLearner
-from .gp_prior import Design, Hyperparameters
+from .gp_prior import Design
 from .laplace import Posterior, laplace, predict_logits
 from .predictive import Categorical
 

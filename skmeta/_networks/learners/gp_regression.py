@@ -8,9 +8,10 @@ import torch
 from ..encoders.task_encoder import TaskEncoding
 from .base import residual_targets
 from .gp_algebra import log_density, masked_covariance, representatives
+from .gp_hyperparameters import Hyperparameters, ShiftGroups
 from .gp_learner import GaussianProcessLearner
 from .gp_posterior import gp_posterior
-from .gp_prior import Design, Hyperparameters, ShiftGroups
+from .gp_prior import Design
 from .predictive import Components, Gaussian, JointGaussian, mixture_moments
 from .robust_noise import student_t_weight
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..encoders.task_encoder import TaskEncoding, bounded
 from .base import BaseLearner, residual_labels, residual_targets
-from .gp_prior import MAX_LOG_NOISE, MIN_LOG_NOISE
+from .gp_hyperparameters import MAX_LOG_NOISE, MIN_LOG_NOISE
 from .predictive import Categorical, Components, Gaussian
 
 MAX_GRADIENT = 10.0
